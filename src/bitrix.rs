@@ -1,0 +1,1 @@
+//! The portal's edge: REST out, events in. Knows nothing of WhatsApp.

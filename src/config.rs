@@ -1,0 +1,1 @@
+//! The effective configuration; the only reader of the environment.

@@ -1,0 +1,1 @@
+//! HTTP adapters: a handler extracts, calls one use case, answers.

@@ -1,0 +1,3 @@
+//! Arguments, configuration, telemetry, then the app.
+
+fn main() {}

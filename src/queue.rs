@@ -1,0 +1,1 @@
+//! Durable jobs: lanes, leases, retry policy, the worker's loop.

@@ -1,0 +1,1 @@
+//! A simulated WhatsApp cloud and Bitrix24 portal, and the page that shows them.

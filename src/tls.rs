@@ -1,0 +1,1 @@
+//! TLS configurations from certificate files.

@@ -1,0 +1,1 @@
+//! Pure conversion between the two clouds.

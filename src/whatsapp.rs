@@ -1,0 +1,1 @@
+//! Meta's edge: notifications in, Graph API out. Knows nothing of Bitrix24.
