@@ -1,1 +1,44 @@
 //! The database: the only place with queries.
+//!
+//! [`db`] holds the way in (one writer that commits in groups, a few readers); beside it stands a file per
+//! aggregate with plain functions over a connection. Rows carry text ids; callers wrap them.
+
+pub mod apps;
+pub mod blobs;
+pub mod chats;
+pub mod contacts;
+mod crud;
+pub mod db;
+pub mod events;
+pub mod jobs;
+pub mod lines;
+pub mod messages;
+pub mod migrate;
+pub mod people;
+pub mod phones;
+pub mod portal_apps;
+pub mod portals;
+pub mod retention;
+pub mod schema;
+pub mod statuses;
+pub mod tokens;
+pub mod vault;
+pub mod wabas;
+
+pub use db::{Conn, Db, DbUrl, StoreError, Tx};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+/// The form in which both engines keep an instant.
+pub(crate) fn ts(at: DateTime<Utc>) -> NaiveDateTime {
+    at.naive_utc()
+}
+
+/// A page of a list: at most this many rows, after the row with this id.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// At most this many rows.
+    pub limit: i64,
+    /// Rows after (or, newest first, before) the row with this id.
+    pub cursor: Option<String>,
+}

@@ -1,0 +1,189 @@
+//! Threads between a contact and a phone, and what the portal told us of them.
+
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use diesel::prelude::*;
+
+use super::db::{Conn, StoreError, on_backend};
+use super::schema::{chats, contact_aliases, contacts};
+use super::ts;
+use crate::clock::new_id;
+use crate::domain::ServiceWindow;
+
+/// A thread.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = chats)]
+pub struct ChatRow {
+    /// Our id: the `chat.id` and `user.id` that the portal is given.
+    pub id: String,
+    /// The person.
+    pub contact_id: String,
+    /// Our id of the phone.
+    pub phone_id: String,
+    /// The `user` object as first sent, to the byte.
+    pub portal_user: Option<String>,
+    /// `portal:line` in which the portal has this chat.
+    pub portal_line: Option<String>,
+    /// The portal's own id of the chat there.
+    pub portal_chat_id: Option<String>,
+    /// When the contact last wrote.
+    pub last_inbound_at: Option<NaiveDateTime>,
+    /// What the contact last wrote.
+    pub last_inbound_wamid: Option<String>,
+    /// Until when free text is allowed.
+    pub window_until: Option<NaiveDateTime>,
+    /// Meta has said that the window is closed.
+    pub window_closed: bool,
+    /// The contact has stopped marketing messages.
+    pub marketing_stopped: bool,
+    /// When first seen.
+    pub created_at: NaiveDateTime,
+}
+
+impl ChatRow {
+    /// Whether free text may be sent.
+    pub fn window(&self) -> ServiceWindow {
+        ServiceWindow::from_stored(self.window_until.map(|at| at.and_utc()), self.window_closed)
+    }
+}
+
+/// The thread of a contact and a phone, made at first contact.
+pub fn open(
+    conn: &mut Conn,
+    contact_id: &str,
+    phone_id: &str,
+    now: DateTime<Utc>,
+) -> Result<String, StoreError> {
+    let known: Option<String> = chats::table
+        .filter(chats::contact_id.eq(contact_id))
+        .filter(chats::phone_id.eq(phone_id))
+        .select(chats::id)
+        .first(conn)
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let id = new_id();
+    let values = (
+        chats::id.eq(&id),
+        chats::contact_id.eq(contact_id),
+        chats::phone_id.eq(phone_id),
+        chats::window_closed.eq(false),
+        chats::marketing_stopped.eq(false),
+        chats::created_at.eq(ts(now)),
+    );
+    on_backend!(conn, |c| diesel::insert_into(chats::table).values(values).execute(c))?;
+    Ok(id)
+}
+
+/// One thread.
+pub fn get(conn: &mut Conn, id: &str) -> Result<Option<ChatRow>, StoreError> {
+    Ok(chats::table.find(id).select(ChatRow::as_select()).first(conn).optional()?)
+}
+
+/// Several threads.
+pub fn get_many(conn: &mut Conn, ids: &[String]) -> Result<Vec<ChatRow>, StoreError> {
+    Ok(chats::table.filter(chats::id.eq_any(ids)).select(ChatRow::as_select()).load(conn)?)
+}
+
+/// Threads of a contact.
+pub fn of_contact(conn: &mut Conn, contact_id: &str) -> Result<Vec<ChatRow>, StoreError> {
+    Ok(chats::table.filter(chats::contact_id.eq(contact_id)).select(ChatRow::as_select()).load(conn)?)
+}
+
+/// The contact wrote: the window opens for 24 hours from then. Late deliveries do not shorten it.
+pub fn contact_wrote(conn: &mut Conn, id: &str, wamid: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    diesel::update(
+        chats::table.find(id).filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.lt(ts(at)))),
+    )
+    .set((
+        chats::last_inbound_at.eq(ts(at)),
+        chats::last_inbound_wamid.eq(wamid),
+        chats::window_until.eq(ts(at + Duration::hours(ServiceWindow::HOURS))),
+        chats::window_closed.eq(false),
+    ))
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Meta refused a free text (131047): closed until the contact writes again.
+pub fn window_closed(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    diesel::update(chats::table.find(id)).set(chats::window_closed.eq(true)).execute(conn)?;
+    Ok(())
+}
+
+/// Remembers what the portal made of the chat.
+pub fn known_to_portal(
+    conn: &mut Conn,
+    id: &str,
+    portal_user: &str,
+    portal_line: &str,
+    portal_chat_id: Option<&str>,
+) -> Result<(), StoreError> {
+    diesel::update(chats::table.find(id))
+        .set((
+            chats::portal_user.eq(portal_user),
+            chats::portal_line.eq(portal_line),
+            chats::portal_chat_id.eq(portal_chat_id),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The contact's wish about marketing, for every thread of that contact.
+pub fn set_marketing_stopped(conn: &mut Conn, contact_id: &str, stopped: bool) -> Result<(), StoreError> {
+    diesel::update(chats::table.filter(chats::contact_id.eq(contact_id)))
+        .set(chats::marketing_stopped.eq(stopped))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Who is behind a thread.
+#[derive(Clone, Debug)]
+pub struct ChatPerson {
+    /// The thread.
+    pub chat_id: String,
+    /// Profile name; may be empty.
+    pub name: String,
+    /// WhatsApp username.
+    pub username: Option<String>,
+    /// Business-scoped user id, the newest.
+    pub user_id: Option<String>,
+    /// WhatsApp number without `+`, the newest.
+    pub wa_id: Option<String>,
+}
+
+/// Who is behind these threads.
+pub fn people(conn: &mut Conn, ids: &[String]) -> Result<Vec<ChatPerson>, StoreError> {
+    type Row = (String, String, Option<String>, String, String);
+    let rows: Vec<Row> = chats::table
+        .inner_join(contacts::table.on(contacts::id.eq(chats::contact_id)))
+        .inner_join(contact_aliases::table.on(contact_aliases::contact_id.eq(contacts::id)))
+        .filter(chats::id.eq_any(ids))
+        .order(contact_aliases::created_at)
+        .select((
+            chats::id,
+            contacts::name,
+            contacts::username,
+            contact_aliases::kind,
+            contact_aliases::value,
+        ))
+        .load(conn)?;
+    let mut people: Vec<ChatPerson> = Vec::new();
+    for (chat_id, name, username, kind, value) in rows {
+        let index = match people.iter().position(|person| person.chat_id == chat_id) {
+            Some(index) => index,
+            None => {
+                people.push(ChatPerson { chat_id, name, username, user_id: None, wa_id: None });
+                people.len() - 1
+            }
+        };
+        if let Some(person) = people.get_mut(index) {
+            match kind.as_str() {
+                "user_id" => person.user_id = Some(value),
+                "wa_id" => person.wa_id = Some(value),
+                _ => {}
+            }
+        }
+    }
+    Ok(people)
+}

@@ -1,0 +1,361 @@
+//! The way to the database: one writer that commits in groups, a few readers, both engines.
+//!
+//! Every write goes through one thread. What waits at the same moment is put into one transaction, so
+//! that one flush to disk serves many webhooks. If one request of a group fails, the group is rolled back
+//! and replayed request by request: one bad request cannot fail its neighbours.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::{Connection, PgConnection, SqliteConnection};
+use thiserror::Error;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::jobs::Offer;
+use super::schema::jobs;
+
+/// Requests that may wait for the writer before new ones are refused.
+const WRITE_QUEUE: usize = 2048;
+/// Requests that share one transaction at most.
+const GROUP_MAX: usize = 256;
+/// Connections that read beside the writer.
+const READERS: usize = 4;
+
+/// A connection to either engine.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    /// Embedded SQLite.
+    Sqlite(SqliteConnection),
+    /// PostgreSQL.
+    Postgres(PgConnection),
+}
+
+/// Runs one body for each engine, for the statements that the common connection lacks.
+macro_rules! on_backend {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match $conn {
+            $crate::store::db::Conn::Sqlite($c) => $body,
+            $crate::store::db::Conn::Postgres($c) => $body,
+        }
+    };
+}
+pub(crate) use on_backend;
+
+/// What can go wrong on the way to the disk.
+#[derive(Clone, Debug, Error)]
+pub enum StoreError {
+    /// The statement failed.
+    #[error("the database refused a statement")]
+    Query(#[source] Arc<diesel::result::Error>),
+    /// The database cannot be reached or opened.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Too many writes wait already.
+    #[error("the database has more writes waiting than it can take")]
+    Busy,
+    /// A stored value cannot be read.
+    #[error("a stored value cannot be read: {0}")]
+    Corrupt(String),
+    /// A stored secret cannot be opened.
+    #[error("a stored secret cannot be opened: {0}")]
+    Sealed(String),
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Query(Arc::new(error))
+    }
+}
+
+/// Where the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DbUrl {
+    /// A file of the embedded engine.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL.
+    Postgres(String),
+}
+
+impl DbUrl {
+    /// Reads `sqlite:PATH` or `postgres://…`.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        match url.strip_prefix("sqlite:") {
+            Some(path) => Ok(Self::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))),
+            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(Self::Postgres(url.to_owned()))
+            }
+            None => Err(StoreError::Unavailable(
+                "database.url begins with neither sqlite: nor postgres://".into(),
+            )),
+        }
+    }
+
+    /// Opens a connection that may write.
+    pub fn open(&self) -> Result<Conn, StoreError> {
+        let failed = |e: diesel::ConnectionError| StoreError::Unavailable(e.to_string());
+        match self {
+            Self::Sqlite(path) => {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
+                // FULL: "accepted" means on disk, also after a power cut.
+                conn.batch_execute(
+                    "PRAGMA busy_timeout=10000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
+                     PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;",
+                )?;
+                Ok(Conn::Sqlite(conn))
+            }
+            Self::Postgres(url) => {
+                let mut conn = PgConnection::establish(url).map_err(failed)?;
+                conn.batch_execute("SET TIME ZONE 'UTC'")?;
+                Ok(Conn::Postgres(conn))
+            }
+        }
+    }
+}
+
+/// A transaction in the writer: the connection, the order of lanes, the jobs to announce after commit.
+pub struct Tx<'a> {
+    /// The connection, inside the transaction.
+    pub conn: &'a mut Conn,
+    seq: &'a mut i64,
+    offers: &'a mut Vec<Offer>,
+}
+
+impl Tx<'_> {
+    /// The next place in the order of commit.
+    pub fn next_seq(&mut self) -> i64 {
+        *self.seq += 1;
+        *self.seq
+    }
+
+    /// Announces a job once this transaction is on disk.
+    pub fn announce(&mut self, offer: Offer) {
+        self.offers.push(offer);
+    }
+}
+
+/// Called on the writer's thread after each commit, in the order of commits, before anybody is answered.
+pub type OnCommit = Arc<dyn Fn(Vec<Offer>) + Send + Sync>;
+
+trait WriteOp: Send {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Op<T, F> {
+    body: F,
+    out: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> WriteOp for Op<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        self.out = Some((self.body)(tx)?);
+        Ok(())
+    }
+
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let out = self.out.ok_or_else(|| StoreError::Unavailable("the write did not run".into()));
+        // Nobody listens any more if the caller has gone; the write stands all the same.
+        let _ = self.reply.send(outcome.and(out));
+    }
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Db {
+    url: DbUrl,
+    writer: mpsc::Sender<Box<dyn WriteOp>>,
+    readers: Arc<Readers>,
+}
+
+struct Readers {
+    permits: Semaphore,
+    idle: Mutex<Vec<Conn>>,
+}
+
+/// The writer's thread; joined after the last [`Db`] is dropped.
+pub struct WriterThread(std::thread::JoinHandle<()>);
+
+impl WriterThread {
+    /// Waits for the writer's end; call after every [`Db`] is dropped.
+    pub fn join(self) {
+        let _ = self.0.join();
+    }
+}
+
+impl Db {
+    /// Opens the database (whose schema must be there, see [`super::migrate`]) and starts the writer.
+    pub fn start(url: DbUrl, on_commit: OnCommit) -> Result<(Self, WriterThread), StoreError> {
+        let mut conn = url.open()?;
+        let seq = jobs::table.select(diesel::dsl::max(jobs::lane_seq)).first::<Option<i64>>(&mut conn)?;
+        let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
+        let writer = Writer { url: url.clone(), conn: Some(conn), seq: seq.unwrap_or(0), on_commit };
+        let thread = std::thread::Builder::new()
+            .name("db-writer".into())
+            .spawn(move || writer.run(receiver))
+            .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let readers = Arc::new(Readers { permits: Semaphore::new(READERS), idle: Mutex::new(Vec::new()) });
+        Ok((Self { url, writer: sender, readers }, WriterThread(thread)))
+    }
+
+    /// Where the database is.
+    pub fn url(&self) -> &DbUrl {
+        &self.url
+    }
+
+    /// Runs `body` in a transaction on the writer and returns once it is on disk. `body` may run twice
+    /// (see the module), so it takes its input by reference.
+    pub async fn write<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let op = Box::new(Op { body, out: None, reply });
+        self.writer.send(op).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// As [`Db::write`], but a full queue is refused at once with [`StoreError::Busy`].
+    pub async fn write_or_busy<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let op: Box<dyn WriteOp> = Box::new(Op { body, out: None, reply });
+        self.writer.try_send(op).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs `body` on a reading connection.
+    pub async fn read<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _permit = self.readers.permits.acquire().await.map_err(|_| gone())?;
+        let (url, readers) = (self.url.clone(), self.readers.clone());
+        let run = move || {
+            let idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut conn = match idle {
+                Some(conn) => conn,
+                None => open_reader(&url)?,
+            };
+            let outcome = body(&mut conn);
+            // A connection that failed may be broken: it is not used again.
+            if outcome.is_ok() {
+                readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            }
+            outcome
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the database is closed".into())
+}
+
+fn open_reader(url: &DbUrl) -> Result<Conn, StoreError> {
+    let mut conn = url.open()?;
+    if let Conn::Sqlite(sqlite) = &mut conn {
+        sqlite.batch_execute("PRAGMA query_only=ON")?;
+    }
+    Ok(conn)
+}
+
+struct Writer {
+    url: DbUrl,
+    conn: Option<Conn>,
+    seq: i64,
+    on_commit: OnCommit,
+}
+
+impl Writer {
+    fn run(mut self, mut receiver: mpsc::Receiver<Box<dyn WriteOp>>) {
+        while let Some(first) = receiver.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP_MAX {
+                match receiver.try_recv() {
+                    Ok(op) => group.push(op),
+                    Err(_) => break,
+                }
+            }
+            self.commit_group(group);
+        }
+    }
+
+    fn commit_group(&mut self, mut group: Vec<Box<dyn WriteOp>>) {
+        match self.transaction(&mut group) {
+            Ok(()) => group.into_iter().for_each(|op| op.reply(Ok(()))),
+            Err(error) if group.len() == 1 => group.into_iter().for_each(|op| op.reply(Err(error.clone()))),
+            Err(error) if matches!(error, StoreError::Unavailable(_)) => {
+                group.into_iter().for_each(|op| op.reply(Err(error.clone())));
+            }
+            Err(_) => {
+                for op in group {
+                    let mut alone = vec![op];
+                    let outcome = self.transaction(&mut alone);
+                    alone.into_iter().for_each(|op| op.reply(outcome.clone()));
+                }
+            }
+        }
+    }
+
+    fn transaction(&mut self, group: &mut [Box<dyn WriteOp>]) -> Result<(), StoreError> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.url.open()?,
+        };
+        let begin = match &conn {
+            // A deferred transaction that reads and then writes fails at once when another process writes.
+            Conn::Sqlite(_) => "BEGIN IMMEDIATE",
+            Conn::Postgres(_) => "BEGIN",
+        };
+        // A connection that cannot begin is broken and dropped; the next group opens a new one.
+        conn.batch_execute(begin).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let seq_before = self.seq;
+        let mut offers = Vec::new();
+        let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers };
+        let ran = group.iter_mut().try_for_each(|op| op.run(&mut tx));
+        let outcome = ran.and_then(|()| conn.batch_execute("COMMIT").map_err(StoreError::from));
+        match outcome {
+            Ok(()) => {
+                self.conn = Some(conn);
+                if !offers.is_empty() {
+                    (self.on_commit)(offers);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.seq = seq_before;
+                if conn.batch_execute("ROLLBACK").is_ok() {
+                    self.conn = Some(conn);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Copies an embedded database into `target` while others use it.
+pub fn backup_sqlite(source: &Path, target: &Path) -> Result<(), StoreError> {
+    let mut conn = SqliteConnection::establish(&source.to_string_lossy())
+        .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+    conn.batch_execute(&format!("PRAGMA busy_timeout={}", Duration::from_secs(10).as_millis()))?;
+    diesel::sql_query("VACUUM INTO ?")
+        .bind::<diesel::sql_types::Text, _>(target.to_string_lossy().into_owned())
+        .execute(&mut conn)?;
+    Ok(())
+}

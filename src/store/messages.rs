@@ -1,0 +1,339 @@
+//! The ledger: one row per WhatsApp message, in both directions.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+
+use super::db::{Conn, StoreError, on_backend};
+use super::schema::{chats, messages};
+use super::{Page, ts};
+use crate::clock::new_id;
+use crate::domain::{DeliveryState, Direction};
+
+/// A message as stored.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = messages)]
+pub struct MessageRow {
+    /// Our id.
+    pub id: String,
+    /// Its thread.
+    pub chat_id: String,
+    /// Our id of the phone.
+    pub phone_id: String,
+    /// `inbound` or `outbound`.
+    pub direction: String,
+    /// Meta's name of its kind.
+    pub kind: String,
+    /// Meta's id, once known.
+    pub wamid: Option<String>,
+    /// The portal that it came from or goes to.
+    pub portal_id: Option<String>,
+    /// The portal's id of the chat.
+    pub im_chat_id: Option<String>,
+    /// The portal's id of the message.
+    pub im_message_id: Option<String>,
+    /// Which part of the operator's message.
+    pub part: i32,
+    /// Delivery state.
+    pub state: String,
+    /// Readable text, for quotes and search.
+    pub body: String,
+    /// JSON: what Meta sent, or what we send.
+    pub payload: String,
+    /// Its file.
+    pub blob_id: Option<String>,
+    /// Where its file is on its way: `waiting`, `failed`, `stored`, `gone`.
+    pub media_state: Option<String>,
+    /// The job that sends it.
+    pub job_id: Option<String>,
+    /// A call that sends it went out.
+    pub send_started: bool,
+    /// It was sent again after doubt.
+    pub maybe_twice: bool,
+    /// Meta's error.
+    pub error_code: Option<i32>,
+    /// The error in words.
+    pub error_text: Option<String>,
+    /// When we learned of it.
+    pub created_at: NaiveDateTime,
+    /// When the portal took it.
+    pub relayed_at: Option<NaiveDateTime>,
+    /// When Meta took it.
+    pub accepted_at: Option<NaiveDateTime>,
+    /// One tick.
+    pub sent_at: Option<NaiveDateTime>,
+    /// Two ticks.
+    pub delivered_at: Option<NaiveDateTime>,
+    /// Blue ticks.
+    pub read_at: Option<NaiveDateTime>,
+    /// When it failed.
+    pub failed_at: Option<NaiveDateTime>,
+}
+
+impl MessageRow {
+    /// Delivery state.
+    pub fn delivery(&self) -> DeliveryState {
+        DeliveryState::parse(&self.state).unwrap_or(DeliveryState::Pending)
+    }
+
+    /// What `biz_opaque_callback_data` bears for it: the job and the part.
+    pub fn opaque(&self) -> Option<String> {
+        self.job_id.as_ref().map(|job| format!("{job}.{}", self.part))
+    }
+}
+
+/// A message to be written.
+#[derive(Clone, Debug)]
+pub struct NewMessage<'a> {
+    /// Its thread.
+    pub chat_id: &'a str,
+    /// Our id of the phone.
+    pub phone_id: &'a str,
+    /// Whose.
+    pub direction: Direction,
+    /// Meta's name of its kind.
+    pub kind: &'a str,
+    /// Meta's id, if it has one.
+    pub wamid: Option<&'a str>,
+    /// (portal, chat there, message there), if it came from an operator.
+    pub im: Option<(&'a str, &'a str, &'a str)>,
+    /// Which part of the operator's message.
+    pub part: i32,
+    /// Its state.
+    pub state: DeliveryState,
+    /// Readable text.
+    pub body: &'a str,
+    /// JSON.
+    pub payload: &'a str,
+    /// Where its file is on its way.
+    pub media_state: Option<&'a str>,
+    /// Its file.
+    pub blob_id: Option<&'a str>,
+    /// The job that sends it.
+    pub job_id: Option<&'a str>,
+}
+
+/// Writes a message unless its key is known. `None`: known already.
+pub fn insert(
+    conn: &mut Conn,
+    new: &NewMessage<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, StoreError> {
+    let id = new_id();
+    let values = (
+        (
+            messages::id.eq(&id),
+            messages::chat_id.eq(new.chat_id),
+            messages::phone_id.eq(new.phone_id),
+            messages::direction.eq(new.direction.as_str()),
+            messages::kind.eq(new.kind),
+            messages::wamid.eq(new.wamid),
+            messages::portal_id.eq(new.im.map(|im| im.0)),
+            messages::im_chat_id.eq(new.im.map(|im| im.1)),
+            messages::im_message_id.eq(new.im.map(|im| im.2)),
+            messages::part.eq(new.part),
+        ),
+        (
+            messages::state.eq(new.state.as_str()),
+            messages::body.eq(new.body),
+            messages::payload.eq(new.payload),
+            messages::media_state.eq(new.media_state),
+            messages::blob_id.eq(new.blob_id),
+            messages::job_id.eq(new.job_id),
+            messages::send_started.eq(false),
+            messages::maybe_twice.eq(false),
+            messages::created_at.eq(ts(now)),
+        ),
+    );
+    let written = on_backend!(conn, |c| diesel::insert_into(messages::table)
+        .values(values)
+        .on_conflict_do_nothing()
+        .execute(c))?;
+    Ok((written == 1).then_some(id))
+}
+
+/// One message.
+pub fn get(conn: &mut Conn, id: &str) -> Result<Option<MessageRow>, StoreError> {
+    Ok(messages::table.find(id).select(MessageRow::as_select()).first(conn).optional()?)
+}
+
+/// Several messages.
+pub fn get_many(conn: &mut Conn, ids: &[String]) -> Result<Vec<MessageRow>, StoreError> {
+    Ok(messages::table.filter(messages::id.eq_any(ids)).select(MessageRow::as_select()).load(conn)?)
+}
+
+/// The message that Meta names so on this phone.
+pub fn by_wamid(conn: &mut Conn, phone_id: &str, wamid: &str) -> Result<Option<MessageRow>, StoreError> {
+    Ok(messages::table
+        .filter(messages::phone_id.eq(phone_id))
+        .filter(messages::wamid.eq(wamid))
+        .select(MessageRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The parts of what a job sends, in order.
+pub fn of_job(conn: &mut Conn, job_id: &str) -> Result<Vec<MessageRow>, StoreError> {
+    Ok(messages::table
+        .filter(messages::job_id.eq(job_id))
+        .order(messages::part)
+        .select(MessageRow::as_select())
+        .load(conn)?)
+}
+
+/// The parts of an operator's message, in order.
+pub fn of_operator(
+    conn: &mut Conn,
+    portal_id: &str,
+    im_message_id: &str,
+) -> Result<Vec<MessageRow>, StoreError> {
+    Ok(messages::table
+        .filter(messages::portal_id.eq(portal_id))
+        .filter(messages::im_message_id.eq(im_message_id))
+        .order(messages::part)
+        .select(MessageRow::as_select())
+        .load(conn)?)
+}
+
+/// The newest messages of a chat since `since`, newest first; where a quoted text is looked for.
+pub fn recent(
+    conn: &mut Conn,
+    chat_id: &str,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<MessageRow>, StoreError> {
+    Ok(messages::table
+        .filter(messages::chat_id.eq(chat_id))
+        .filter(messages::created_at.ge(ts(since)))
+        .order(messages::created_at.desc())
+        .limit(limit)
+        .select(MessageRow::as_select())
+        .load(conn)?)
+}
+
+/// The ledger, newest first.
+pub fn list(conn: &mut Conn, filter: &LedgerFilter, page: &Page) -> Result<Vec<MessageRow>, StoreError> {
+    let mut query = messages::table
+        .select(MessageRow::as_select())
+        .order(messages::id.desc())
+        .limit(page.limit)
+        .into_boxed();
+    if let Some(phone_id) = &filter.phone_id {
+        query = query.filter(messages::phone_id.eq(phone_id.clone()));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(messages::state.eq(state.as_str()));
+    }
+    if let Some(contact_id) = &filter.contact_id {
+        let chats = chats::table.filter(chats::contact_id.eq(contact_id.clone())).select(chats::id);
+        query = query.filter(messages::chat_id.eq_any(chats));
+    }
+    if let Some(cursor) = &page.cursor {
+        query = query.filter(messages::id.lt(cursor.clone()));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// What of the ledger is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerFilter {
+    /// Of this phone.
+    pub phone_id: Option<String>,
+    /// Of this contact.
+    pub contact_id: Option<String>,
+    /// In this state.
+    pub state: Option<DeliveryState>,
+}
+
+/// The portal took an inbound message.
+pub fn relayed(
+    conn: &mut Conn,
+    id: &str,
+    portal_id: &str,
+    im_chat_id: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((
+            messages::portal_id.eq(portal_id),
+            messages::im_chat_id.eq(im_chat_id),
+            messages::state.eq(DeliveryState::Accepted.as_str()),
+            messages::relayed_at.eq(ts(now)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The readable text, once the message was translated.
+pub fn set_body(conn: &mut Conn, id: &str, body: &str) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id)).set(messages::body.eq(body)).execute(conn)?;
+    Ok(())
+}
+
+/// The file of a message came, failed, or went.
+pub fn set_media(conn: &mut Conn, id: &str, state: &str, blob_id: Option<&str>) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((messages::media_state.eq(state), messages::blob_id.eq(blob_id)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The call that sends it goes out now: from here on it may have had its effect.
+pub fn send_started(conn: &mut Conn, id: &str, maybe_twice: bool) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((messages::send_started.eq(true), messages::maybe_twice.eq(maybe_twice)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The call surely had no effect.
+pub fn send_undone(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id)).set(messages::send_started.eq(false)).execute(conn)?;
+    Ok(())
+}
+
+/// A part is sent in another form than planned.
+pub fn replan(conn: &mut Conn, id: &str, kind: &str, body: &str, payload: &str) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((messages::kind.eq(kind), messages::body.eq(body), messages::payload.eq(payload)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Meta took it; its state moves up from pending only.
+pub fn accepted(conn: &mut Conn, id: &str, wamid: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((messages::wamid.eq(wamid), messages::accepted_at.eq(ts(now))))
+        .execute(conn)?;
+    diesel::update(messages::table.find(id).filter(messages::state.eq(DeliveryState::Pending.as_str())))
+        .set(messages::state.eq(DeliveryState::Accepted.as_str()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// It will not arrive.
+pub fn failed(
+    conn: &mut Conn,
+    id: &str,
+    code: Option<i64>,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((
+            messages::state.eq(DeliveryState::Failed.as_str()),
+            messages::error_code.eq(code.and_then(|code| i32::try_from(code).ok())),
+            messages::error_text.eq(text),
+            messages::failed_at.eq(ts(now)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Every message of a chat, oldest first; for an export.
+pub fn of_chat(conn: &mut Conn, chat_id: &str) -> Result<Vec<MessageRow>, StoreError> {
+    Ok(messages::table
+        .filter(messages::chat_id.eq(chat_id))
+        .order(messages::created_at)
+        .select(MessageRow::as_select())
+        .load(conn)?)
+}

@@ -1,0 +1,39 @@
+//! A person's right to be forgotten: everything that is kept of a contact goes.
+
+use diesel::prelude::*;
+
+use super::blobs;
+use super::db::{Conn, StoreError};
+use super::schema::{chats, contact_aliases, contacts, expected_echoes, jobs, messages};
+
+/// Removes a contact with aliases, chats, messages and their jobs. Returns the files that were theirs, whose
+/// rows and links are gone and whose bytes the caller removes; `None`: no such contact.
+pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, StoreError> {
+    let known: i64 = contacts::table.filter(contacts::id.eq(contact_id)).count().get_result(conn)?;
+    if known == 0 {
+        return Ok(None);
+    }
+    let chat_ids: Vec<String> =
+        chats::table.filter(chats::contact_id.eq(contact_id)).select(chats::id).load(conn)?;
+    let theirs: Vec<(String, Option<String>)> = messages::table
+        .filter(messages::chat_id.eq_any(&chat_ids))
+        .select((messages::id, messages::blob_id))
+        .load(conn)?;
+    let (message_ids, files): (Vec<String>, Vec<Option<String>>) = theirs.into_iter().unzip();
+    let files: Vec<String> = files.into_iter().flatten().collect();
+    let lanes: Vec<String> =
+        chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}")]).collect();
+    diesel::delete(jobs::table.filter(jobs::lane.eq_any(&lanes))).execute(conn)?;
+    for some in message_ids.chunks(500) {
+        diesel::delete(jobs::table.filter(jobs::message_id.eq_any(some))).execute(conn)?;
+    }
+    diesel::delete(expected_echoes::table.filter(expected_echoes::chat_id.eq_any(&chat_ids)))
+        .execute(conn)?;
+    diesel::delete(messages::table.filter(messages::chat_id.eq_any(&chat_ids))).execute(conn)?;
+    diesel::delete(chats::table.filter(chats::contact_id.eq(contact_id))).execute(conn)?;
+    diesel::delete(contact_aliases::table.filter(contact_aliases::contact_id.eq(contact_id)))
+        .execute(conn)?;
+    diesel::delete(contacts::table.find(contact_id)).execute(conn)?;
+    blobs::delete(conn, &files)?;
+    Ok(Some(files))
+}

@@ -1,0 +1,292 @@
+//! The tables as diesel sees them; kept equal to `migrations/` by a test that reads each of them.
+
+use diesel::table;
+
+table! {
+    vault_checks (name) {
+        name -> Text,
+        sealed -> Text,
+    }
+}
+
+table! {
+    apps (id) {
+        id -> Text,
+        name -> Text,
+        site -> Text,
+        client_id -> Text,
+        client_secret_sealed -> Text,
+        second_secret_sealed -> Nullable<Text>,
+        access_token_sealed -> Text,
+        verify_token_sealed -> Text,
+        api_key -> Text,
+        graph_version -> Nullable<Text>,
+        save_events -> Bool,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    wabas (id) {
+        id -> Text,
+        app_id -> Text,
+        waba_id -> Text,
+        access_token_sealed -> Nullable<Text>,
+        name -> Text,
+        subscribed -> Bool,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    phones (id) {
+        id -> Text,
+        waba_key -> Text,
+        phone_number -> Text,
+        phone_number_id -> Text,
+        display_name -> Text,
+        status -> Nullable<Text>,
+        quality -> Nullable<Text>,
+        messaging_limit -> Nullable<Text>,
+        name_status -> Nullable<Text>,
+        security_note -> Nullable<Text>,
+        sms_service -> Bool,
+        read_receipts -> Bool,
+        system_messages -> Text,
+        signature -> Text,
+        closed_window -> Text,
+        fallback_template -> Nullable<Text>,
+        default_language -> Nullable<Text>,
+        sms_to_chat -> Bool,
+        crm_user_id -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    portal_apps (id) {
+        id -> Text,
+        name -> Text,
+        client_id -> Text,
+        client_secret_sealed -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    portals (id) {
+        id -> Text,
+        member_id -> Text,
+        portal_app_id -> Text,
+        domain -> Text,
+        client_endpoint -> Text,
+        server_endpoint -> Text,
+        access_token_sealed -> Text,
+        access_expires_at -> Timestamp,
+        refresh_token_sealed -> Text,
+        application_token_sealed -> Nullable<Text>,
+        sms_secret_sealed -> Text,
+        user_id -> Text,
+        scopes -> Text,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        language -> Text,
+        default_country -> Nullable<Text>,
+        alarm_user_id -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    line_bindings (id) {
+        id -> Text,
+        phone_id -> Text,
+        portal_id -> Text,
+        line_id -> Text,
+        line_name -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    contacts (id) {
+        id -> Text,
+        waba_key -> Text,
+        name -> Text,
+        username -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    contact_aliases (waba_key, kind, value) {
+        waba_key -> Text,
+        kind -> Text,
+        value -> Text,
+        contact_id -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    chats (id) {
+        id -> Text,
+        contact_id -> Text,
+        phone_id -> Text,
+        portal_user -> Nullable<Text>,
+        portal_line -> Nullable<Text>,
+        portal_chat_id -> Nullable<Text>,
+        last_inbound_at -> Nullable<Timestamp>,
+        last_inbound_wamid -> Nullable<Text>,
+        window_until -> Nullable<Timestamp>,
+        window_closed -> Bool,
+        marketing_stopped -> Bool,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    messages (id) {
+        id -> Text,
+        chat_id -> Text,
+        phone_id -> Text,
+        direction -> Text,
+        kind -> Text,
+        wamid -> Nullable<Text>,
+        portal_id -> Nullable<Text>,
+        im_chat_id -> Nullable<Text>,
+        im_message_id -> Nullable<Text>,
+        part -> Integer,
+        state -> Text,
+        body -> Text,
+        payload -> Text,
+        blob_id -> Nullable<Text>,
+        media_state -> Nullable<Text>,
+        job_id -> Nullable<Text>,
+        send_started -> Bool,
+        maybe_twice -> Bool,
+        error_code -> Nullable<Integer>,
+        error_text -> Nullable<Text>,
+        created_at -> Timestamp,
+        relayed_at -> Nullable<Timestamp>,
+        accepted_at -> Nullable<Timestamp>,
+        sent_at -> Nullable<Timestamp>,
+        delivered_at -> Nullable<Timestamp>,
+        read_at -> Nullable<Timestamp>,
+        failed_at -> Nullable<Timestamp>,
+    }
+}
+
+table! {
+    parked_statuses (id) {
+        id -> Text,
+        phone_id -> Text,
+        wamid -> Text,
+        payload -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    jobs (id) {
+        id -> Text,
+        kind -> Text,
+        queue -> Text,
+        lane -> Text,
+        lane_seq -> BigInt,
+        dedupe_key -> Nullable<Text>,
+        state -> Text,
+        payload -> Text,
+        message_id -> Nullable<Text>,
+        attempts -> Integer,
+        doubtful -> Bool,
+        maybe_twice -> Bool,
+        not_before -> Nullable<Timestamp>,
+        lease_id -> Nullable<Text>,
+        lease_until -> Nullable<Timestamp>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+table! {
+    expected_echoes (id) {
+        id -> Text,
+        chat_id -> Text,
+        text_hash -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    events (id) {
+        id -> Text,
+        app_id -> Nullable<Text>,
+        portal_id -> Nullable<Text>,
+        field -> Text,
+        reason -> Text,
+        payload -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    blobs (id) {
+        id -> Text,
+        sha256 -> Text,
+        mime -> Text,
+        name -> Text,
+        size -> BigInt,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    media_links (token_hash) {
+        token_hash -> Text,
+        blob_id -> Text,
+        expires_at -> Nullable<Timestamp>,
+        revoked -> Bool,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    api_tokens (id) {
+        id -> Text,
+        name -> Text,
+        token_hash -> Text,
+        role -> Text,
+        expires_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    vault_checks,
+    apps,
+    wabas,
+    phones,
+    portal_apps,
+    portals,
+    line_bindings,
+    contacts,
+    contact_aliases,
+    chats,
+    messages,
+    parked_statuses,
+    jobs,
+    expected_echoes,
+    events,
+    blobs,
+    media_links,
+    api_tokens,
+);
