@@ -229,6 +229,13 @@ pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Jobs that were broken off: ready again, and in doubt.
+pub fn put_back(conn: &mut Conn, ids: &[String]) -> Result<usize, StoreError> {
+    Ok(diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.eq("running")))
+        .set((jobs::state.eq("ready"), jobs::lease_id.eq(None::<String>), jobs::doubtful.eq(true)))
+        .execute(conn)?)
+}
+
 /// At start, when nothing else serves: what was running is in doubt and ready again.
 pub fn clear_leases(conn: &mut Conn) -> Result<usize, StoreError> {
     Ok(diesel::update(jobs::table.filter(jobs::state.eq("running")))

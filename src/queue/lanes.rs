@@ -1,0 +1,443 @@
+//! The order of work, without clock, disk or task: which jobs may run now.
+//!
+//! Jobs of one lane run one at a time in the order of commit. A queue is the set of lanes that one worker
+//! serves (one phone's line, one phone's way to WhatsApp); it can be paused as a whole.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::job::{Class, Kind};
+use super::policy;
+use crate::store::jobs::Offer;
+
+/// How much one claim takes from a queue, and how many claims of a queue run at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Take {
+    /// Claims of one queue that run at once.
+    pub parallel: usize,
+    /// Jobs in one claim, each of another lane, all of one family.
+    pub jobs: usize,
+    /// Jobs of kind [`Kind::File`] in one claim.
+    pub files: usize,
+}
+
+/// A job that is claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The job.
+    pub id: String,
+    /// Its lane.
+    pub lane: Arc<str>,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// Jobs to be run together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Their queue.
+    pub queue: Arc<str>,
+    /// The jobs, oldest first.
+    pub jobs: Vec<Claimed>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: String,
+    kind: Kind,
+    seq: i64,
+    not_before: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    queue: Arc<str>,
+    entries: VecDeque<Entry>,
+    running: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    ready: BTreeSet<(i64, Arc<str>)>,
+    waiting: BTreeSet<(DateTime<Utc>, Arc<str>)>,
+    in_flight: usize,
+    failures: u32,
+    paused_until: Option<DateTime<Utc>>,
+}
+
+/// All lanes and queues.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    lanes: HashMap<Arc<str>, Lane>,
+    queues: HashMap<Class, Vec<(Arc<str>, Queue)>>,
+    next: HashMap<Class, usize>,
+}
+
+impl Lanes {
+    /// Adds jobs that are on disk. Offers come in the order of commit; one that is known already is ignored.
+    pub fn offer(&mut self, offers: Vec<Offer>) -> Vec<Class> {
+        let mut touched = Vec::new();
+        for offer in offers {
+            let (Some((class, _)), Some(kind)) = (Class::of_queue(&offer.queue), Kind::parse(&offer.kind))
+            else {
+                tracing::error!(
+                    job.id = offer.id,
+                    "a job of a kind that this version does not know is left alone"
+                );
+                continue;
+            };
+            let queue = self.queue_key(class, &offer.queue);
+            let lane_key: Arc<str> = Arc::from(offer.lane);
+            let lane = self.lanes.entry(lane_key.clone()).or_insert_with(|| Lane {
+                queue,
+                entries: VecDeque::new(),
+                running: false,
+            });
+            let at = lane.entries.partition_point(|entry| entry.seq < offer.seq);
+            if lane.entries.get(at).is_some_and(|entry| entry.seq == offer.seq) {
+                continue;
+            }
+            // The head that runs stays the head, whatever comes before it.
+            let at = if lane.running { at.max(1) } else { at };
+            if at == 0 {
+                self.unindex(&lane_key);
+            }
+            let entry = Entry { id: offer.id, kind, seq: offer.seq, not_before: offer.not_before };
+            if let Some(lane) = self.lanes.get_mut(&lane_key) {
+                lane.entries.insert(at, entry);
+            }
+            if at == 0 {
+                self.index(&lane_key);
+            }
+            if !touched.contains(&class) {
+                touched.push(class);
+            }
+        }
+        touched
+    }
+
+    /// Takes work of a class that may run now.
+    pub fn claim(&mut self, class: Class, take: Take, now: DateTime<Utc>) -> Option<Claim> {
+        let queues = self.queues.get_mut(&class)?;
+        let (count, first) = (queues.len(), self.next.get(&class).copied().unwrap_or(0));
+        for step in 0..count {
+            let index = (first + step) % count;
+            let Some((key, queue)) = queues.get_mut(index) else { continue };
+            // After a failure one claim goes ahead as a probe.
+            let parallel = if queue.failures > 0 { 1 } else { take.parallel };
+            if queue.in_flight >= parallel || queue.paused_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            while let Some((at, lane)) = queue.waiting.first().cloned() {
+                if at > now {
+                    break;
+                }
+                queue.waiting.pop_first();
+                if let Some(entry) = self.lanes.get(&lane).and_then(|lane| lane.entries.front()) {
+                    queue.ready.insert((entry.seq, lane));
+                }
+            }
+            let jobs = pick(queue, &self.lanes, take);
+            if jobs.is_empty() {
+                continue;
+            }
+            queue.in_flight += 1;
+            let claim = Claim { queue: key.clone(), jobs };
+            for job in &claim.jobs {
+                if let Some(lane) = self.lanes.get_mut(&job.lane) {
+                    lane.running = true;
+                    if let Some(entry) = lane.entries.front() {
+                        queue.ready.remove(&(entry.seq, job.lane.clone()));
+                    }
+                }
+            }
+            self.next.insert(class, index + 1);
+            return Some(claim);
+        }
+        None
+    }
+
+    /// A claimed job ended: `again` is `None` when its lane goes on with the next one.
+    pub fn settle(&mut self, lane_key: &Arc<str>, id: &str, again: Option<Option<DateTime<Utc>>>) {
+        let Some(lane) = self.lanes.get_mut(lane_key) else { return };
+        lane.running = false;
+        let ours = lane.entries.front().is_some_and(|entry| entry.id == id);
+        match (again, lane.entries.front_mut()) {
+            (Some(not_before), Some(entry)) if ours => entry.not_before = not_before,
+            (None, Some(_)) if ours => {
+                lane.entries.pop_front();
+            }
+            _ => {}
+        }
+        if lane.entries.is_empty() {
+            self.lanes.remove(lane_key);
+            return;
+        }
+        self.index(lane_key);
+    }
+
+    /// The claim as a whole is over.
+    pub fn release(&mut self, queue_key: &str) {
+        if let Some(queue) = self.queue_mut(queue_key) {
+            queue.in_flight = queue.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// The other side of a queue is unwell: nothing is claimed from it for a while. Returns until when.
+    pub fn pause(
+        &mut self,
+        queue_key: &str,
+        at_least: Option<chrono::Duration>,
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let Some(queue) = self.queue_mut(queue_key) else { return now };
+        let delay = policy::circuit_delay(queue.failures).max(at_least.unwrap_or_default());
+        queue.failures = queue.failures.saturating_add(1);
+        let until = now + delay;
+        queue.paused_until = Some(until);
+        until
+    }
+
+    /// The other side of a queue answered: it is well.
+    pub fn resume(&mut self, queue_key: &str) {
+        if let Some(queue) = self.queue_mut(queue_key) {
+            queue.failures = 0;
+            queue.paused_until = None;
+        }
+    }
+
+    /// Lets a waiting job at the head of its lane run now.
+    pub fn wake(&mut self, lane_key: &str, id: &str) -> Option<Class> {
+        let (key, lane) = self.lanes.get_key_value(lane_key)?;
+        let (key, class) = (key.clone(), Class::of_queue(&lane.queue)?.0);
+        let index = lane.entries.iter().position(|entry| entry.id == id)?;
+        let idle_head = index == 0 && !lane.running;
+        if idle_head {
+            self.unindex(&key);
+        }
+        if let Some(entry) = self.lanes.get_mut(&key).and_then(|lane| lane.entries.get_mut(index)) {
+            entry.not_before = None;
+        }
+        if idle_head {
+            self.index(&key);
+        }
+        Some(class)
+    }
+
+    /// Drops every waiting job of a lane; how an erased person's work ends.
+    pub fn forget(&mut self, lane_key: &str) {
+        let Some((key, lane)) = self.lanes.get_key_value(lane_key) else { return };
+        let (key, running) = (key.clone(), lane.running);
+        if running {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.entries.truncate(1);
+            }
+        } else {
+            self.unindex(&key);
+            self.lanes.remove(&key);
+        }
+    }
+
+    /// When something of a class may run that may not run now.
+    pub fn next_due(&self, class: Class) -> Option<DateTime<Utc>> {
+        let queues = self.queues.get(&class)?;
+        queues
+            .iter()
+            .filter_map(|(_, queue)| {
+                let waiting = queue.waiting.first().map(|(at, _)| *at);
+                let work = if queue.ready.is_empty() { waiting } else { queue.paused_until };
+                match (work, queue.paused_until) {
+                    (Some(work), Some(paused)) => Some(work.max(paused)),
+                    (work, _) => work,
+                }
+            })
+            .min()
+    }
+
+    /// Jobs that are not finished.
+    pub fn pending(&self) -> usize {
+        self.lanes.values().map(|lane| lane.entries.len()).sum()
+    }
+
+    /// Jobs of a queue that are not finished.
+    pub fn pending_in(&self, queue_key: &str) -> usize {
+        self.lanes.values().filter(|lane| &*lane.queue == queue_key).map(|lane| lane.entries.len()).sum()
+    }
+
+    fn queue_key(&mut self, class: Class, name: &str) -> Arc<str> {
+        let queues = self.queues.entry(class).or_default();
+        if let Some((key, _)) = queues.iter().find(|(key, _)| &**key == name) {
+            return key.clone();
+        }
+        let key: Arc<str> = Arc::from(name);
+        queues.push((key.clone(), Queue::default()));
+        key
+    }
+
+    fn queue_mut(&mut self, name: &str) -> Option<&mut Queue> {
+        let (class, _) = Class::of_queue(name)?;
+        self.queues.get_mut(&class)?.iter_mut().find(|(key, _)| &**key == name).map(|(_, queue)| queue)
+    }
+
+    /// Puts the head of an idle lane where claims look for it.
+    fn index(&mut self, lane_key: &Arc<str>) {
+        let Some((name, seq, not_before)) = self.head(lane_key) else { return };
+        let Some(queue) = self.queue_mut(&name) else { return };
+        match not_before {
+            Some(at) => queue.waiting.insert((at, lane_key.clone())),
+            None => queue.ready.insert((seq, lane_key.clone())),
+        };
+    }
+
+    /// Takes the head of a lane out of there, before the head changes.
+    fn unindex(&mut self, lane_key: &Arc<str>) {
+        let Some((name, seq, not_before)) = self.head(lane_key) else { return };
+        let Some(queue) = self.queue_mut(&name) else { return };
+        queue.ready.remove(&(seq, lane_key.clone()));
+        if let Some(at) = not_before {
+            queue.waiting.remove(&(at, lane_key.clone()));
+        }
+    }
+
+    fn head(&self, lane_key: &Arc<str>) -> Option<(Arc<str>, i64, Option<DateTime<Utc>>)> {
+        let lane = self.lanes.get(lane_key)?;
+        let entry = lane.entries.front()?;
+        Some((lane.queue.clone(), entry.seq, entry.not_before))
+    }
+}
+
+fn pick(queue: &Queue, lanes: &HashMap<Arc<str>, Lane>, take: Take) -> Vec<Claimed> {
+    let mut jobs: Vec<Claimed> = Vec::new();
+    let mut files = 0;
+    for (_, lane_key) in &queue.ready {
+        if jobs.len() >= take.jobs {
+            break;
+        }
+        let Some(entry) = lanes.get(lane_key).and_then(|lane| lane.entries.front()) else { continue };
+        if jobs.first().is_some_and(|first| first.kind.family() != entry.kind.family()) {
+            continue;
+        }
+        if entry.kind == Kind::File {
+            if files >= take.files {
+                continue;
+            }
+            files += 1;
+        }
+        jobs.push(Claimed { id: entry.id.clone(), lane: lane_key.clone(), kind: entry.kind });
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+
+    use super::*;
+
+    const TAKE: Take = Take { parallel: 4, jobs: 1, files: 1 };
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-01T10:00:00Z".parse().unwrap()
+    }
+
+    fn offer(seq: i64, lane: &str) -> Offer {
+        offer_of(seq, lane, "message", "line:p1")
+    }
+
+    fn offer_of(seq: i64, lane: &str, kind: &str, queue: &str) -> Offer {
+        Offer {
+            id: format!("j{seq}"),
+            kind: kind.into(),
+            queue: queue.into(),
+            lane: lane.into(),
+            seq,
+            not_before: None,
+        }
+    }
+
+    fn ids(claim: &Claim) -> Vec<&str> {
+        claim.jobs.iter().map(|job| job.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_lane_runs_one_job_at_a_time_in_the_order_of_commit() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(2, "a"), offer(1, "a"), offer(3, "b")]);
+        let first = lanes.claim(Class::Line, TAKE, now()).unwrap();
+        assert_eq!(ids(&first), ["j1"]);
+        assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j3"]);
+        assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
+        lanes.settle(&first.jobs[0].lane, "j1", None);
+        lanes.release("line:p1");
+        assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j2"]);
+    }
+
+    #[test]
+    fn a_batch_takes_one_job_of_each_lane_one_family_and_one_file() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![
+            offer(1, "a"),
+            offer(2, "a"),
+            offer_of(3, "b", "file", "line:p1"),
+            offer_of(4, "c", "file", "line:p1"),
+            offer_of(5, "d", "update", "line:p1"),
+            offer_of(6, "e", "note", "line:p1"),
+        ]);
+        let take = Take { parallel: 1, jobs: 50, files: 1 };
+        assert_eq!(ids(&lanes.claim(Class::Line, take, now()).unwrap()), ["j1", "j3", "j6"]);
+        assert_eq!(lanes.claim(Class::Line, take, now()), None, "one claim of the queue at a time");
+    }
+
+    #[test]
+    fn a_job_that_waits_holds_its_own_lane_only() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(1, "a"), offer(2, "a"), offer(3, "b")]);
+        let claim = lanes.claim(Class::Line, TAKE, now()).unwrap();
+        let later = now() + Duration::seconds(5);
+        lanes.settle(&claim.jobs[0].lane, "j1", Some(Some(later)));
+        lanes.release("line:p1");
+        assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j3"]);
+        assert_eq!(lanes.next_due(Class::Line), Some(later));
+        assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
+        assert_eq!(ids(&lanes.claim(Class::Line, TAKE, later).unwrap()), ["j1"]);
+    }
+
+    #[test]
+    fn a_paused_queue_sends_one_probe_and_holds_no_other_queue() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(1, "a"), offer(2, "b"), offer_of(3, "c", "send", "send:p1")]);
+        let claim = lanes.claim(Class::Line, TAKE, now()).unwrap();
+        let until = lanes.pause("line:p1", None, now());
+        lanes.settle(&claim.jobs[0].lane, "j1", Some(None));
+        lanes.release("line:p1");
+        assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
+        assert!(lanes.claim(Class::Send, TAKE, now()).is_some());
+        assert_eq!(lanes.next_due(Class::Line), Some(until));
+        assert!(lanes.claim(Class::Line, TAKE, until).is_some());
+        assert_eq!(lanes.claim(Class::Line, TAKE, until), None, "the probe goes alone");
+        lanes.resume("line:p1");
+        assert!(lanes.claim(Class::Line, TAKE, until).is_some());
+    }
+
+    #[test]
+    fn a_waiting_job_can_be_woken() {
+        let mut lanes = Lanes::default();
+        let mut waiting = offer(1, "a");
+        waiting.not_before = Some(now() + Duration::seconds(10));
+        lanes.offer(vec![waiting]);
+        assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
+        assert_eq!(lanes.wake("a", "j1"), Some(Class::Line));
+        assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j1"]);
+        assert_eq!(lanes.next_due(Class::Line), None);
+    }
+
+    #[test]
+    fn a_forgotten_lane_is_gone() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(1, "a"), offer(2, "a")]);
+        lanes.forget("a");
+        assert_eq!((lanes.pending(), lanes.claim(Class::Line, TAKE, now())), (0, None));
+    }
+}
