@@ -1,0 +1,92 @@
+//! A certificate that follows its files.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::{TlsError, expiry, provider, read_chain};
+
+/// The certificate of a listener. New handshakes take what [`ReloadingCert::reload_if_changed`] read
+/// last; a bad new pair never replaces a good old one.
+#[derive(Debug)]
+pub struct ReloadingCert {
+    certificate: PathBuf,
+    private_key: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    current: Arc<CertifiedKey>,
+    /// Of the files as they were last tried, good or bad.
+    seen: Stamp,
+}
+
+/// What tells a file from its successor, for certificate and key.
+type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+
+impl ReloadingCert {
+    /// Reads certificate chain and private key, both PEM.
+    pub fn load(certificate: &Path, private_key: &Path) -> Result<Arc<Self>, TlsError> {
+        let seen = stamp(certificate, private_key);
+        let current = read(certificate, private_key)?;
+        Ok(Arc::new(Self {
+            certificate: certificate.to_owned(),
+            private_key: private_key.to_owned(),
+            state: Mutex::new(State { current, seen }),
+        }))
+    }
+
+    /// Looks at the files and reads them if they have changed: `true` = the new pair is in use. An error
+    /// is told once for each state of the files; the old pair stays in use. Reads files: keep it off
+    /// async threads.
+    pub fn reload_if_changed(&self) -> Result<bool, TlsError> {
+        let now = stamp(&self.certificate, &self.private_key);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.seen == now {
+            return Ok(false);
+        }
+        state.seen = now;
+        state.current = read(&self.certificate, &self.private_key)?;
+        Ok(true)
+    }
+
+    /// When the certificate in use expires; `None` if that cannot be read.
+    pub fn expires(&self) -> Option<DateTime<Utc>> {
+        expiry::not_after(self.current().cert.first()?)
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).current)
+    }
+}
+
+impl ResolvesServerCert for ReloadingCert {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+fn read(certificate: &Path, private_key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain = read_chain("the certificate", certificate)?;
+    let key = PrivateKeyDer::from_pem_file(private_key).map_err(|source| TlsError::Pem {
+        what: "the private key",
+        path: private_key.to_owned(),
+        source,
+    })?;
+    let pair = CertifiedKey::from_der(chain, key, &provider())
+        .map_err(|source| TlsError::Pair { path: certificate.to_owned(), source })?;
+    Ok(Arc::new(pair))
+}
+
+fn stamp(certificate: &Path, private_key: &Path) -> Stamp {
+    let of = |metadata: Metadata| (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    [certificate, private_key].map(|path| std::fs::metadata(path).ok().map(of))
+}
