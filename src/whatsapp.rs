@@ -1,1 +1,3 @@
 //! Meta's edge: notifications in, Graph API out. Knows nothing of Bitrix24.
+
+pub mod message;
