@@ -1,1 +1,22 @@
 //! Pure conversion between the two clouds.
+//!
+//! Everything here is a function of its input: no socket, no clock, no database. [`to_line`] makes what
+//! the operator sees of a WhatsApp message, [`to_whatsapp`] makes what the customer gets of an operator's
+//! text, [`notes`] says in the line what went wrong.
+
+pub mod markup;
+//pub mod notes;
+//pub mod person;
+//pub mod split;
+//pub mod to_line;
+//pub mod to_whatsapp;
+
+use crate::domain::Language;
+
+/// The English or the Russian of two texts.
+fn say(language: Language, en: &'static str, ru: &'static str) -> &'static str {
+    match language {
+        Language::En => en,
+        Language::Ru => ru,
+    }
+}
