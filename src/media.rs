@@ -19,7 +19,7 @@ pub mod voice;
 
 pub use blobs::{BlobError, BlobStore, StoredBlob, WriteLimits};
 pub use classify::{Details, SendAs, classify};
-//pub use fetch::{FetchError, FetchRules, Fetched, Fetcher};
+pub use fetch::{FetchError, FetchRules, Fetched, Fetcher};
 pub use sniff::{FileType, sniff};
 
 /// A TLS configuration for tests, whose servers speak plain HTTP or show their own certificate.
