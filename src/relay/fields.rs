@@ -1,0 +1,155 @@
+//! Webhook fields other than messages: those that take effect here.
+
+use chrono::{DateTime, Utc};
+
+use crate::store::contacts::{self, Aliases};
+use crate::store::phones::{self, PhoneRow};
+use crate::store::{StoreError, Tx, chats, wabas};
+use crate::whatsapp::notification::{FieldChange, FieldUpdate, UserPreference};
+
+/// A change of a field, ready to be applied.
+pub struct Change(FieldUpdate);
+
+impl Change {
+    /// Takes it as it came.
+    pub fn new(update: FieldUpdate) -> Self {
+        Self(update)
+    }
+
+    /// Name of the field.
+    pub fn field(&self) -> &str {
+        &self.0.field
+    }
+
+    /// The value as JSON text.
+    pub fn raw(&self) -> &str {
+        &self.0.raw
+    }
+}
+
+/// Applies a change. `true`: apps, WABAs or phones changed.
+pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let update = &change.0;
+    match &update.change {
+        FieldChange::AccountUpdate { event, ban_state, detail } => {
+            let Some(waba) = update.waba_id.as_ref() else { return Ok(false) };
+            let Some(mut row) = wabas::by_waba_id(tx.conn, waba.as_str())? else { return Ok(false) };
+            let Some(status) = account_status(event, ban_state.as_deref()) else { return Ok(false) };
+            tracing::warn!(waba.id = %waba, event, status, "Meta changed the state of an account");
+            row.status = status.to_owned();
+            row.status_reason = (status != "active")
+                .then(|| detail.as_ref().map_or_else(|| event.clone(), |detail| format!("{event}: {detail}")));
+            row.updated_at = now.naive_utc();
+            wabas::update(tx.conn, &row)
+        }
+        FieldChange::PhoneNumberQuality { display_phone_number, event, current_limit, max_daily_conversations, .. } => {
+            let limit = max_daily_conversations.clone().or_else(|| current_limit.clone());
+            change_phone(tx, display_phone_number, now, |phone| {
+                match event.as_str() {
+                    "FLAGGED" | "DOWNGRADE" => phone.quality = Some("RED".into()),
+                    "UNFLAGGED" => phone.quality = Some("GREEN".into()),
+                    _ => {}
+                }
+                if limit.is_some() {
+                    phone.messaging_limit = limit.clone();
+                }
+            })
+        }
+        FieldChange::PhoneNumberName { display_phone_number, decision, requested_verified_name, rejection_reason } => {
+            change_phone(tx, display_phone_number, now, |phone| {
+                phone.name_status = Some(match rejection_reason {
+                    Some(reason) => format!("{decision}: {reason}"),
+                    None => decision.clone(),
+                });
+                if let (true, Some(name)) = (decision == "APPROVED", requested_verified_name) {
+                    phone.display_name = name.clone();
+                }
+            })
+        }
+        FieldChange::Security { display_phone_number, event, requester } => {
+            tracing::warn!(event, "Meta reports a security event of a phone");
+            change_phone(tx, display_phone_number, now, |phone| {
+                phone.security_note = Some(match requester {
+                    Some(requester) => format!("{event} by {requester}"),
+                    None => event.clone(),
+                });
+            })
+        }
+        FieldChange::UserPreference(preferences) => {
+            for preference in preferences {
+                apply_preference(tx, update, preference, now)?;
+            }
+            Ok(false)
+        }
+        FieldChange::Other => Ok(false),
+    }
+}
+
+/// State of a WABA after an account event; `None`: it says nothing of the state.
+fn account_status(event: &str, ban_state: Option<&str>) -> Option<&'static str> {
+    match (event, ban_state) {
+        ("PARTNER_REMOVED" | "ACCOUNT_DELETED" | "ACCOUNT_OFFBOARDED" | "PARTNER_APP_UNINSTALLED", _) => {
+            Some("disconnected")
+        }
+        ("DISABLED_UPDATE", Some("DISABLE")) => Some("disconnected"),
+        ("DISABLED_UPDATE", Some("REINSTATE")) => Some("active"),
+        ("DISABLED_UPDATE", Some(_)) | ("ACCOUNT_RESTRICTION" | "ACCOUNT_VIOLATION", _) => Some("restricted"),
+        ("ACCOUNT_RECONNECTED" | "PARTNER_ADDED" | "PARTNER_APP_INSTALLED", _) => Some("active"),
+        _ => None,
+    }
+}
+
+fn change_phone(
+    tx: &mut Tx<'_>,
+    number: &str,
+    now: DateTime<Utc>,
+    change: impl FnOnce(&mut PhoneRow),
+) -> Result<bool, StoreError> {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let Some(mut row) = phones::by_number(tx.conn, &digits)? else { return Ok(false) };
+    change(&mut row);
+    row.updated_at = now.naive_utc();
+    phones::update(tx.conn, &row)
+}
+
+fn apply_preference(
+    tx: &mut Tx<'_>,
+    update: &FieldUpdate,
+    preference: &UserPreference,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let stopped = match preference.value.as_str() {
+        "stop" => true,
+        "resume" | "signup" => false,
+        _ => return Ok(()),
+    };
+    let phone = match update.phone_number_id.as_ref() {
+        Some(id) => phones::by_phone_number_id(tx.conn, id.as_str())?,
+        None => None,
+    };
+    let Some(phone) = phone else { return Ok(()) };
+    let aliases = Aliases {
+        user_id: preference.person.user_id.as_ref().map(|id| id.to_string()),
+        wa_id: preference.person.wa_id.as_ref().map(|id| id.to_string()),
+    };
+    let Some(contact) = contacts::resolve(tx.conn, &phone.waba_key, &aliases, None, None, now)? else {
+        return Ok(());
+    };
+    // The wish stands from the first contact on, also if the person never wrote.
+    chats::open(tx.conn, &contact, &phone.id, now)?;
+    chats::set_marketing_stopped(tx.conn, &contact, stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_events_tell_the_state_of_the_waba() {
+        assert_eq!(account_status("PARTNER_REMOVED", None), Some("disconnected"));
+        assert_eq!(account_status("DISABLED_UPDATE", Some("DISABLE")), Some("disconnected"));
+        assert_eq!(account_status("DISABLED_UPDATE", Some("SCHEDULE_FOR_DISABLE")), Some("restricted"));
+        assert_eq!(account_status("DISABLED_UPDATE", Some("REINSTATE")), Some("active"));
+        assert_eq!(account_status("VOLUME_BASED_PRICING_TIER_UPDATE", None), None);
+    }
+}
