@@ -1,0 +1,212 @@
+//! The numbers behind `/metrics`, in the text form of OpenMetrics.
+//!
+//! Labels are `&'static str`: what a cloud sends never makes a new series, so their number is bounded by
+//! the source.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+
+/// From a webhook to the other cloud's answer, in seconds.
+const RELAY_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
+/// Requests that were committed together.
+const GROUP_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// All metrics of one app.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    notifications: Counters<1>,
+    updates: Counters<1>,
+    signature_failures: Counter,
+    portal_events: Counters<1>,
+    rest_calls: Counters<2>,
+    graph_calls: Counters<2>,
+    jobs: Counters<2>,
+    queue_oldest_seconds: Gauge<f64, AtomicU64>,
+    queue_ready: Gauge,
+    queue_dead: Gauge,
+    relay_seconds: Family<Labels<1>, Histogram, RelayHistogram>,
+    write_group_size: Histogram,
+}
+
+/// Makes the histogram of a direction.
+#[derive(Clone, Debug)]
+struct RelayHistogram;
+
+impl MetricConstructor<Histogram> for RelayHistogram {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(RELAY_BUCKETS)
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut r = Registry::with_prefix("wabridge");
+        let relay = Family::new_with_constructor(RelayHistogram);
+        Self {
+            notifications: register(&mut r, "notifications", "Webhook requests of Meta, by outcome"),
+            updates: register(&mut r, "updates", "Messages, statuses and other updates in them, by kind"),
+            signature_failures: register(
+                &mut r,
+                "signature_failures",
+                "Webhook requests not signed by an app",
+            ),
+            portal_events: register(&mut r, "portal_events", "Events of portals, by name"),
+            rest_calls: register(&mut r, "rest_calls", "Calls to portals, by method and outcome"),
+            graph_calls: register(&mut r, "graph_calls", "Calls to Meta, by kind and outcome"),
+            jobs: register(&mut r, "jobs", "Attempts of jobs, by kind and outcome"),
+            queue_oldest_seconds: register(
+                &mut r,
+                "queue_oldest_seconds",
+                "Age of the oldest job that is due",
+            ),
+            queue_ready: register(&mut r, "queue_ready", "Jobs that are due"),
+            queue_dead: register(&mut r, "queue_dead", "Jobs that were given up"),
+            relay_seconds: add(
+                &mut r,
+                "relay_seconds",
+                "From acceptance to the other cloud, by direction",
+                relay,
+            ),
+            write_group_size: add(
+                &mut r,
+                "write_group_size",
+                "Requests committed together",
+                Histogram::new(GROUP_BUCKETS),
+            ),
+            registry: r,
+        }
+    }
+
+    /// A webhook request of Meta was answered.
+    pub fn notification(&self, outcome: &'static str) {
+        self.notifications.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// Updates of one kind were taken in.
+    pub fn updates(&self, kind: &'static str, count: u64) {
+        self.updates.get_or_create(&[("kind", kind)]).inc_by(count);
+    }
+
+    /// A webhook request was signed by none of our apps.
+    pub fn signature_failure(&self) {
+        self.signature_failures.inc();
+    }
+
+    /// A portal posted an event.
+    pub fn portal_event(&self, event: &'static str) {
+        self.portal_events.get_or_create(&[("event", event)]).inc();
+    }
+
+    /// A portal answered a REST call, or did not.
+    pub fn rest_call(&self, method: &'static str, outcome: &'static str) {
+        self.rest_calls.get_or_create(&[("method", method), ("outcome", outcome)]).inc();
+    }
+
+    /// Meta answered a call, or did not.
+    pub fn graph_call(&self, kind: &'static str, outcome: &'static str) {
+        self.graph_calls.get_or_create(&[("kind", kind), ("outcome", outcome)]).inc();
+    }
+
+    /// An attempt of a job ended.
+    pub fn job(&self, kind: &'static str, outcome: &'static str) {
+        self.jobs.get_or_create(&[("kind", kind), ("outcome", outcome)]).inc();
+    }
+
+    /// How the queue stands: age of the oldest job that is due, jobs that are due, jobs given up.
+    pub fn queue(&self, oldest: Duration, ready: i64, dead: i64) {
+        self.queue_oldest_seconds.set(oldest.as_secs_f64());
+        self.queue_ready.set(ready);
+        self.queue_dead.set(dead);
+    }
+
+    /// A message reached the other cloud this long after it was accepted; `inbound` or `outbound`.
+    pub fn relayed(&self, direction: &'static str, took: Duration) {
+        self.relay_seconds.get_or_create(&[("direction", direction)]).observe(took.as_secs_f64());
+    }
+
+    /// So many requests went into one transaction.
+    #[expect(clippy::cast_precision_loss, reason = "a group is small")]
+    pub fn write_group(&self, size: usize) {
+        self.write_group_size.observe(size as f64);
+    }
+
+    /// The body of `/metrics`; content type `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    add(registry, name, help, M::default())
+}
+
+fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_encoded_under_their_names() {
+        let metrics = Metrics::new();
+        metrics.notification("accepted");
+        metrics.updates("message", 3);
+        metrics.signature_failure();
+        metrics.portal_event("OnImConnectorMessageAdd");
+        metrics.rest_call("imconnector.send.messages", "ok");
+        metrics.graph_call("send", "131047");
+        metrics.job("to_line", "done");
+        metrics.queue(Duration::from_millis(1500), 2, 1);
+        metrics.relayed("inbound", Duration::from_millis(7));
+        metrics.write_group(64);
+        let text = metrics.encode();
+        for line in [
+            r#"wabridge_notifications_total{outcome="accepted"} 1"#,
+            r#"wabridge_updates_total{kind="message"} 3"#,
+            "wabridge_signature_failures_total 1",
+            r#"wabridge_portal_events_total{event="OnImConnectorMessageAdd"} 1"#,
+            r#"wabridge_rest_calls_total{method="imconnector.send.messages",outcome="ok"} 1"#,
+            r#"wabridge_graph_calls_total{kind="send",outcome="131047"} 1"#,
+            r#"wabridge_jobs_total{kind="to_line",outcome="done"} 1"#,
+            "wabridge_queue_oldest_seconds 1.5",
+            "wabridge_queue_ready 2",
+            "wabridge_queue_dead 1",
+            r#"wabridge_relay_seconds_bucket{le="0.01",direction="inbound"} 1"#,
+            r#"wabridge_write_group_size_bucket{le="64.0"} 1"#,
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn two_apps_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.signature_failure();
+        assert!(other.encode().contains("wabridge_signature_failures_total 0"));
+    }
+}
