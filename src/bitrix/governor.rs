@@ -1,0 +1,372 @@
+//! When the next call to a portal may go: its leaky bucket and the time budget of each method (bitrix24
+//! facts §1.3). Pure: the caller brings the time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::client::Answer;
+use super::error::{CallError, OPERATION_LIMIT_PAUSE, OVERLOAD_PAUSE, QUERY_LIMIT_PAUSE};
+
+/// Seconds of "operating" that a method may use up in ten minutes; some portals allow less, which is
+/// learned from a 429.
+const OPERATING_LIMIT: f64 = 480.0;
+/// From this part of the budget on, what is left is spread over the time until it is renewed.
+const SLOW_DOWN_AT: f64 = 0.8;
+/// The part of the bucket that we fill: the rest is for the jitter of the way and for other apps.
+const HEADROOM: f64 = 0.9;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Methods whose budget is remembered; more than the bridge uses.
+const METHODS: usize = 256;
+
+/// A portal's leaky bucket.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RateLimits {
+    /// Calls that drain in a second.
+    pub drain_per_second: f64,
+    /// Calls that it holds.
+    pub burst: f64,
+}
+
+impl RateLimits {
+    /// Most plans.
+    pub const STANDARD: Self = Self { drain_per_second: 2.0, burst: 50.0 };
+    /// The Enterprise plan.
+    pub const ENTERPRISE: Self = Self { drain_per_second: 5.0, burst: 250.0 };
+
+    /// By `LICENSE` or `LICENSE_FAMILY` of `app.info` (`ent`, `ru_ent250`, …).
+    pub fn for_license(license: &str) -> Self {
+        let enterprise =
+            license.to_ascii_lowercase().split(['_', '-', ' ']).any(|part| match part.strip_prefix("ent") {
+                Some(rest) => rest == "erprise" || rest.bytes().all(|byte| byte.is_ascii_digit()),
+                None => false,
+            });
+        if enterprise { Self::ENTERPRISE } else { Self::STANDARD }
+    }
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}
+
+/// Governs the calls to one portal.
+#[derive(Clone, Debug)]
+pub struct Governor {
+    limits: RateLimits,
+    level: f64,
+    drained_at: DateTime<Utc>,
+    closed_until: Option<DateTime<Utc>>,
+    strikes: u32,
+    operating_limit: f64,
+    methods: BTreeMap<String, Budget>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    operating: f64,
+    reset_at: DateTime<Utc>,
+    not_before: DateTime<Utc>,
+}
+
+impl Governor {
+    /// A governor of an empty bucket.
+    pub fn new(limits: RateLimits, now: DateTime<Utc>) -> Self {
+        Self {
+            limits,
+            level: 0.0,
+            drained_at: now,
+            closed_until: None,
+            strikes: 0,
+            operating_limit: OPERATING_LIMIT,
+            methods: BTreeMap::new(),
+        }
+    }
+
+    /// Other limits, learned from the portal's licence. What is in the bucket stays.
+    pub fn set_limits(&mut self, now: DateTime<Utc>, limits: RateLimits) {
+        self.drain(now);
+        self.limits = limits;
+    }
+
+    /// The present limits.
+    pub fn limits(&self) -> RateLimits {
+        self.limits
+    }
+
+    /// Takes a place for one call, or says how long to wait before asking again. A batch is one call by
+    /// the name `batch`; ask [`Governor::method_wait`] for each method inside.
+    pub fn admit(&mut self, now: DateTime<Utc>, method: &str) -> Result<(), Duration> {
+        self.drain(now);
+        if let Some(wait) = self.closed_until.and_then(|until| until_then(now, until)) {
+            return Err(wait);
+        }
+        if let Some(wait) = self.method_wait(now, method) {
+            return Err(wait);
+        }
+        let ceiling = (self.limits.burst * HEADROOM).max(1.0);
+        let over = self.level + 1.0 - ceiling;
+        // A tiny tolerance, or rounding would send the caller back for less than a microsecond.
+        if over > 1e-5 {
+            return Err(seconds(over / self.limits.drain_per_second.max(0.01)));
+        }
+        self.level += 1.0;
+        Ok(())
+    }
+
+    /// How long the budget of a method holds it back.
+    pub fn method_wait(&self, now: DateTime<Utc>, method: &str) -> Option<Duration> {
+        until_then(now, self.methods.get(method)?.not_before)
+    }
+
+    /// Learns from what came of a call. After a batch: once for `batch`, then for each method inside.
+    pub fn observe(&mut self, now: DateTime<Utc>, method: &str, outcome: &Result<Answer, CallError>) {
+        self.drain(now);
+        match outcome {
+            Ok(answer) => {
+                self.strikes = 0;
+                self.spend(now, method, answer);
+            }
+            Err(error) => match error.code() {
+                "QUERY_LIMIT_EXCEEDED" => {
+                    self.level = self.level.max(self.limits.burst);
+                    let pause = QUERY_LIMIT_PAUSE.saturating_mul(1 << self.strikes.min(6)).min(LONGEST_PAUSE);
+                    self.strikes = self.strikes.saturating_add(1);
+                    self.close(now, pause);
+                }
+                "OVERLOAD_LIMIT" => self.close(now, OVERLOAD_PAUSE),
+                "OPERATION_TIME_LIMIT" => self.block(now, method),
+                _ => {}
+            },
+        }
+    }
+
+    fn drain(&mut self, now: DateTime<Utc>) {
+        let elapsed = (now - self.drained_at).num_microseconds().unwrap_or(i64::MAX).max(0) as f64 / 1e6;
+        self.level = (self.level - elapsed * self.limits.drain_per_second).max(0.0);
+        self.drained_at = self.drained_at.max(now);
+    }
+
+    fn close(&mut self, now: DateTime<Utc>, pause: Duration) {
+        let until = later(now, pause);
+        self.closed_until = Some(self.closed_until.map_or(until, |closed| closed.max(until)));
+    }
+
+    /// Notes what a method has used up, and from 80 % on when it may be called again.
+    fn spend(&mut self, now: DateTime<Utc>, method: &str, answer: &Answer) {
+        let (Some(operating), Some(reset_at)) = (answer.operating, answer.operating_reset_at) else { return };
+        let Some(reset_at) = DateTime::from_timestamp(reset_at, 0) else { return };
+        // Without an earlier answer the cost of a call is a guess: one second.
+        let before = self.methods.get(method).map_or(operating - 1.0, |budget| budget.operating);
+        let left = self.operating_limit - operating;
+        let not_before = if left <= 0.0 {
+            reset_at.max(later(now, QUERY_LIMIT_PAUSE))
+        } else if operating >= self.operating_limit * SLOW_DOWN_AT {
+            // Calls of this cost that still fit, evenly over the time that is left.
+            let cost = (operating - before).clamp(0.1, left.max(0.1));
+            let window = (reset_at - now).num_milliseconds().max(0) as f64 / 1e3;
+            later(now, seconds(cost * window / left).min(LONGEST_PAUSE))
+        } else {
+            now
+        };
+        self.remember(now, method, Budget { operating, reset_at, not_before });
+    }
+
+    /// The 429 bears no time: that of the last good answer holds, else a minute.
+    fn block(&mut self, now: DateTime<Utc>, method: &str) {
+        let known = self.methods.get(method).copied();
+        let until = match known {
+            Some(budget) if budget.reset_at > now => {
+                if budget.operating > OPERATING_LIMIT / 2.0 {
+                    self.operating_limit = self.operating_limit.min(budget.operating);
+                }
+                budget.reset_at
+            }
+            _ => later(now, OPERATION_LIMIT_PAUSE),
+        };
+        let operating = known.map_or(0.0, |budget| budget.operating);
+        self.remember(now, method, Budget { operating, reset_at: until, not_before: until });
+    }
+
+    fn remember(&mut self, now: DateTime<Utc>, method: &str, budget: Budget) {
+        if self.methods.len() >= METHODS {
+            self.methods.retain(|_, budget| budget.not_before > now);
+        }
+        self.methods.insert(method.to_owned(), budget);
+    }
+}
+
+fn until_then(now: DateTime<Utc>, then: DateTime<Utc>) -> Option<Duration> {
+    (then - now).to_std().ok().filter(|wait| !wait.is_zero())
+}
+
+fn later(now: DateTime<Utc>, pause: Duration) -> DateTime<Utc> {
+    let pause = TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(pause).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    const SEND: &str = "imconnector.send.messages";
+
+    fn start() -> DateTime<Utc> {
+        "2026-03-01T10:00:00Z".parse().unwrap()
+    }
+
+    fn at(milliseconds: i64) -> DateTime<Utc> {
+        start() + TimeDelta::milliseconds(milliseconds)
+    }
+
+    fn good(operating: f64, reset_in_seconds: i64) -> Result<Answer, CallError> {
+        Ok(Answer {
+            result: Value::Null,
+            next: None,
+            total: None,
+            operating: Some(operating),
+            operating_reset_at: Some(at(reset_in_seconds * 1000).timestamp()),
+        })
+    }
+
+    fn refused(http: u16, code: &str) -> Result<Answer, CallError> {
+        Err(CallError::Refused { http, code: code.into(), description: String::new() })
+    }
+
+    /// Calls that go in `seconds` when the caller waits exactly as long as it is told.
+    fn calls_in(governor: &mut Governor, seconds: i64) -> usize {
+        let (mut now, mut calls) = (at(0), 0);
+        while now < at(seconds * 1000) {
+            match governor.admit(now, SEND) {
+                Ok(()) => calls += 1,
+                Err(wait) => now += TimeDelta::from_std(wait).unwrap(),
+            }
+        }
+        calls
+    }
+
+    #[test]
+    fn a_burst_goes_at_once_and_then_the_drain_sets_the_pace() {
+        for (limits, seconds, expected) in [
+            (RateLimits::STANDARD, 0, 0),
+            (RateLimits::STANDARD, 60, 45 + 120),
+            (RateLimits::ENTERPRISE, 60, 225 + 300),
+            (RateLimits { drain_per_second: 2.0, burst: 1.0 }, 10, 1 + 20),
+        ] {
+            let calls = calls_in(&mut Governor::new(limits, start()), seconds);
+            assert!(calls.abs_diff(expected) <= 1, "{limits:?}: {calls}");
+        }
+    }
+
+    #[test]
+    fn the_portal_never_holds_more_than_its_bucket() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        let mut now = at(0);
+        let mut portal = (0.0_f64, now);
+        for _ in 0..500 {
+            while let Err(wait) = governor.admit(now, SEND) {
+                now += TimeDelta::from_std(wait).unwrap();
+            }
+            let elapsed = (now - portal.1).num_microseconds().unwrap() as f64 / 1e6;
+            portal = ((portal.0 - 2.0 * elapsed).max(0.0) + 1.0, now);
+            assert!(portal.0 <= 50.0);
+        }
+    }
+
+    #[test]
+    fn after_503_it_waits_longer_each_time_until_a_call_succeeds() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        let mut now = at(0);
+        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+            governor.observe(now, SEND, &refused(503, "QUERY_LIMIT_EXCEEDED"));
+            let wait = governor.admit(now, SEND).unwrap_err();
+            assert_eq!(wait.as_secs(), expected);
+            now += TimeDelta::from_std(wait).unwrap();
+        }
+        governor.observe(now, SEND, &good(1.0, 600));
+        governor.observe(now, SEND, &refused(503, "QUERY_LIMIT_EXCEEDED"));
+        assert_eq!(governor.admit(now, SEND).unwrap_err().as_secs(), 1);
+    }
+
+    #[test]
+    fn after_503_the_bucket_counts_as_full() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        governor.observe(at(0), SEND, &refused(503, "QUERY_LIMIT_EXCEEDED"));
+        assert!(governor.admit(at(1000), SEND).is_err());
+        assert!(governor.admit(at(3001), SEND).is_ok());
+        assert!(governor.admit(at(3001), SEND).is_err());
+    }
+
+    #[test]
+    fn from_80_percent_on_a_method_is_spread_over_what_is_left() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        governor.observe(at(0), "first.seen", &good(400.0, 160));
+        assert_eq!(governor.admit(at(0), "first.seen"), Err(Duration::from_secs(2)));
+        governor.observe(at(0), SEND, &good(380.0, 300));
+        assert_eq!(governor.admit(at(0), SEND), Ok(()));
+        governor.observe(at(0), SEND, &good(400.0, 300));
+        // 80 s are left, a call costs 20 s: four calls in 300 s, held to a minute at most.
+        assert_eq!(governor.admit(at(0), SEND), Err(Duration::from_secs(60)));
+        governor.observe(at(0), SEND, &good(402.0, 78));
+        assert_eq!(governor.admit(at(0), SEND), Err(Duration::from_secs(2)));
+        assert_eq!(governor.admit(at(0), "profile"), Ok(()));
+        assert_eq!(governor.admit(at(2000), SEND), Ok(()));
+    }
+
+    #[test]
+    fn a_spent_method_stands_still_until_its_reset_and_the_others_go_on() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        governor.observe(at(0), SEND, &good(480.0, 45));
+        assert_eq!(governor.admit(at(0), SEND), Err(Duration::from_secs(45)));
+        assert_eq!(governor.admit(at(0), "profile"), Ok(()));
+        assert_eq!(governor.admit(at(45_000), SEND), Ok(()));
+    }
+
+    #[test]
+    fn a_429_blocks_the_method_until_the_known_reset_or_a_minute() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        governor.observe(at(0), SEND, &refused(429, "OPERATION_TIME_LIMIT"));
+        assert_eq!(governor.admit(at(0), SEND), Err(Duration::from_secs(60)));
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        governor.observe(at(0), SEND, &good(300.0, 200));
+        governor.observe(at(0), SEND, &refused(429, "OPERATION_TIME_LIMIT"));
+        assert_eq!(governor.method_wait(at(0), SEND), Some(Duration::from_secs(200)));
+        // The lower limit is learned: now 300 s are the end, not 480.
+        governor.observe(at(200_000), SEND, &good(301.0, 260));
+        assert_eq!(governor.admit(at(200_000), SEND), Err(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn enterprise_is_believed_only_by_its_name() {
+        for (license, enterprise) in [
+            ("ent", true),
+            ("ru_ent10000", true),
+            ("en_enterprise", true),
+            ("pro100", false),
+            ("en_entry", false),
+            ("", false),
+        ] {
+            assert_eq!(RateLimits::for_license(license) == RateLimits::ENTERPRISE, enterprise, "{license}");
+        }
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        governor.set_limits(at(0), RateLimits::ENTERPRISE);
+        assert!(calls_in(&mut governor, 1).abs_diff(225 + 5) <= 1);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_opens_nothing() {
+        let mut governor = Governor::new(RateLimits::STANDARD, start());
+        while governor.admit(at(0), SEND).is_ok() {}
+        assert!(governor.admit(at(-60_000), SEND).is_err());
+        assert!(governor.admit(at(0), SEND).is_err());
+        assert!(governor.admit(at(500), SEND).is_ok());
+    }
+}
