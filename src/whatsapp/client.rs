@@ -19,10 +19,9 @@ pub use messages::Accepted;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A whole call but for files: below it a slow send would be taken for a lost one (§2.1).
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// A whole upload or download of up to 100 MB.
+/// A whole upload or download of up to 100 MB. (No time-out of the client's own for silence: it would also
+/// run while a request is still being uploaded.)
 pub const FILE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Silence between two pieces of an answer.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The one HTTP client for Meta: named (some of Meta's hosts refuse a client without a name, §3.1), without
 /// automatic redirects (they would carry the token along) and without a proxy from the environment.
@@ -38,7 +37,6 @@ pub fn http_client(mut tls: rustls::ClientConfig) -> Result<reqwest::Client, req
         .redirect(Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("wabridge/", env!("CARGO_PKG_VERSION")))
         .build()
 }
