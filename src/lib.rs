@@ -10,7 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod domain;
-// pub mod gateway;
+pub mod gateway;
 pub mod http;
 pub mod media;
 pub mod queue;

@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 /// The elements of a list; something else than a list is its only element, absent is none.
-pub(crate) fn elements<'a>(list: Option<&'a RawValue>) -> Vec<&'a RawValue> {
+pub(crate) fn elements(list: Option<&RawValue>) -> Vec<&RawValue> {
     match list {
         None => Vec::new(),
         Some(raw) if raw.get().starts_with('[') => serde_json::from_str(raw.get()).unwrap_or_default(),
