@@ -6,8 +6,8 @@
 
 pub mod markup;
 //pub mod notes;
-//pub mod person;
-//pub mod split;
+pub mod person;
+pub mod split;
 //pub mod to_line;
 //pub mod to_whatsapp;
 
