@@ -5,7 +5,7 @@
 //! text, [`notes`] says in the line what went wrong.
 
 pub mod markup;
-//pub mod notes;
+pub mod notes;
 pub mod person;
 pub mod split;
 //pub mod to_line;
