@@ -5,9 +5,9 @@
 //! text, [`notes`] says in the line what went wrong.
 
 pub mod markup;
-//pub mod notes;
-//pub mod person;
-//pub mod split;
+pub mod notes;
+pub mod person;
+pub mod split;
 //pub mod to_line;
 //pub mod to_whatsapp;
 
