@@ -16,6 +16,7 @@ pub mod inbound;
 pub mod outbound;
 pub mod parts;
 pub mod plan;
+mod prepare;
 pub mod sender;
 pub mod statuses;
 mod to_portal;

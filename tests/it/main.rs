@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-fn main() {}
-=======
 //! The integration tests: one binary, a module for each part of the house.
 
 #![allow(
@@ -11,4 +8,3 @@ fn main() {}
 )]
 
 mod architecture;
->>>>>>> base
