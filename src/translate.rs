@@ -8,7 +8,7 @@ pub mod markup;
 pub mod notes;
 pub mod person;
 pub mod split;
-//pub mod to_line;
+pub mod to_line;
 //pub mod to_whatsapp;
 
 use crate::domain::Language;
