@@ -24,7 +24,7 @@ pub fn to_whatsapp(bbcode: &str) -> String {
         rest = builder.token(token, after);
     }
     builder.text(rest);
-    pieces::render(builder.finish()).trim_end_matches('\n').to_owned()
+    pieces::render(builder.finish())
 }
 
 /// An open tag and what has been read inside it; the base frame has no tag.
