@@ -65,7 +65,7 @@ pub fn operator_text(text: &str, options: &OperatorOptions<'_>) -> OperatorText 
     let body = markup::to_whatsapp(&found.body).trim().to_owned();
     let with_quote = markup::to_whatsapp(&found.body_with_quote).trim().to_owned();
     let signed = |body: String| match &signed_by {
-        Some(name) if !options.strip_signature && !(body.is_empty() && !options.has_files) => {
+        Some(name) if !options.strip_signature && (options.has_files || !body.is_empty()) => {
             format!("*{name}:*\n{body}").trim_end().to_owned()
         }
         _ => body,

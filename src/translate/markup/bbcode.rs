@@ -197,7 +197,7 @@ fn emoji_token(rest: &str) -> Option<String> {
     let hex = rest.strip_prefix(':')?.get(..8)?;
     rest.get(9..10).filter(|end| *end == ":")?;
     let text = String::from_utf8(hex::decode(hex).ok()?).ok()?;
-    (!text.chars().any(char::is_control)).then_some(text)
+    (text.chars().count() == 1).then_some(text)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn parts(text: &str) -> Vec<Part> {
     // The last frame opens nothing.
     let last_frame = lines.iter().rposition(is_frame).unwrap_or(0);
     while let Some(line) = lines.get(at) {
-        if is_frame(&line) && at < last_frame {
+        if is_frame(line) && at < last_frame {
             let inner = lines.iter().skip(at + 1).take_while(|line| !is_frame(line)).count();
             let block = lines.get(at + 1..at + 1 + inner).unwrap_or_default();
             flush(&mut plain, &mut parts);
