@@ -45,6 +45,12 @@ pub fn bbcode_for_line(body: &str) -> Vec<String> {
     }
 }
 
+/// BBCode of short lines in parts that the portal takes whole.
+pub fn lines_for_line(bbcode: String) -> Vec<String> {
+    let limit = LINE_LIMIT - 2_000;
+    if length(&bbcode) <= limit { vec![bbcode] } else { parts(&bbcode, limit) }
+}
+
 /// Length as counted here, in UTF-16 units.
 pub fn length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
