@@ -23,6 +23,7 @@ mod errors;
 mod faults;
 mod graph;
 mod ids;
+mod interactive;
 mod media;
 mod messages;
 mod multipart;
@@ -31,7 +32,9 @@ mod raw;
 mod server;
 mod state;
 mod statuses;
+mod subscriptions;
 mod templates;
+mod tokens;
 mod validate;
 mod webhooks;
 

@@ -135,6 +135,20 @@ impl SimCloud {
             .collect()
     }
 
+    /// How many messages [`SimCloud::received`] would give, without copying them.
+    pub fn received_count(&self, phone_number_id: &str, customer: &str) -> usize {
+        let state = self.state();
+        let found = state.phone(phone_number_id).map(|(index, _)| index).zip(state.customer(customer));
+        let online = found.and_then(|key| state.customers.get(key.1)).is_some_and(|customer| customer.online);
+        let items = found.and_then(|key| state.chats.get(&key)).map(|chat| chat.items.as_slice());
+        let shown = |item: &&Item| {
+            let message = &item.message;
+            let arrived = online || message.status >= SimStatus::Delivered;
+            !message.from_customer && message.failed.is_none() && arrived
+        };
+        items.unwrap_or_default().iter().filter(shown).count()
+    }
+
     /// Customers that have a thread with this phone, as far as they are known.
     pub fn customers(&self, phone_number_id: &str) -> Vec<SimCustomer> {
         let state = self.state();

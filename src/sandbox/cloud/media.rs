@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use super::customer::SimMedia;
 use super::errors::GraphError;
 use super::faults::take;
-use super::graph::authorize;
 use super::raw::hmac_hex;
 use super::server::{Call, Reply};
+use super::tokens::authorize;
 use super::{SimCloud, multipart};
 
 const KB: usize = 1024;
@@ -299,15 +299,22 @@ fn is_honest(declared: &str, bytes: &[u8]) -> bool {
         "audio/mp4" => matches!(found, Some("audio/m4a" | "video/mp4" | "video/x-m4v" | "audio/mp4")),
         // OPUS alone, and mono: the channel count stands nine bytes after `OpusHead`.
         "audio/ogg" => found == Some("audio/opus") && bytes.get(37) == Some(&1),
-        "audio/mpeg" | "audio/aac" | "audio/amr" | "image/jpeg" | "image/png" | "image/webp"
-        | "application/pdf" => found == Some(declared),
+        "audio/mpeg" => found == Some(declared) || is_mpeg_frame(bytes),
+        "audio/aac" | "audio/amr" | "image/jpeg" | "image/png" | "image/webp" | "application/pdf" => {
+            found == Some(declared)
+        }
         "video/mp4" => matches!(found, Some("video/mp4" | "video/x-m4v")),
-        "video/3gpp" => bytes.get(4..7) == Some(b"ftp") && bytes.get(8..10) == Some(b"3g"),
+        "video/3gpp" => bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..10) == Some(b"3g"),
         "text/plain" => found.is_none_or(|kind| kind.starts_with("text/")) && !bytes.contains(&0),
         _ => !found.is_some_and(|kind| {
             kind.starts_with("image/") || kind.starts_with("audio/") || kind.starts_with("video/")
         }),
     }
+}
+
+/// The sync word of an MPEG audio frame whose layer is set (ADTS leaves it 0).
+fn is_mpeg_frame(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0)
 }
 
 /// An animated WebP has the animation bit in its extended header.

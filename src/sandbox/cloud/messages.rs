@@ -13,12 +13,12 @@ use super::account::map;
 use super::customer::SimCustomer;
 use super::errors::GraphError;
 use super::faults::SendFault;
-use super::graph::authorize;
 use super::ids::digits;
 use super::media::refusal;
 use super::server::{Call, Reply};
 use super::state::{Item, ReceivedMessage, SimStatus, State};
 use super::statuses::Due;
+use super::tokens::authorize;
 use super::validate::{Recipient, Send, check};
 use super::{SimCloud, templates};
 

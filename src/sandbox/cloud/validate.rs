@@ -1,10 +1,9 @@
 //! What the Graph API checks in a send before it accepts it (whatsapp facts §2.1–2.5). Pure.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::errors::GraphError;
+use super::interactive;
 
 const TYPES: [&str; 11] = [
     "audio",
@@ -90,7 +89,7 @@ pub(super) fn check(body: &Value) -> Result<Send, GraphError> {
                 return Err(missing("reaction['emoji']"));
             }
         }
-        "interactive" => interactive(object, &mut send)?,
+        "interactive" => interactive::check(object, &mut send)?,
         _ => template(object, &mut send)?,
     }
     Ok(send)
@@ -138,7 +137,7 @@ fn file(kind: &str, object: &Value, send: &mut Send) -> Result<(), GraphError> {
     media(kind, object, send)
 }
 
-fn media(kind: &str, object: &Value, send: &mut Send) -> Result<(), GraphError> {
+pub(super) fn media(kind: &str, object: &Value, send: &mut Send) -> Result<(), GraphError> {
     match (object.get("id"), object.get("link")) {
         (Some(_), Some(_)) => Err(wrong(&format!("{kind}: id and link exclude each other."))),
         (Some(id), None) => {
@@ -180,100 +179,6 @@ fn contacts(object: &Value) -> Result<(), GraphError> {
     Ok(())
 }
 
-fn interactive(object: &Value, send: &mut Send) -> Result<(), GraphError> {
-    let kind = needed(object, "type", "interactive['type']")?;
-    let action = object.get("action").ok_or_else(|| missing("interactive['action']"))?;
-    let body = object.pointer("/body/text").and_then(Value::as_str);
-    if let Some(header) = object.get("header") {
-        let form = needed(header, "type", "interactive['header']['type']")?;
-        if kind == "list" && form != "text" {
-            return Err(wrong("A list has a text header only."));
-        }
-        match form {
-            "text" => at_most(needed(header, "text", "header['text']")?, 60, "header['text']")?,
-            "image" | "video" | "document" => {
-                media(form, header.get(form).ok_or_else(|| missing(form))?, send)?;
-            }
-            _ => return Err(wrong("interactive['header']['type']")),
-        }
-    }
-    if let Some(footer) = object.pointer("/footer/text").and_then(Value::as_str) {
-        at_most(footer, 60, "footer['text']")?;
-    }
-    if !matches!(kind, "catalog_message" | "product" | "carousel") || body.is_some() {
-        let body =
-            body.filter(|body| !body.is_empty()).ok_or_else(|| missing("interactive['body']['text']"))?;
-        at_most(body, if kind == "list" { 4096 } else { 1024 }, "body['text']")?;
-    }
-    match kind {
-        "button" => buttons(action),
-        "list" => list(action),
-        "cta_url" => {
-            let label = action.pointer("/parameters/display_text").and_then(Value::as_str);
-            at_most(label.ok_or_else(|| missing("display_text"))?, 20, "display_text")?;
-            let url = action.pointer("/parameters/url").and_then(Value::as_str).unwrap_or_default();
-            if url.starts_with("http") { Ok(()) } else { Err(wrong("action['parameters']['url']")) }
-        }
-        "flow"
-        | "location_request_message"
-        | "voice_call"
-        | "call_permission_request"
-        | "catalog_message"
-        | "product"
-        | "product_list"
-        | "address_message"
-        | "carousel"
-        | "request_contact_info" => Ok(()),
-        _ => Err(wrong("interactive['type']")),
-    }
-}
-
-fn buttons(action: &Value) -> Result<(), GraphError> {
-    let all = action.get("buttons").and_then(Value::as_array).ok_or_else(|| missing("action['buttons']"))?;
-    if !(1..=3).contains(&all.len()) {
-        return Err(wrong("There must be 1 to 3 buttons."));
-    }
-    let (mut ids, mut titles) = (HashSet::new(), HashSet::new());
-    for button in all {
-        let reply = button.get("reply").ok_or_else(|| missing("button['reply']"))?;
-        let id = needed(reply, "id", "reply['id']")?;
-        let title = needed(reply, "title", "reply['title']")?;
-        at_most(id, 256, "reply['id']")?;
-        at_most(title, 20, "reply['title']")?;
-        if id.trim() != id || !ids.insert(id) || !titles.insert(title) {
-            return Err(wrong("Ids and titles of buttons must be unique, ids without spaces around them."));
-        }
-    }
-    Ok(())
-}
-
-fn list(action: &Value) -> Result<(), GraphError> {
-    at_most(needed(action, "button", "action['button']")?, 20, "action['button']")?;
-    let sections =
-        action.get("sections").and_then(Value::as_array).ok_or_else(|| missing("action['sections']"))?;
-    if !(1..=10).contains(&sections.len()) {
-        return Err(wrong("There must be 1 to 10 sections."));
-    }
-    let mut ids = HashSet::new();
-    for section in sections {
-        match section.get("title").and_then(Value::as_str) {
-            Some(title) => at_most(title, 24, "section['title']")?,
-            None if sections.len() > 1 => return Err(missing("section['title']")),
-            None => {}
-        }
-        for row in section.get("rows").and_then(Value::as_array).ok_or_else(|| missing("section['rows']"))? {
-            let id = needed(row, "id", "row['id']")?;
-            at_most(id, 200, "row['id']")?;
-            at_most(needed(row, "title", "row['title']")?, 24, "row['title']")?;
-            at_most(row.get("description").and_then(Value::as_str).unwrap_or_default(), 72, "description")?;
-            if !ids.insert(id) {
-                return Err(wrong("Ids of rows must be unique."));
-            }
-        }
-    }
-    if ids.is_empty() || ids.len() > 10 { Err(wrong("There must be 1 to 10 rows in total.")) } else { Ok(()) }
-}
-
 fn template(object: &Value, send: &mut Send) -> Result<(), GraphError> {
     needed(object, "name", "template['name']")?;
     let language = object.get("language").ok_or_else(|| missing("template['language']"))?;
@@ -301,13 +206,13 @@ fn template(object: &Value, send: &mut Send) -> Result<(), GraphError> {
     Ok(())
 }
 
-fn needed<'a>(object: &'a Value, key: &str, path: &str) -> Result<&'a str, GraphError> {
+pub(super) fn needed<'a>(object: &'a Value, key: &str, path: &str) -> Result<&'a str, GraphError> {
     let value = object.get(key).ok_or_else(|| missing(path))?;
     let text = value.as_str().ok_or_else(|| wrong(path))?;
     if text.is_empty() { Err(missing(path)) } else { Ok(text) }
 }
 
-fn at_most(text: &str, most: usize, path: &str) -> Result<(), GraphError> {
+pub(super) fn at_most(text: &str, most: usize, path: &str) -> Result<(), GraphError> {
     if text.len() > most && text.chars().count() > most {
         return Err(GraphError::parameter(format_args!(
             "Param {path} must be at most {most} characters long."
@@ -316,11 +221,11 @@ fn at_most(text: &str, most: usize, path: &str) -> Result<(), GraphError> {
     Ok(())
 }
 
-fn missing(path: &str) -> GraphError {
+pub(super) fn missing(path: &str) -> GraphError {
     GraphError::coded(131_008, format!("The parameter {path} is required."))
 }
 
-fn wrong(details: &str) -> GraphError {
+pub(super) fn wrong(details: &str) -> GraphError {
     GraphError::coded(131_009, details)
 }
 
