@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use actix_web::HttpResponse;
 
@@ -331,13 +330,18 @@ fn plan(state: &mut State, phone: usize, customer: usize, kind: &str, doom: Opti
 async fn report(cloud: &SimCloud, wamid: String, statuses: Vec<SimStatus>) {
     let first = cloud.state().faults.status_before_answer;
     if !first {
-        let at = Instant::now() + cloud.inner.options.status_delay;
+        let delay = cloud.inner.options.status_delay;
+        let wait = (!delay.is_zero()).then(|| {
+            // The clock of the runtime that waits, not of the server's thread that ends before it.
+            let _guard = cloud.inner.runtime.enter();
+            Box::pin(tokio::time::sleep(delay))
+        });
         // The receiver ends only with the cloud.
-        let _ = cloud.inner.due.send(Due { at, wamid, statuses, done: None });
+        let _ = cloud.inner.due.send(Due { wait, wamid, statuses, done: None });
         return;
     }
     let (done, mut all_done) = mpsc::channel(1);
-    let _ = cloud.inner.due.send(Due { at: Instant::now(), wamid, statuses, done: Some(done) });
+    let _ = cloud.inner.due.send(Due { wait: None, wamid, statuses, done: Some(done) });
     // Ends when the last update that bears the sender has been delivered.
     let _ = tokio::time::timeout(STATUS_FIRST, all_done.recv()).await;
 }

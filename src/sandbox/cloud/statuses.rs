@@ -1,9 +1,11 @@
 //! Statuses of sent messages (whatsapp facts §1.9): what the cloud and the customer's phone report back.
 
+use std::pin::Pin;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::Sleep;
 
 use super::SimCloud;
 use super::customer::{SimCustomer, contact, value_of};
@@ -13,7 +15,8 @@ use super::webhooks::Update;
 
 /// Statuses of one message that fall due.
 pub(super) struct Due {
-    pub at: Instant,
+    /// Runs since the send was accepted; `None` = now.
+    pub wait: Option<Pin<Box<Sleep>>>,
     pub wamid: String,
     pub statuses: Vec<SimStatus>,
     pub done: Option<mpsc::Sender<()>>,
@@ -27,10 +30,10 @@ pub(super) async fn pump(cloud: SimCloud, mut due: mpsc::UnboundedReceiver<Due>)
             next = due.recv() => next,
         };
         let Some(next) = next else { return };
-        if next.at > Instant::now() {
+        if let Some(wait) = next.wait {
             tokio::select! {
                 () = cloud.inner.cancel.cancelled() => return,
-                () = tokio::time::sleep_until(next.at) => {}
+                () = wait => {}
             }
         }
         {
@@ -104,7 +107,7 @@ impl SimCloud {
     }
 
     fn due_now(&self, wamid: &str, status: SimStatus) {
-        let due = Due { at: Instant::now(), wamid: wamid.to_owned(), statuses: vec![status], done: None };
+        let due = Due { wait: None, wamid: wamid.to_owned(), statuses: vec![status], done: None };
         // The receiver ends only with the cloud.
         let _ = self.inner.due.send(due);
     }

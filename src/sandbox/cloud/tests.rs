@@ -115,7 +115,16 @@ impl World {
     }
 
     pub async fn with(options: CloudOptions) -> World {
-        let cloud = bare(CloudOptions { status_delay: Duration::ZERO, ..options }).await;
+        Self::around(bare(CloudOptions { status_delay: Duration::ZERO, ..options }).await).await
+    }
+
+    pub async fn with_status_delay(status_delay: Duration) -> World {
+        let world = Self::around(bare(CloudOptions { status_delay, ..CloudOptions::default() }).await).await;
+        world.cloud.meet_for_test();
+        world
+    }
+
+    async fn around(cloud: SimCloud) -> World {
         let callback = Callback::default();
         cloud.set_callback(APP, &callback.url(), "verify").await.unwrap();
         cloud.subscribe(WABA, APP);

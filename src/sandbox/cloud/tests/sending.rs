@@ -272,3 +272,14 @@ async fn a_quiet_cloud_counts_and_keeps_nothing() {
     assert!(world.cloud.thread(PHONE, NUMBER).is_empty());
     world.cloud.stop().await;
 }
+
+#[tokio::test]
+async fn statuses_wait_a_while_after_the_answer() {
+    let world = World::with_status_delay(Duration::from_millis(30)).await;
+    for _ in 0..3 {
+        world.send_text("x").await;
+    }
+    world.until(|callback| callback.statuses().len() == 6).await;
+    assert_eq!(world.callback.statuses(), ["sent", "delivered"].repeat(3));
+    world.cloud.stop().await;
+}
