@@ -1,5 +1,3 @@
 //! Rebuilds when a migration changes: they are embedded in the binary.
 
-fn main() {
-    println!("cargo:rerun-if-changed=migrations");
-}
+fn main() { println!("cargo:rerun-if-changed=migrations"); }
