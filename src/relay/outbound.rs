@@ -12,7 +12,8 @@ use crate::store::events::{self, Origin};
 use crate::store::jobs::{self, NewJob};
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::notes::{self, Note};
-use crate::translate::to_whatsapp;
+use crate::translate::to_whatsapp::{OperatorOptions, operator_text};
+use crate::translate::markup;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,9 +187,9 @@ fn stored_item(portal_id: &str, item: &OperatorMessage) -> OperatorItem {
     }
 }
 
-/// What a text is recognised by when the portal sends it back: without signature, breaks and outer space.
+/// What a text is recognised by when the portal sends it back: without signature, markup and outer space.
 pub(super) fn text_hash(text: &str) -> String {
-    let bare = to_whatsapp::without_signature(text);
-    let bare = bare.replace("[br]", "\n").replace("[BR]", "\n").replace("#BR#", "\n");
-    hex::encode(Sha256::digest(bare.trim().as_bytes()))
+    let options = OperatorOptions { strip_signature: true, portal_host: "", has_files: true };
+    let bare = operator_text(text, &options).body_with_quote;
+    hex::encode(Sha256::digest(markup::plain_key(&bare).as_bytes()))
 }

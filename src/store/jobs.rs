@@ -221,6 +221,12 @@ pub fn finish(
     Ok(if changed == 1 { Finished::Yes } else { Finished::LeaseLost })
 }
 
+/// Sets the count of verdicts; a follow-up begins with that of the job that it follows.
+pub fn set_attempts(conn: &mut Conn, id: &str, attempts: i32) -> Result<(), StoreError> {
+    diesel::update(jobs::table.find(id)).set(jobs::attempts.eq(attempts)).execute(conn)?;
+    Ok(())
+}
+
 /// Lets a waiting job run now; how a stored file wakes the message that waits for it.
 pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     diesel::update(jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.eq("ready")))
