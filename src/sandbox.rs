@@ -1,1 +1,3 @@
 //! A simulated WhatsApp cloud and Bitrix24 portal, and the page that shows them.
+
+pub mod portal;
