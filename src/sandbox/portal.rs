@@ -217,14 +217,12 @@ impl SimPortal {
 
     /// Sets all switches at once.
     pub fn set_faults(&self, faults: Faults) {
-        self.inner.set_faults(faults);
+        self.inner.change_faults(|present| *present = faults);
     }
 
     /// Changes some switches and leaves the others.
     pub fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
-        let mut faults = self.faults();
-        change(&mut faults);
-        self.inner.set_faults(faults);
+        self.inner.change_faults(change);
     }
 
     /// The switches as they are; planned faults that happened are gone.
@@ -272,19 +270,19 @@ impl Inner {
         format!("http://{}", state.domain)
     }
 
-    fn set_faults(&self, mut faults: Faults) {
+    fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
         {
             let mut state = self.state();
-            if std::mem::take(&mut faults.expire_tokens) {
+            change(&mut state.faults);
+            if std::mem::take(&mut state.faults.expire_tokens) {
                 let now = self.options.clock.now();
                 state.tokens.values_mut().for_each(|token| token.expires = now);
                 state.event_tokens.clear();
             }
-            let seed = std::mem::take(&mut faults.seed);
+            let seed = std::mem::take(&mut state.faults.seed);
             if seed != 0 {
                 state.dice = faults::Dice(seed);
             }
-            state.faults = faults;
         }
         self.changed();
     }

@@ -55,7 +55,9 @@ impl Inner {
             .collect();
         for binding in bindings {
             let user = if binding.auth_type == 0 { event.user } else { Some(binding.auth_type) };
-            let auth = self.auth_block(state, &binding.client_id, user, false);
+            // Of the events sent here only this one brings a refresh token.
+            let with_refresh = event.name == "ONAPPUPDATE";
+            let auth = self.auth_block(state, &binding.client_id, user, with_refresh);
             let id = Some(binding.id);
             let form = self.event_form(event.name, id, &event.data, &auth);
             self.post(state, binding.handler, &event, form);

@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn nested_keys_survive_the_way_there_and_back() {
-        let value = json!({"event": "X", "data": {"MESSAGES": [{"im": {"chat_id": "7"}, "files": []}]}});
+        let value = json!({"ts": "1", "data": {"MESSAGES": [{"im": {"chat_id": "7"}, "files": []}]}});
         let form = build(&value);
-        assert_eq!(form, "event=X&data%5BMESSAGES%5D%5B0%5D%5Bim%5D%5Bchat_id%5D=7");
+        assert_eq!(form, "data%5BMESSAGES%5D%5B0%5D%5Bim%5D%5Bchat_id%5D=7&ts=1");
         assert_eq!(
             Value::Object(parse(form.as_bytes())),
-            json!({"event": "X", "data": {"MESSAGES": [{"im": {"chat_id": "7"}}]}})
+            json!({"ts": "1", "data": {"MESSAGES": [{"im": {"chat_id": "7"}}]}})
         );
     }
 

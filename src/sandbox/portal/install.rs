@@ -106,6 +106,30 @@ impl SimPortal {
         self.inner.changed();
     }
 
+    /// The application is updated: `ONAPPUPDATE` with tokens and a new `application_token`, then its
+    /// handlers and SMS senders are gone and must be bound again (bitrix24 facts §2.3, §6.1).
+    pub fn update_app(&self, client_id: &str) {
+        {
+            let mut state = self.inner.state();
+            if let Some(app) = state.apps.get_mut(client_id) {
+                app.application_token = Uuid::new_v4().simple().to_string();
+            }
+            let language = &self.inner.options.language;
+            let event = Event {
+                name: "ONAPPUPDATE",
+                client_id: Some(client_id),
+                data: json!({"VERSION": 2, "PREVIOUS_VERSION": 1, "LANGUAGE_ID": language}),
+                user: Some(ADMIN),
+                lane: "",
+                messages: Vec::new(),
+            };
+            self.inner.queue(&mut state, event);
+            state.bindings.retain(|binding| binding.client_id != client_id);
+            state.sms_senders.retain(|(owner, _), _| owner != client_id);
+        }
+        self.inner.changed();
+    }
+
     /// An administrator removes the application: `ONAPPUNINSTALL` without tokens, then its handlers,
     /// connectors and senders are gone.
     pub async fn uninstall(&self, client_id: &str, clean: bool) {

@@ -72,6 +72,11 @@ fn file_of(inner: &Inner, headers: &HeaderMap, path: &str, name: Option<&str>, b
 }
 
 fn disposition_name(value: &str) -> Option<String> {
+    if let Some((_, name)) = value.split_once("filename*=") {
+        let name = name.rsplit("''").next().unwrap_or(name);
+        let name = name.split(';').next().unwrap_or(name).trim();
+        return Some(percent_decode_str(name).decode_utf8_lossy().into_owned());
+    }
     let (_, name) = value.split_once("filename=")?;
     let name = name.split(';').next().unwrap_or(name).trim().trim_matches('"');
     (!name.is_empty()).then(|| name.to_owned())
@@ -121,5 +126,16 @@ mod tests {
         let kept = shortened(&long);
         assert_eq!(kept.chars().count(), 50);
         assert!(kept.ends_with(".pdf"));
+    }
+
+    #[test]
+    fn a_name_is_taken_from_content_disposition() {
+        for (header, name) in [
+            ("attachment; filename=\"a b.pdf\"; x=1", Some("a b.pdf")),
+            ("attachment; filename*=utf-8''%D1%8F.pdf", Some("я.pdf")),
+            ("inline", None),
+        ] {
+            assert_eq!(disposition_name(header).as_deref(), name);
+        }
     }
 }

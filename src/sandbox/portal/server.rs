@@ -11,6 +11,7 @@ use actix_web::dev::{Extensions, Server};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, LOCATION, ORIGIN, USER_AGENT};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::faults::{FaultKind, Faults};
@@ -221,10 +222,14 @@ async fn file(request: HttpRequest, inner: web::Data<Inner>) -> HttpResponse {
     match found.filter(|stored| stored.sign == text("SIGN") && !agent.is_empty()) {
         Some(stored) => HttpResponse::Ok()
             .content_type(stored.file.mime.clone())
-            .insert_header(("Content-Disposition", format!("attachment; filename=\"{}\"", stored.file.name)))
+            .insert_header(("Content-Disposition", disposition(&stored.file.name)))
             .body(stored.file.bytes.to_vec()),
         None => HttpResponse::NotFound().content_type("text/html").body("<html>Not found</html>"),
     }
+}
+
+fn disposition(name: &str) -> String {
+    format!("attachment; filename*=utf-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
 async fn short_link(request: HttpRequest, short: web::Path<String>, inner: web::Data<Inner>) -> HttpResponse {
@@ -292,7 +297,7 @@ async fn set_faults(request: HttpRequest, body: web::Bytes, inner: web::Data<Inn
         }
         let faults: Faults =
             serde_json::from_slice(&body).map_err(|error| fail(400, "ERROR_ARGUMENT", &error.to_string()))?;
-        inner.set_faults(faults);
+        inner.change_faults(|present| *present = faults);
         Ok(json!(inner.state().faults))
     })
 }

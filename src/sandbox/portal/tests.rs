@@ -1,1 +1,6 @@
-//! tests
+//! The simulated portal against the samples of the fact sheet.
+
+mod apps;
+mod chats;
+mod limits;
+mod rig;
