@@ -1,12 +1,13 @@
 //! A simulated Bitrix24 portal with its OAuth server, written from the fact sheet in raw JSON and forms.
 //!
 //! Two real HTTP servers on loopback. Cast: `server` takes requests, applies faults and limits and hands
-//! calls to `rest`, which finds the method's file (`system`, `imconnector`, `messages`, `openlines`, `sms`,
-//! `batch`); `oauth` keeps tokens; `events` posts to bound handlers; `operator` and `install` are what
+//! calls to `rest`, which finds the method's file (`system`, `imconnector`, `messages`, `changes`, `openlines`,
+//! `sms`, `batch`); `oauth` keeps tokens; `events` posts to bound handlers; `operator` and `install` are what
 //! people do in the portal. What differs from the real thing: no TLS, one source address for the rate
 //! limit, and the test aids that say so in [`PortalOptions`].
 
 mod batch;
+mod changes;
 mod events;
 mod faults;
 mod form;
@@ -17,6 +18,7 @@ mod messages;
 mod oauth;
 mod openlines;
 mod operator;
+mod outgoing;
 mod pull;
 mod rest;
 mod server;
@@ -25,6 +27,7 @@ mod state;
 mod system;
 #[cfg(test)]
 mod tests;
+mod text;
 mod views;
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Messages of a connector: sent, changed, removed, acknowledged (bitrix24 facts §3.8, §3.10–§3.12).
+//! Messages that a connector sends into a line (bitrix24 facts §3.8).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +8,16 @@ use serde_json::{Map, Value, json};
 use super::events::Event;
 use super::faults::FaultKind;
 use super::imconnector::require_working;
-use super::rest::{Args, Caller, RestError, fail, missing, text};
+use super::rest::{Args, Caller, RestError, missing, text};
 use super::state::{Author, Chat, LineEntry, LineFile, Session, State, User};
+use super::text::shown_text;
 use super::{Inner, pull};
 
 const SEND: &str = "imconnector.send.messages";
-/// Longest text of a message in characters, with the mark of the cut.
-const MAX_TEXT: usize = 20_000;
-const CUT_MARK: &str = " (...)";
-
 /// Text of `CONNECTOR_PROXY_NO_ADD_USER`.
 const NO_USER: &str = "Unable to create the user";
 /// Text of `IMCONNECTOR_NOT_ALL_THE_REQUIRED_DATA`.
-const NOT_ALL_DATA: &str = "Not all the required data was transferred";
+pub(super) const NOT_ALL_DATA: &str = "Not all the required data was transferred";
 
 /// `imconnector.send.messages`: items in order, no check for repeats, a verdict per item.
 pub(super) async fn send(inner: &Arc<Inner>, caller: &Caller, args: &Args) -> Result<Value, RestError> {
@@ -34,21 +31,7 @@ pub(super) async fn send(inner: &Arc<Inner>, caller: &Caller, args: &Args) -> Re
     Ok(json!({"SUCCESS": true, "DATA": {"RESULT": results}}))
 }
 
-/// The other methods on messages.
-pub(super) fn call(inner: &Inner, method: &str, args: &Args) -> Result<Value, RestError> {
-    match method {
-        "imconnector.update.messages" | "imconnector.delete.messages" => change(inner, method, args),
-        "imconnector.send.status.delivery" => delivered(inner, args),
-        // A no-op at the real portal as well.
-        "imconnector.send.status.reading" => {
-            envelope(args)?;
-            Ok(json!({"SUCCESS": true, "DATA": []}))
-        }
-        _ => Err(fail(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")),
-    }
-}
-
-fn envelope(args: &Args) -> Result<(String, u64, Vec<Value>), RestError> {
+pub(super) fn envelope(args: &Args) -> Result<(String, u64, Vec<Value>), RestError> {
     let connector = args.required("CONNECTOR")?;
     let line = args.required_int("LINE")?;
     let items: Vec<Value> = match args.get("MESSAGES") {
@@ -70,11 +53,11 @@ fn lower_keys(value: &Value) -> Value {
     }
 }
 
-fn field(item: &Value, pointer: &str) -> Option<String> {
+pub(super) fn field(item: &Value, pointer: &str) -> Option<String> {
     item.pointer(pointer).and_then(text).filter(|text| !text.is_empty())
 }
 
-fn refused(item: &Value, error: &str) -> Value {
+pub(super) fn refused(item: &Value, error: &str) -> Value {
     let mut answer = item.clone();
     if let Some(map) = answer.as_object_mut() {
         map.insert("SUCCESS".to_owned(), json!(false));
@@ -193,7 +176,7 @@ fn store(inner: &Inner, state: &mut State, caller: &Caller, incoming: Incoming<'
     if let Some(id) = state.add_entry(chat_id, entry)
         && author == Author::Operator
     {
-        super::operator::send_out(inner, state, author_id, &[id]);
+        super::outgoing::send_out(inner, state, author_id, &[id]);
     }
     answer_of(item, client, chat_id, session, &body, &file_ids)
 }
@@ -298,36 +281,6 @@ fn answer_of(item: &Value, client: u64, chat: u64, session: u64, body: &str, fil
     })
 }
 
-/// Text as the portal stores it: breaks and emoji tokens resolved, BBCode kept, too long cut.
-pub(super) fn shown_text(raw: &str) -> String {
-    let broken = raw.replace("[br]", "\n").replace("[BR]", "\n").replace("#BR#", "\n");
-    let text = emoji(&broken);
-    if text.chars().count() <= MAX_TEXT {
-        return text;
-    }
-    let kept: String = text.chars().take(MAX_TEXT - CUT_MARK.len()).collect();
-    kept + CUT_MARK
-}
-
-/// Decodes `:f09f9880:` (hex of four UTF-8 bytes).
-fn emoji(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(':') {
-        let (before, token) = rest.split_at(at);
-        out.push_str(before);
-        let decoded = token
-            .get(1..9)
-            .filter(|_| token.get(9..10) == Some(":"))
-            .and_then(|hex| hex::decode(hex).ok())
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let taken = if decoded.is_some() { 10 } else { 1 };
-        out.push_str(decoded.as_deref().unwrap_or(":"));
-        rest = token.get(taken..).unwrap_or_default();
-    }
-    out + rest
-}
-
 /// The lock on a chat: waits 1, 2 and 3 seconds, then goes on without it.
 struct Held {
     inner: Arc<Inner>,
@@ -338,6 +291,7 @@ impl Held {
     async fn wait(inner: &Arc<Inner>, key: String) -> Self {
         for pause in 1..=3 {
             if inner.state().busy.insert(key.clone()) {
+                inner.changed();
                 return Self { inner: inner.clone(), key: Some(key) };
             }
             tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -351,92 +305,5 @@ impl Drop for Held {
         if let Some(key) = self.key.take() {
             self.inner.state().busy.remove(&key);
         }
-    }
-}
-
-/// update.messages and delete.messages: success even when nothing matched.
-fn change(inner: &Inner, method: &str, args: &Args) -> Result<Value, RestError> {
-    let (connector, line, items) = envelope(args)?;
-    let mut state = inner.state();
-    require_working(&state, &connector, line)?;
-    let delete = method.starts_with("imconnector.delete");
-    let mut results = Vec::with_capacity(items.len());
-    for item in &items {
-        let ids = (field(item, "/user/id"), field(item, "/message/id"), field(item, "/chat/id"));
-        let body = field(item, "/message/text");
-        let (Some(user), Some(mid), Some(chat)) = ids else {
-            results.push(refused(item, NOT_ALL_DATA));
-            continue;
-        };
-        if !delete && body.is_none() {
-            results.push(refused(item, NOT_ALL_DATA));
-            continue;
-        }
-        if let Some(entry) = by_mid(&mut state, &connector, line, &user, &chat, &mid) {
-            if delete {
-                entry.deleted = true;
-            } else {
-                entry.text = shown_text(&body.unwrap_or_default());
-                entry.edited = true;
-            }
-        }
-        let mut answer = item.clone();
-        if let Some(map) = answer.as_object_mut() {
-            map.insert("SUCCESS".to_owned(), json!(true));
-        }
-        results.push(answer);
-    }
-    Ok(json!({"SUCCESS": true, "DATA": {"RESULT": results}}))
-}
-
-fn by_mid<'a>(
-    state: &'a mut State,
-    connector: &str,
-    line: u64,
-    user: &str,
-    chat: &str,
-    mid: &str,
-) -> Option<&'a mut LineEntry> {
-    let client = *state.users_by_xml_id.get(&format!("{connector}|{user}"))?;
-    let id = [client, 0]
-        .into_iter()
-        .find_map(|part| state.chats_by_code.get(&format!("{connector}|{line}|{chat}|{part}")).copied())?;
-    let chat = state.chats.get_mut(&id)?;
-    chat.entries.iter_mut().rev().find(|entry| entry.connector_mids.iter().any(|known| known == mid))
-}
-
-/// Clears the spinner and stores the ids, the first time only; unknown ids do nothing.
-fn delivered(inner: &Inner, args: &Args) -> Result<Value, RestError> {
-    let (_, _, items) = envelope(args)?;
-    let mut state = inner.state();
-    for item in &items {
-        let id = field(item, "/im/message_id").and_then(|id| id.parse().ok()).unwrap_or(0);
-        let Some(entry) = state.entry_mut(id).filter(|entry| entry.sending) else { continue };
-        entry.sending = false;
-        // Ids that are no array are not stored.
-        let mids = item.pointer("/message/id").and_then(Value::as_array);
-        entry.connector_mids.extend(mids.into_iter().flatten().filter_map(text));
-    }
-    Ok(json!({"SUCCESS": true, "DATA": []}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_stored_as_the_portal_shows_it() {
-        for (raw, stored) in [
-            ("a[br]b#BR#c", "a\nb\nc"),
-            ("hi :f09f9880: at 10:30:00", "hi 😀 at 10:30:00"),
-            ("[b]kept[/b]", "[b]kept[/b]"),
-            (":::", ":::"),
-            (":é", ":é"),
-        ] {
-            assert_eq!(shown_text(raw), stored);
-        }
-        let long = shown_text(&"я".repeat(20_001));
-        assert_eq!(long.chars().count(), 20_000);
-        assert!(long.ends_with("я (...)"));
     }
 }

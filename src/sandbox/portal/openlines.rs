@@ -218,7 +218,7 @@ fn add_message(inner: &Inner, caller: &Caller, args: &Args) -> Result<Value, Res
         im_message_id: String::new(),
         author: if system { Author::System } else { Author::Operator },
         author_id: if system { 0 } else { caller.user_id },
-        text: super::messages::shown_text(&body),
+        text: super::text::shown_text(&body),
         files: Vec::new(),
         connector_mids: Vec::new(),
         sending: goes_out,
@@ -229,7 +229,7 @@ fn add_message(inner: &Inner, caller: &Caller, args: &Args) -> Result<Value, Res
     };
     let id = state.add_entry(chat, entry).unwrap_or(0);
     if goes_out {
-        super::operator::send_out(inner, &mut state, caller.user_id, &[id]);
+        super::outgoing::send_out(inner, &mut state, caller.user_id, &[id]);
     }
     Ok(json!(id))
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::limits::seconds;
 use super::state::ADMIN;
-use super::{Inner, batch, form, imconnector, messages, openlines, sms, system};
+use super::{Inner, batch, changes, form, imconnector, messages, openlines, sms, system};
 
 /// A refusal: HTTP status, code and text.
 #[derive(Debug)]
@@ -213,7 +213,7 @@ fn dispatch(inner: &Arc<Inner>, caller: &Caller, method: &str, args: &Args) -> R
     let (family, _) = method.split_once('.').unwrap_or((method, ""));
     match family {
         "imconnector" if method.contains(".messages") || method.contains(".status.") => {
-            messages::call(inner, method, args).map(Reply::from)
+            changes::call(inner, method, args).map(Reply::from)
         }
         "imconnector" => imconnector::call(inner, caller, method, args).map(Reply::from),
         "imopenlines" | "im" => openlines::call(inner, caller, method, args).map(Reply::from),

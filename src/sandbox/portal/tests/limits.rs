@@ -6,7 +6,7 @@ use chrono::{Duration, TimeZone, Utc};
 use serde_json::{Value, json};
 
 use super::super::{FaultKind, Faults, PortalOptions};
-use super::rig::{Rig, free, message, messages, same_shape, sample};
+use super::rig::{DEADLINE, Rig, free, message, messages, same_shape, sample};
 use crate::clock::{Clock, ManualClock};
 
 fn standing_clock() -> (ManualClock, Clock) {
@@ -170,5 +170,22 @@ async fn calls_and_events_are_shown_without_tokens_and_a_quiet_portal_keeps_noth
     let rig = Rig::new(PortalOptions { quiet: true, ..free() }).await;
     rig.ok("profile", json!({})).await;
     assert_eq!((rig.portal.calls("profile").len(), rig.portal.call_count("profile")), (0, 1));
+    rig.portal.stop().await;
+}
+
+#[tokio::test]
+async fn one_call_at_a_time_holds_a_chat() {
+    let (rig, line) = Rig::with_line(free()).await;
+    let mut slow = message("1", "first");
+    slow["message"]["files"] = json!([{"url": format!("{}/slow", rig.bridge.url)}]);
+    let first = rig.call("imconnector.send.messages", messages(&line, vec![slow]));
+    let second = async {
+        assert!(rig.portal.wait_until(DEADLINE, |portal| !portal.inner.state().busy.is_empty()).await);
+        rig.bridge.release.notify_one();
+        rig.call("imconnector.send.messages", messages(&line, vec![message("2", "second")])).await
+    };
+    tokio::join!(first, second);
+    let texts: Vec<_> = rig.portal.conversation(&line, "15550001111").into_iter().map(|e| e.text).collect();
+    assert_eq!(texts, ["first", "second"]);
     rig.portal.stop().await;
 }

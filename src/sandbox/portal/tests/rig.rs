@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::super::{PortalOptions, SimApp, SimPortal, form, pull};
 
@@ -28,6 +28,8 @@ pub(super) struct Bridge {
     pub(super) posts: mpsc::UnboundedReceiver<Posted>,
     pub(super) status: Arc<Mutex<u16>>,
     pub(super) agents: Arc<Mutex<Vec<String>>>,
+    /// `/slow` answers when this is notified.
+    pub(super) release: Arc<Notify>,
 }
 
 pub(super) async fn bridge() -> Bridge {
@@ -36,9 +38,18 @@ pub(super) async fn bridge() -> Bridge {
     let (sender, posts) = mpsc::unbounded_channel();
     let status = Arc::new(Mutex::new(200));
     let agents = Arc::new(Mutex::new(Vec::new()));
-    let (answer, seen) = (status.clone(), agents.clone());
+    let release = Arc::new(Notify::new());
+    let (answer, seen, held) = (status.clone(), agents.clone(), release.clone());
     let server = HttpServer::new(move || {
         let (sender, answer, seen) = (sender.clone(), answer.clone(), seen.clone());
+        let held = held.clone();
+        let slow = move || {
+            let held = held.clone();
+            async move {
+                held.notified().await;
+                HttpResponse::Ok().content_type("image/png").body(PNG)
+            }
+        };
         let take = move |request: HttpRequest, body: web::Bytes| {
             let posted = Posted {
                 query: Value::Object(form::parse(request.query_string().as_bytes())),
@@ -64,10 +75,11 @@ pub(super) async fn bridge() -> Bridge {
                     .to(|| async { HttpResponse::Found().insert_header(("Location", "/picture")).finish() }),
             )
             .route("/picture", web::get().to(file))
+            .route("/slow", web::get().to(slow))
             .route("/missing", web::get().to(|| async { HttpResponse::NotFound().finish() }))
     });
     tokio::spawn(server.workers(1).disable_signals().listen(listener).unwrap().run());
-    Bridge { url, posts, status, agents }
+    Bridge { url, posts, status, agents, release }
 }
 
 impl Bridge {
