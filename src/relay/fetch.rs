@@ -103,7 +103,8 @@ impl Relay {
             None => self.graph.clone(),
         };
         let id = channel.phone.phone_number_id.clone();
-        let info = graph.media_url(channel.token(), &media.id, Some(&id)).await.map_err(of_graph)?;
+        let media_id = media.id.as_ref().ok_or_else(|| Failed::Own("Meta gave no id of the file".into()))?;
+        let info = graph.media_url(channel.token(), media_id, Some(&id)).await.map_err(of_graph)?;
         let response =
             graph.download(channel.token(), &info.url, &self.settings.media_hosts).await.map_err(of_graph)?;
         let limits = WriteLimits { max_bytes: self.settings.media_max, deadline: DEADLINE };

@@ -21,9 +21,9 @@ use crate::store::jobs::{self, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{StoreError, Tx, chats, contacts};
 use crate::translate::notes::{self, Note};
-use crate::whatsapp::client::media::UploadFile;
-use crate::whatsapp::client::messages::Accepted;
-use crate::whatsapp::error::catalogue::RetryClass;
+use crate::whatsapp::client::UploadFile;
+use crate::whatsapp::client::Accepted;
+use crate::whatsapp::error::RetryClass;
 use crate::whatsapp::message::WireError;
 use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
 

@@ -2,8 +2,7 @@
 
 use super::Relay;
 use super::fetch::media_of;
-use crate::bitrix::imconnector::messages::{LineChat, LineFile, LineMessage, OutMessage};
-use crate::bitrix::imconnector::user::UserObject;
+use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
 use crate::directory::{Binding, Portal};
 use crate::domain::{ChatId, Direction, Language};
 use crate::media::name::portal_name;
