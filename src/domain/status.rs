@@ -45,15 +45,8 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Every state, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Accepted,
-        Self::Sent,
-        Self::Delivered,
-        Self::Read,
-        Self::Played,
-        Self::Failed,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Accepted, Self::Sent, Self::Delivered, Self::Read, Self::Played, Self::Failed];
 
     /// The name in the database, the API and Meta's `statuses[].status`.
     pub fn as_str(self) -> &'static str {

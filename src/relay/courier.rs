@@ -106,12 +106,16 @@ impl Relay {
             return settled;
         }
         if let Err(error) = self.store_before_call(&parcels).await {
-            settled.extend(parcels.into_iter().map(|parcel| self.store_failed(parcel.loaded.running, &error)));
+            settled
+                .extend(parcels.into_iter().map(|parcel| self.store_failed(parcel.loaded.running, &error)));
             return settled;
         }
         let messages: Vec<_> = parcels.iter().flat_map(|parcel| parcel.prepared.messages.clone()).collect();
-        let call =
-            SendMessages { connector: &self.settings.connector, line: &line.binding.line, messages: &messages };
+        let call = SendMessages {
+            connector: &self.settings.connector,
+            line: &line.binding.line,
+            messages: &messages,
+        };
         match self.gateway.call(&line.portal.id, &call).await {
             Ok(reply) => {
                 self.scheduler.resume(queue);
@@ -127,7 +131,12 @@ impl Relay {
                 }
             }
             Err(error) => {
-                settled.extend(self.call_failed(queue, line, parcels.into_iter().map(of_parcel).collect(), &error));
+                settled.extend(self.call_failed(
+                    queue,
+                    line,
+                    parcels.into_iter().map(of_parcel).collect(),
+                    &error,
+                ));
             }
         }
         settled
@@ -153,7 +162,12 @@ impl Relay {
                     }
                     Ok(false) => maybe_twice = true,
                     Err(error) => {
-                        settled.extend(self.call_failed(queue, line, vec![(loaded, maybe_twice, true)], &error));
+                        settled.extend(self.call_failed(
+                            queue,
+                            line,
+                            vec![(loaded, maybe_twice, true)],
+                            &error,
+                        ));
                         continue;
                     }
                 }
@@ -254,7 +268,14 @@ impl Relay {
                 blobs::expire_links(tx.conn, blob, now + LINK_AFTER)?;
             }
             let Some(message) = &message else { return Ok(()) };
-            ledger::relayed(tx.conn, &message.id, &portal_id, im_chat_id.as_deref(), summary.as_deref(), now)?;
+            ledger::relayed(
+                tx.conn,
+                &message.id,
+                &portal_id,
+                im_chat_id.as_deref(),
+                summary.as_deref(),
+                now,
+            )?;
             if without_file {
                 late_file(tx, message, now)?;
             }
@@ -277,7 +298,12 @@ impl Relay {
     /// A verdict on the message itself: tried again with growing delay, then dead with a visible note.
     fn refused(&self, line: &Line, loaded: Loaded, maybe_twice: bool, error: String) -> Settled {
         let now = self.clock.now();
-        tracing::warn!(job.id = loaded.running.row.id, chat.id = loaded.chat.id, error, "the portal refused a message");
+        tracing::warn!(
+            job.id = loaded.running.row.id,
+            chat.id = loaded.chat.id,
+            error,
+            "the portal refused a message"
+        );
         let settlement = self.settings.policy.own_verdict(loaded.running.row.attempts, error, now);
         let dead = matches!(settlement, Settlement::Dead { .. });
         let is_note = matches!(loaded.job, Job::Note { .. });
@@ -325,7 +351,9 @@ impl Relay {
                 let doubtful = in_doubt || was_doubtful;
                 let created = loaded.running.row.created_at.and_utc();
                 match verdict {
-                    Some(crate::domain::Verdict::GiveUp) => self.refused(line, loaded, maybe_twice, text.clone()),
+                    Some(crate::domain::Verdict::GiveUp) => {
+                        self.refused(line, loaded, maybe_twice, text.clone())
+                    }
                     Some(verdict) => {
                         let policy = self.settings.policy;
                         let failure = policy.decide(verdict, doubtful, text.clone(), created, now);
@@ -380,7 +408,8 @@ impl Relay {
                 settled.extend(self.send(queue, line, vec![loaded]).await);
                 continue;
             };
-            let text = prepared.messages.first().map(|message| message.message.text.clone()).unwrap_or_default();
+            let text =
+                prepared.messages.first().map(|message| message.message.text.clone()).unwrap_or_default();
             changes.push(LineChange {
                 user: user_of(&loaded),
                 message_id: original.to_string(),
@@ -390,8 +419,11 @@ impl Relay {
             changing.push(loaded);
         }
         if !changes.is_empty() {
-            let call =
-                UpdateMessages { connector: &self.settings.connector, line: &line.binding.line, messages: &changes };
+            let call = UpdateMessages {
+                connector: &self.settings.connector,
+                line: &line.binding.line,
+                messages: &changes,
+            };
             let outcome = self.gateway.call(&line.portal.id, &call).await.map(drop);
             settled.extend(self.settle_all(queue, line, changing, outcome));
         }
@@ -415,8 +447,11 @@ impl Relay {
             removing.push(loaded);
         }
         if !removals.is_empty() {
-            let call =
-                DeleteMessages { connector: &self.settings.connector, line: &line.binding.line, messages: &removals };
+            let call = DeleteMessages {
+                connector: &self.settings.connector,
+                line: &line.binding.line,
+                messages: &removals,
+            };
             let outcome = self.gateway.call(&line.portal.id, &call).await.map(drop);
             settled.extend(self.settle_all(queue, line, removing, outcome));
         }
@@ -440,7 +475,9 @@ impl Relay {
                     .map(|loaded| {
                         let (message, portal_id) = (loaded.message.clone(), portal_id.clone());
                         Settled::plain(loaded.running, Settlement::Done).with(move |tx| match &message {
-                            Some(message) => ledger::relayed(tx.conn, &message.id, &portal_id, None, None, now),
+                            Some(message) => {
+                                ledger::relayed(tx.conn, &message.id, &portal_id, None, None, now)
+                            }
                             None => Ok(()),
                         })
                     })

@@ -91,7 +91,12 @@ impl Relay {
         Some((message, media))
     }
 
-    async fn download(&self, snapshot: &Snapshot, phone: &PhoneKey, media: &Media) -> Result<StoredBlob, Failed> {
+    async fn download(
+        &self,
+        snapshot: &Snapshot,
+        phone: &PhoneKey,
+        media: &Media,
+    ) -> Result<StoredBlob, Failed> {
         let channel = snapshot
             .channel(phone)
             .ok_or_else(|| Failed::Cloud(Verdict::Reauthorize, "the phone is not set up any more".into()))?;
@@ -108,10 +113,14 @@ impl Relay {
         let response =
             graph.download(channel.token(), &info.url, &self.settings.media_hosts).await.map_err(of_graph)?;
         let limits = WriteLimits { max_bytes: self.settings.media_max, deadline: DEADLINE };
-        save_download(response, &self.blobs, limits, info.sha256.as_deref()).await.map_err(|error| match error {
-            DownloadError::Store(crate::media::blobs::BlobError::DiskFull { .. }) => Failed::Disk(chain(&error)),
-            error => Failed::Own(chain(&error)),
-        })
+        save_download(response, &self.blobs, limits, info.sha256.as_deref()).await.map_err(
+            |error| match error {
+                DownloadError::Store(crate::media::blobs::BlobError::DiskFull { .. }) => {
+                    Failed::Disk(chain(&error))
+                }
+                error => Failed::Own(chain(&error)),
+            },
+        )
     }
 
     fn stored(&self, job: Running, message: MessageRow, media: &Media, stored: StoredBlob) -> Settled {

@@ -93,7 +93,14 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
                     }
                     Step::Field(change) => {
                         receipt.reconfigured |= fields::apply(tx, change, now)?;
-                        events::keep(tx.conn, Origin::App(&app_id), change.field(), "field", change.raw(), now)?;
+                        events::keep(
+                            tx.conn,
+                            Origin::App(&app_id),
+                            change.field(),
+                            "field",
+                            change.raw(),
+                            now,
+                        )?;
                         receipt.kept += 1;
                     }
                     Step::Keep { field, reason, payload } => {

@@ -11,9 +11,9 @@ use crate::queue::job::{self, Class, Job, Kind, OperatorFile, OperatorItem, lane
 use crate::store::events::{self, Origin};
 use crate::store::jobs::{self, NewJob};
 use crate::store::{StoreError, Tx, chats};
+use crate::translate::markup;
 use crate::translate::notes::{self, Note};
 use crate::translate::to_whatsapp::{OperatorOptions, operator_text};
-use crate::translate::markup;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,11 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
                     }
                     Step::LeftOut => receipt.left_out += 1,
                     Step::Lost { reason } => {
-                        tracing::warn!(event = name, reason, "an operator's message cannot be placed; the event is kept");
+                        tracing::warn!(
+                            event = name,
+                            reason,
+                            "an operator's message cannot be placed; the event is kept"
+                        );
                         let body = kept_body.as_deref().unwrap_or_default();
                         events::keep(tx.conn, Origin::Portal(&portal_id), &name, reason, body, now)?;
                         receipt.kept += 1;
@@ -135,11 +139,19 @@ fn take(
     receipt: &mut Receipt,
 ) -> Result<(), StoreError> {
     let item = &placed.item;
-    let chat = chats::get(tx.conn, item.chat_id.as_str())?.filter(|chat| chat.phone_id == placed.phone.key.as_str());
+    let chat =
+        chats::get(tx.conn, item.chat_id.as_str())?.filter(|chat| chat.phone_id == placed.phone.key.as_str());
     let Some(chat) = chat else {
         tracing::warn!(chat.id = %item.chat_id, "an operator wrote in a chat that is not known here");
         let body = format!("message {} of chat {}", item.im_message_id, item.chat_id);
-        events::keep(tx.conn, Origin::Portal(portal_id), "ONIMCONNECTORMESSAGEADD", "unknown chat", &body, now)?;
+        events::keep(
+            tx.conn,
+            Origin::Portal(portal_id),
+            "ONIMCONNECTORMESSAGEADD",
+            "unknown chat",
+            &body,
+            now,
+        )?;
         receipt.kept += 1;
         return Ok(());
     };

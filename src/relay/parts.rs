@@ -113,9 +113,7 @@ impl Part {
     /// Meta's form; `uploaded` is the file of a [`Form::File`].
     pub fn content(&self, uploaded: Option<MediaId>) -> Option<OutgoingContent> {
         let content = match &self.form {
-            Form::Text { body } => {
-                OutgoingContent::Text { body: body.clone(), preview_url: has_link(body) }
-            }
+            Form::Text { body } => OutgoingContent::Text { body: body.clone(), preview_url: has_link(body) },
             Form::File { shown_as, filename, caption, .. } => {
                 let (media, caption) = (MediaRef::Id(uploaded?), caption.clone());
                 match shown_as {

@@ -54,10 +54,8 @@ pub fn arrange(
     files: &[FetchedFile],
     mut link_of: impl FnMut(&FetchedFile) -> String,
 ) -> Vec<PlannedPart> {
-    let captioned = files
-        .iter()
-        .position(|file| file.send_as.takes_caption())
-        .filter(|_| !body.trim().is_empty());
+    let captioned =
+        files.iter().position(|file| file.send_as.takes_caption()).filter(|_| !body.trim().is_empty());
     let (caption, texts) = match captioned {
         Some(_) => split::caption(body),
         None => (None, split::text(body)),
@@ -88,7 +86,10 @@ fn file_part(
     match ShownAs::of(file.send_as) {
         Some(shown_as) => {
             let (mime, filename) = (file.row.mime.clone(), file.row.name.clone());
-            PlannedPart { part: Part { form: Form::File { shown_as, mime, filename, caption }, quote: None }, blob }
+            PlannedPart {
+                part: Part { form: Form::File { shown_as, mime, filename, caption }, quote: None },
+                blob,
+            }
         }
         None => {
             let link = format!("{}: {}", file.row.name, link_of(file));
@@ -115,8 +116,7 @@ impl Relay {
             Verdict::GiveUp => FileTrouble::Never(error),
             _ => FileTrouble::Later(error),
         };
-        let fetched =
-            self.fetcher.get(link).await.map_err(|error| told(error.verdict(), chain(&error)))?;
+        let fetched = self.fetcher.get(link).await.map_err(|error| told(error.verdict(), chain(&error)))?;
         let content_type = fetched.content_type.clone().filter(|mime| mime != "application/octet-stream");
         let limits = WriteLimits { max_bytes: self.settings.media_max, deadline: DEADLINE };
         let stored = self
@@ -168,7 +168,13 @@ impl Relay {
         }
     }
 
-    fn fetched(&self, stored: StoredBlob, kind: FileType, file: &OperatorFile, send_as: SendAs) -> FetchedFile {
+    fn fetched(
+        &self,
+        stored: StoredBlob,
+        kind: FileType,
+        file: &OperatorFile,
+        send_as: SendAs,
+    ) -> FetchedFile {
         let named = Some(file.name.as_str()).filter(|name| !name.is_empty());
         FetchedFile {
             row: BlobRow {
@@ -189,7 +195,9 @@ impl Relay {
 fn is_recording(kind: &FileType, file: &OperatorFile) -> bool {
     let by_type = matches!(kind.essence(), "audio/webm" | "audio/x-matroska");
     let name = file.name.to_lowercase();
-    let by_name = ["voice", "audio_message", "audiomessage", "голос", "recording"].iter().any(|word| name.contains(word));
+    let by_name = ["voice", "audio_message", "audiomessage", "голос", "recording"]
+        .iter()
+        .any(|word| name.contains(word));
     by_type || (kind.mime == sniff::OGG_OPUS && (by_name || file.kind == "audio"))
 }
 
@@ -227,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_first_file_that_takes_a_caption_bears_the_text() {
-        let files = [file("v.ogg", SendAs::Voice), file("a.jpg", SendAs::Image), file("b.pdf", SendAs::Document)];
+        let files =
+            [file("v.ogg", SendAs::Voice), file("a.jpg", SendAs::Image), file("b.pdf", SendAs::Document)];
         let parts = arrange("hello", None, &files, link);
         assert_eq!(shape(&parts), ["Voice:v.ogg:-", "Image:a.jpg:hello", "Document:b.pdf:-"]);
     }

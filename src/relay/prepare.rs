@@ -10,10 +10,10 @@ use super::statuses;
 use crate::domain::{ChatId, DeliveryState, Direction, Wamid};
 use crate::queue::job::{self, OperatorItem};
 use crate::queue::worker::{Running, Settled};
+use crate::store::StoreError;
 use crate::store::blobs::{self, BlobRow};
 use crate::store::jobs::{self, Settlement};
 use crate::store::messages::{self as ledger, MessageRow, NewMessage};
-use crate::store::StoreError;
 use crate::translate::markup;
 use crate::translate::notes::{self, Note};
 use crate::translate::to_whatsapp::{HeldBack, OperatorOptions, OperatorText, operator_text};
@@ -27,7 +27,11 @@ type Ending = Box<dyn FnOnce(Running) -> Settled + Send>;
 
 impl Relay {
     /// Plans an operator's message and writes its parts. `Err`: the job ends (or waits) without sending.
-    pub(super) async fn plan_message(&self, job: &Running, outgoing: &Outgoing) -> Result<Vec<MessageRow>, Ending> {
+    pub(super) async fn plan_message(
+        &self,
+        job: &Running,
+        outgoing: &Outgoing,
+    ) -> Result<Vec<MessageRow>, Ending> {
         let Some(item) = &outgoing.item else { return Ok(Vec::new()) };
         let snapshot = &outgoing.snapshot;
         let portal_host = snapshot
@@ -36,7 +40,8 @@ impl Relay {
             .find(|portal| portal.id.as_str() == item.portal_id)
             .map(|portal| portal.row.domain.clone())
             .unwrap_or_default();
-        let keep_signature = snapshot.phone(&outgoing.phone).is_some_and(|phone| phone.row.signature == "keep");
+        let keep_signature =
+            snapshot.phone(&outgoing.phone).is_some_and(|phone| phone.row.signature == "keep");
         let options = OperatorOptions {
             strip_signature: !keep_signature,
             portal_host: &portal_host,
@@ -99,7 +104,8 @@ impl Relay {
         };
         let blob = failed.blob_id.as_deref().map(crate::domain::BlobId::from);
         let parts = vec![PlannedPart { part: other, blob }];
-        let rows = self.write_plan(job, outgoing, failed.part + 1000, parts, vec![], vec![], vec![note]).await?;
+        let rows =
+            self.write_plan(job, outgoing, failed.part + 1000, parts, vec![], vec![], vec![note]).await?;
         Ok(Some(rows))
     }
 
@@ -131,7 +137,9 @@ impl Relay {
         for file in &item.files {
             match self.fetch_operator_file(file).await {
                 Ok(fetched) => files.push(fetched),
-                Err(FileTrouble::Later(reason)) if job.row.attempts + 1 < self.settings.policy.max_attempts => {
+                Err(FileTrouble::Later(reason))
+                    if job.row.attempts + 1 < self.settings.policy.max_attempts =>
+                {
                     tracing::info!(job.id = job.row.id, reason, "an operator's file is not here yet");
                     let (policy, now) = (self.settings.policy, self.clock.now());
                     return Err(Box::new(move |job: Running| {
@@ -195,9 +203,9 @@ impl Relay {
                 }
                 for (index, planned) in parts.iter().enumerate() {
                     let payload = planned.part.to_json();
-                    let im = item
-                        .as_ref()
-                        .map(|item| (item.portal_id.as_str(), item.im_chat_id.as_str(), item.im_message_id.as_str()));
+                    let im = item.as_ref().map(|item| {
+                        (item.portal_id.as_str(), item.im_chat_id.as_str(), item.im_message_id.as_str())
+                    });
                     let message = NewMessage {
                         chat_id: &chat_id,
                         phone_id: phone.as_str(),

@@ -21,8 +21,8 @@ use crate::store::jobs::{self, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{StoreError, Tx, chats, contacts};
 use crate::translate::notes::{self, Note};
-use crate::whatsapp::client::UploadFile;
 use crate::whatsapp::client::Accepted;
+use crate::whatsapp::client::UploadFile;
 use crate::whatsapp::error::RetryClass;
 use crate::whatsapp::message::WireError;
 use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
@@ -98,18 +98,23 @@ impl Outgoing {
 /// How one part went.
 enum Gone {
     Accepted(Box<Accepted>),
-    Refused { code: Option<i64>, error: WireError },
+    Refused {
+        code: Option<i64>,
+        error: WireError,
+    },
     /// Not now: the whole job is settled so.
     Stopped(Settlement),
     /// In another form.
-    Replanned(Part),
+    Replanned,
 }
 
 impl Relay {
     async fn send_job(&self, queue: &str, job: Running) -> Settled {
         match Job::from_json(&job.row.payload) {
             Ok(Job::Send { chat_id, item }) => self.send_message(queue, job, chat_id, item).await,
-            Ok(Job::Fallback { chat_id, failed_id }) => self.send_fallback(queue, job, chat_id, failed_id).await,
+            Ok(Job::Fallback { chat_id, failed_id }) => {
+                self.send_fallback(queue, job, chat_id, failed_id).await
+            }
             Ok(Job::MarkRead { wamid }) => self.mark_read(queue, job, &wamid).await,
             Ok(_) | Err(_) => {
                 let error = "this version cannot read the job".to_owned();
@@ -196,7 +201,10 @@ impl Relay {
                     let not_before = self.clock.now() + self.settings.doubt;
                     let error = "the answer to the send never came; waiting for a status that bears its mark";
                     let error = error.to_owned();
-                    return Settled::plain(job, Settlement::Again { not_before, error, counts: false, doubtful: true });
+                    return Settled::plain(
+                        job,
+                        Settlement::Again { not_before, error, counts: false, doubtful: true },
+                    );
                 }
                 maybe_twice = true;
             }
@@ -211,7 +219,7 @@ impl Relay {
                     }
                     last = Some(refusal(&outgoing, &row, code, error, self.clock.now()));
                 }
-                Gone::Replanned(_) => {
+                Gone::Replanned => {
                     let now = self.clock.now();
                     let error = "sent in another form".to_owned();
                     let again = Settlement::Again { not_before: now, error, counts: false, doubtful: false };
@@ -250,7 +258,13 @@ impl Relay {
     ) -> Gone {
         let now = self.clock.now();
         let Some((channel, graph)) = self.way_out(outgoing) else {
-            return self.cloud_trouble(queue, job, Verdict::Reauthorize, false, "the phone cannot be used".into());
+            return self.cloud_trouble(
+                queue,
+                job,
+                Verdict::Reauthorize,
+                false,
+                "the phone cannot be used".into(),
+            );
         };
         let Some(to) = outgoing.recipient() else {
             return refused_here(row, "the contact has neither a number nor a user id");
@@ -284,7 +298,12 @@ impl Relay {
         if let Err(error) = self.db.write(move |tx| ledger::send_started(tx.conn, &id, maybe_twice)).await {
             let error = chain(&error);
             let not_before = now + Duration::seconds(1);
-            return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: row.send_started });
+            return Gone::Stopped(Settlement::Again {
+                not_before,
+                error,
+                counts: false,
+                doubtful: row.send_started,
+            });
         }
         let message = OutgoingMessage { to, content, context: part.quote.clone(), opaque };
         match graph.send(channel.token(), &channel.phone.phone_number_id, &message).await {
@@ -332,9 +351,17 @@ impl Relay {
         }
     }
 
-    fn cloud_trouble(&self, queue: &str, job: &Running, verdict: Verdict, doubtful: bool, error: String) -> Gone {
+    fn cloud_trouble(
+        &self,
+        queue: &str,
+        job: &Running,
+        verdict: Verdict,
+        doubtful: bool,
+        error: String,
+    ) -> Gone {
         let now = self.clock.now();
-        let failure = self.settings.policy.decide(verdict, doubtful, error, job.row.created_at.and_utc(), now);
+        let failure =
+            self.settings.policy.decide(verdict, doubtful, error, job.row.created_at.and_utc(), now);
         if let Some(wait) = failure.pause {
             let until = self.scheduler.pause(queue, wait, now);
             tracing::warn!(queue, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
@@ -380,13 +407,15 @@ impl Relay {
             ledger::replan(tx.conn, &id, stored.kind(), stored.body(), &stored.to_json())
         };
         self.write_surely(Box::new(replan)).await;
-        Gone::Replanned(other)
+        Gone::Replanned
     }
 
     async fn mark_read(&self, queue: &str, job: Running, wamid: &str) -> Settled {
         let snapshot = self.directory.now();
         let phone = Class::of_queue(queue).map(|(_, phone)| phone);
-        let Some(channel) = phone.as_ref().and_then(|phone| snapshot.channel(phone)) else { return gone(job) };
+        let Some(channel) = phone.as_ref().and_then(|phone| snapshot.channel(phone)) else {
+            return gone(job);
+        };
         let outcome =
             self.graph.mark_read(channel.token(), &channel.phone.phone_number_id, &Wamid::from(wamid)).await;
         match outcome {
@@ -413,10 +442,8 @@ impl Relay {
         let effects = Arc::new(Mutex::new(effects));
         loop {
             let again = effects.clone();
-            let written = self
-                .db
-                .write(move |tx| (again.lock().unwrap_or_else(PoisonError::into_inner))(tx))
-                .await;
+            let written =
+                self.db.write(move |tx| (again.lock().unwrap_or_else(PoisonError::into_inner))(tx)).await;
             match written {
                 Ok(()) => return,
                 Err(error) => {
@@ -473,7 +500,13 @@ fn acceptance(outgoing: &Outgoing, row: &MessageRow, accepted: Accepted, now: Da
 }
 
 /// What is written when Meta refused a part: the row, and a note in the line.
-fn refusal(outgoing: &Outgoing, row: &MessageRow, code: Option<i64>, error: WireError, now: DateTime<Utc>) -> Effects {
+fn refusal(
+    outgoing: &Outgoing,
+    row: &MessageRow,
+    code: Option<i64>,
+    error: WireError,
+    now: DateTime<Utc>,
+) -> Effects {
     let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
     let snapshot = outgoing.snapshot.clone();
     // One note is enough where the refusal of one part stands for the others.

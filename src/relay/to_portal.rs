@@ -67,17 +67,30 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
             None => None,
         };
         let parts = match &job {
-            Job::Acknowledge { portal_id, im_message_id, .. } => ledger::of_operator(conn, portal_id, im_message_id)?,
+            Job::Acknowledge { portal_id, im_message_id, .. } => {
+                ledger::of_operator(conn, portal_id, im_message_id)?
+            }
             _ => Vec::new(),
         };
-        loaded.push(Loaded { running, job, chat: chat.clone(), person: person.clone(), message, quoted, blob, parts });
+        loaded.push(Loaded {
+            running,
+            job,
+            chat: chat.clone(),
+            person: person.clone(),
+            message,
+            quoted,
+            blob,
+            parts,
+        });
     }
     Ok((loaded, gone))
 }
 
 fn chat_of(job: &Job) -> Option<&str> {
     match job {
-        Job::Relay { chat_id, .. } | Job::Note { chat_id, .. } | Job::Acknowledge { chat_id, .. } => Some(chat_id),
+        Job::Relay { chat_id, .. } | Job::Note { chat_id, .. } | Job::Acknowledge { chat_id, .. } => {
+            Some(chat_id)
+        }
         Job::Send { .. } | Job::Fallback { .. } | Job::Fetch { .. } | Job::MarkRead { .. } => None,
     }
 }
@@ -118,7 +131,13 @@ impl Relay {
         let job_id = &loaded.running.row.id;
         match (&loaded.job, &loaded.message) {
             (Job::Note { text, .. }, _) => Prepared {
-                messages: vec![self.line_message(loaded, format!("note.{job_id}"), text.clone(), vec![], Some(0))],
+                messages: vec![self.line_message(
+                    loaded,
+                    format!("note.{job_id}"),
+                    text.clone(),
+                    vec![],
+                    Some(0),
+                )],
                 action: Action::New,
                 summary: None,
                 link: None,
@@ -149,13 +168,16 @@ impl Relay {
         language: Language,
     ) -> Prepared {
         let wire = WireMessage::parse(&message.payload).ok();
-        let item = wire.as_ref().map_or_else(|| placeholder(message), |wire| {
-            let known = Known { quoted: quoted_of(loaded, wire, binding), utc_offset: None };
-            match message.direction.as_str() {
-                "outbound" => to_line::echo(wire, &known, EchoOf::PhoneApp, language),
-                _ => to_line::message(wire, &known, language),
-            }
-        });
+        let item = wire.as_ref().map_or_else(
+            || placeholder(message),
+            |wire| {
+                let known = Known { quoted: quoted_of(loaded, wire, binding), utc_offset: None };
+                match message.direction.as_str() {
+                    "outbound" => to_line::echo(wire, &known, EchoOf::PhoneApp, language),
+                    _ => to_line::message(wire, &known, language),
+                }
+            },
+        );
         let wamid = message.wamid.clone().unwrap_or_else(|| message.id.clone());
         let kind = item.media.as_ref().map(|media| media.kind);
         let (mut text, mut files, mut link) = (item.text.clone(), Vec::new(), None);
@@ -221,10 +243,16 @@ impl Relay {
                 }
                 FileForm::File { url, name: portal_name(&blob.name), hash, blob: blob.id.clone() }
             }
-            (Some("failed" | "gone"), _) => {
-                FileForm::Text { text: with(to_line::file_failed(kind, language)), link: None, missing: false }
-            }
-            _ => FileForm::Text { text: with(to_line::file_on_its_way(kind, language)), link: None, missing: true },
+            (Some("failed" | "gone"), _) => FileForm::Text {
+                text: with(to_line::file_failed(kind, language)),
+                link: None,
+                missing: false,
+            },
+            _ => FileForm::Text {
+                text: with(to_line::file_on_its_way(kind, language)),
+                link: None,
+                missing: true,
+            },
         }
     }
 

@@ -263,7 +263,9 @@ pub fn relayed(
     let pending = messages::table.find(id).filter(messages::state.eq(DeliveryState::Pending.as_str()));
     diesel::update(pending).set(messages::state.eq(DeliveryState::Accepted.as_str())).execute(conn)?;
     if let Some(body) = body {
-        diesel::update(messages::table.find(id)).set(messages::body.eq(body.replace('\0', ""))).execute(conn)?;
+        diesel::update(messages::table.find(id))
+            .set(messages::body.eq(body.replace('\0', "")))
+            .execute(conn)?;
     }
     Ok(())
 }
