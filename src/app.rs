@@ -50,8 +50,6 @@ pub struct App {
     pub relay: Arc<Relay>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    clock: Clock,
-    scheduler: Arc<Scheduler>,
     writer: WriterThread,
     lock: lock::Lock,
 }
@@ -82,7 +80,7 @@ impl App {
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
         let waiting = scheduler.load(&db).await?;
         tracing::info!(waiting, in_doubt, "jobs of the last run are taken up");
-        Ok(Self { config: Arc::new(config), db, directory, relay, metrics, clock, scheduler, writer, lock })
+        Ok(Self { config: Arc::new(config), db, directory, relay, metrics, writer, lock })
     }
 
     /// Runs until `stop`, then lets what runs come to its end and closes the database.
