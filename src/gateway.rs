@@ -144,7 +144,8 @@ impl Gateway {
 
     fn portal(&self, id: &PortalId) -> Result<Portal, CallError> {
         let snapshot = self.directory.now();
-        let portal = snapshot.portal(id).ok_or_else(|| CallError::refused("PORTAL_UNKNOWN", "no such portal"))?;
+        let portal =
+            snapshot.portal(id).ok_or_else(|| CallError::refused("PORTAL_UNKNOWN", "no such portal"))?;
         match (&portal.broken, portal.is_active()) {
             (Some(reason), _) => Err(CallError::refused("INVALID_GRANT", reason.clone())),
             (None, false) => Err(CallError::refused("NOT_INSTALLED", "the app was removed from the portal")),
@@ -161,14 +162,18 @@ impl Gateway {
             return Ok(portal);
         }
         let snapshot = self.directory.now();
-        let app = snapshot
-            .portal_app(&portal.portal_app_id)
-            .ok_or_else(|| CallError::refused("INVALID_CLIENT", "the portal's application is not set up here"))?;
+        let app = snapshot.portal_app(&portal.portal_app_id).ok_or_else(|| {
+            CallError::refused("INVALID_CLIENT", "the portal's application is not set up here")
+        })?;
         let server = self.servers.check(&portal.row.server_endpoint).ok_or_else(|| {
-            CallError::refused("INVALID_CLIENT", "the portal's OAuth server is not on the list of bitrix.oauth_servers")
+            CallError::refused(
+                "INVALID_CLIENT",
+                "the portal's OAuth server is not on the list of bitrix.oauth_servers",
+            )
         })?;
         let client = &self.rest;
-        match oauth::refresh(client, &server, &app.client_id, &app.client_secret, &portal.refresh_token).await {
+        match oauth::refresh(client, &server, &app.client_id, &app.client_secret, &portal.refresh_token).await
+        {
             Ok(tokens) => {
                 let vault = self.directory.vault();
                 let access = vault.seal(&tokens.access_token, context::PORTAL_ACCESS);

@@ -65,5 +65,9 @@ pub fn by_phone_number_id(conn: &mut Conn, id: &str) -> Result<Option<PhoneRow>,
 
 /// The phone with these digits.
 pub fn by_number(conn: &mut Conn, digits: &str) -> Result<Option<PhoneRow>, StoreError> {
-    Ok(phones::table.filter(phones::phone_number.eq(digits)).select(PhoneRow::as_select()).first(conn).optional()?)
+    Ok(phones::table
+        .filter(phones::phone_number.eq(digits))
+        .select(PhoneRow::as_select())
+        .first(conn)
+        .optional()?)
 }
