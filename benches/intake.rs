@@ -1,1 +1,3 @@
+//! How much the bridge takes in, and how fast.
+
 fn main() {}

@@ -1,7 +1,7 @@
 //! Media files: on disk, typed by content, fetched with care, served by unguessable links.
 //!
 //! A file comes in through [`fetch`] (an address that a user gave) or [`download`] (an answer of Meta),
-//! lies in [`blobs`], is typed by [`sniff`], sent as what [`classify`] says (voice after [`voice`]) and
+//! lies in [`blobs`], is typed by [`mod@sniff`], sent as what [`mod@classify`] says (voice after [`voice`]) and
 //! handed to the portal by a token of [`link`] through [`serve`]. Rows about files are the store's.
 
 pub mod address;

@@ -1,1 +1,106 @@
 //! Use cases on messages.
+//!
+//! | file | does |
+//! | --- | --- |
+//! | [`inbound`] | takes in what Meta posts |
+//! | [`statuses`], [`fields`] | apply what it says of our sends, phones and accounts |
+//! | [`outbound`] | takes in what operators write |
+//! | [`courier`] | hands what waits for a line to the portal |
+//! | [`sender`] | sends operators' messages to WhatsApp, part by part |
+//! | [`fetch`] | fetches contacts' files from Meta |
+
+pub mod courier;
+pub mod fetch;
+pub mod fields;
+pub mod inbound;
+pub mod outbound;
+pub mod parts;
+pub mod plan;
+mod prepare;
+pub mod sender;
+pub mod statuses;
+mod to_portal;
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::gateway::Gateway;
+use crate::media::blobs::BlobStore;
+use crate::media::fetch::Fetcher;
+use crate::media::link::{MediaToken, media_url};
+use crate::queue::policy::Policy;
+use crate::queue::{Scheduler, Worker};
+use crate::store::Db;
+use crate::telemetry::Metrics;
+use crate::whatsapp::GraphClient;
+
+/// Chats that are kept in memory, so that a known contact costs no look-up.
+const KNOWN_CHATS: usize = 20_000;
+
+/// Settings of the relay.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How we are reached, for media links.
+    pub public_url: Url,
+    /// Our connector at every portal.
+    pub connector: String,
+    /// How long a message waits for its file before the line is told.
+    pub media_wait: Duration,
+    /// How long a status that proves a send is waited for.
+    pub doubt: Duration,
+    /// Largest file.
+    pub media_max: u64,
+    /// How long a media link that a contact got stays good.
+    pub media_kept: Duration,
+    /// Hosts that the access token may be sent to for a download.
+    pub media_hosts: Vec<String>,
+    /// What errors mean.
+    pub policy: Policy,
+}
+
+/// Everything that relaying needs.
+pub struct Relay {
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// What is configured.
+    pub directory: Directory,
+    /// Which jobs may run.
+    pub scheduler: Arc<Scheduler>,
+    /// Finishes jobs.
+    pub worker: Worker,
+    /// The way to portals.
+    pub gateway: Gateway,
+    /// The way to Meta.
+    pub graph: GraphClient,
+    /// Files on disk.
+    pub blobs: BlobStore,
+    /// The guarded fetcher.
+    pub fetcher: Fetcher,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Settings.
+    pub settings: Settings,
+    /// Chats of contacts that wrote lately, see [`inbound`].
+    pub known_chats: quick_cache::sync::Cache<String, String>,
+    /// Pacing of sends to one contact.
+    pub pairs: sender::Pairs,
+}
+
+impl Relay {
+    /// An empty cache of chats for [`Relay::known_chats`].
+    pub fn chat_cache() -> quick_cache::sync::Cache<String, String> {
+        quick_cache::sync::Cache::new(KNOWN_CHATS)
+    }
+
+    /// A new link to a file: what goes out, and the hash under which it must be stored first.
+    fn media_link(&self, name: &str) -> Option<(String, String)> {
+        let token = MediaToken::generate().ok()?;
+        Some((media_url(&self.settings.public_url, &token.token, name), token.hash))
+    }
+}

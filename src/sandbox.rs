@@ -1,1 +1,4 @@
 //! A simulated WhatsApp cloud and Bitrix24 portal, and the page that shows them.
+
+pub mod cloud;
+pub mod portal;

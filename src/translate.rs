@@ -5,13 +5,16 @@
 //! text, [`notes`] says in the line what went wrong.
 
 pub mod markup;
-//pub mod notes;
-//pub mod person;
-//pub mod split;
-//pub mod to_line;
-//pub mod to_whatsapp;
+pub mod notes;
+pub mod person;
+pub mod split;
+pub mod to_line;
+pub mod to_whatsapp;
 
 use crate::domain::Language;
+
+#[cfg(test)]
+mod odd_inputs;
 
 /// The English or the Russian of two texts.
 fn say(language: Language, en: &'static str, ru: &'static str) -> &'static str {

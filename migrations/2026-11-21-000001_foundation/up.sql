@@ -206,6 +206,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_lane ON jobs (lane, state, lane_seq);
 CREATE INDEX jobs_by_state ON jobs (state, lane_seq);
 CREATE INDEX jobs_by_end ON jobs (finished_at);
+CREATE INDEX jobs_by_message ON jobs (message_id);
 
 -- What the portal will send back to us because we posted it on behalf of a user.
 CREATE TABLE expected_echoes (

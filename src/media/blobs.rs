@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
+use super::fetch::FetchError;
 use crate::clock::new_id;
 use crate::domain::{BlobId, Verdict};
 
@@ -85,11 +86,12 @@ pub enum BlobError {
 }
 
 impl BlobError {
-    /// Only a file that is too large stays so; all else may pass.
+    /// Only a file that is too large stays so; all else may pass. A broken fetch knows its own verdict.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::TooLarge { .. } | Self::Id => Verdict::GiveUp,
-            Self::TooSlow { .. } | Self::DiskFull(_) | Self::Disk(_) | Self::Source(_) => Verdict::Retry,
+            Self::TooSlow { .. } | Self::DiskFull(_) | Self::Disk(_) => Verdict::Retry,
+            Self::Source(error) => error.downcast_ref().map_or(Verdict::Retry, FetchError::verdict),
         }
     }
 }

@@ -190,7 +190,7 @@ impl Fetcher {
             let request = self.client.get(url.clone()).timeout(self.rules.timeout);
             let response = request.send().await.map_err(|error| self.send_error(error))?;
             match response.status().as_u16() {
-                200..300 => return Ok((response, url)),
+                200..=299 => return Ok((response, url)),
                 301 | 302 | 303 | 307 | 308 => {
                     let target = response.headers().get(LOCATION).ok_or(FetchError::Redirects)?;
                     let target = String::from_utf8_lossy(target.as_bytes());

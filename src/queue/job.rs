@@ -143,6 +143,13 @@ pub enum Job {
         /// The operator's message as the portal sent it.
         item: OperatorItem,
     },
+    /// Sends a part that Meta refused after all in another form.
+    Fallback {
+        /// The thread.
+        chat_id: String,
+        /// Our id of the message that failed.
+        failed_id: String,
+    },
     /// Fetches the file of the message named by the job's `message_id`.
     Fetch {
         /// The thread.

@@ -37,12 +37,19 @@ pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<boo
             let Some(status) = account_status(event, ban_state.as_deref()) else { return Ok(false) };
             tracing::warn!(waba.id = %waba, event, status, "Meta changed the state of an account");
             row.status = status.to_owned();
-            row.status_reason = (status != "active")
-                .then(|| detail.as_ref().map_or_else(|| event.clone(), |detail| format!("{event}: {detail}")));
+            row.status_reason = (status != "active").then(|| {
+                detail.as_ref().map_or_else(|| event.clone(), |detail| format!("{event}: {detail}"))
+            });
             row.updated_at = now.naive_utc();
             wabas::update(tx.conn, &row)
         }
-        FieldChange::PhoneNumberQuality { display_phone_number, event, current_limit, max_daily_conversations, .. } => {
+        FieldChange::PhoneNumberQuality {
+            display_phone_number,
+            event,
+            current_limit,
+            max_daily_conversations,
+            ..
+        } => {
             let limit = max_daily_conversations.clone().or_else(|| current_limit.clone());
             change_phone(tx, display_phone_number, now, |phone| {
                 match event.as_str() {
@@ -55,17 +62,20 @@ pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<boo
                 }
             })
         }
-        FieldChange::PhoneNumberName { display_phone_number, decision, requested_verified_name, rejection_reason } => {
-            change_phone(tx, display_phone_number, now, |phone| {
-                phone.name_status = Some(match rejection_reason {
-                    Some(reason) => format!("{decision}: {reason}"),
-                    None => decision.clone(),
-                });
-                if let (true, Some(name)) = (decision == "APPROVED", requested_verified_name) {
-                    phone.display_name = name.clone();
-                }
-            })
-        }
+        FieldChange::PhoneNumberName {
+            display_phone_number,
+            decision,
+            requested_verified_name,
+            rejection_reason,
+        } => change_phone(tx, display_phone_number, now, |phone| {
+            phone.name_status = Some(match rejection_reason {
+                Some(reason) => format!("{decision}: {reason}"),
+                None => decision.clone(),
+            });
+            if let (true, Some(name)) = (decision == "APPROVED", requested_verified_name) {
+                phone.display_name = name.clone();
+            }
+        }),
         FieldChange::Security { display_phone_number, event, requester } => {
             tracing::warn!(event, "Meta reports a security event of a phone");
             change_phone(tx, display_phone_number, now, |phone| {

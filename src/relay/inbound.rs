@@ -74,10 +74,10 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
         steps.push(keep("notification", "saved by wish", &String::from_utf8_lossy(body)));
     }
     let (app_id, media_wait) = (app.id.to_string(), relay.settings.media_wait);
-    let (receipt, opened) = relay
+    let (receipt, opened, proven) = relay
         .db
         .write_or_busy(move |tx| {
-            let (mut receipt, mut opened) = (Receipt::default(), Vec::new());
+            let (mut receipt, mut opened, mut proven) = (Receipt::default(), Vec::new(), Vec::new());
             for step in &steps {
                 match step {
                     Step::Arrival(arrival) => match arrive(tx, arrival, media_wait, now)? {
@@ -88,12 +88,19 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
                         None => receipt.repeated += 1,
                     },
                     Step::Status(status) => {
-                        statuses::apply(tx, status, now)?;
+                        proven.extend(statuses::apply(tx, status, now)?);
                         receipt.taken += 1;
                     }
                     Step::Field(change) => {
                         receipt.reconfigured |= fields::apply(tx, change, now)?;
-                        events::keep(tx.conn, Origin::App(&app_id), change.field(), "field", change.raw(), now)?;
+                        events::keep(
+                            tx.conn,
+                            Origin::App(&app_id),
+                            change.field(),
+                            "field",
+                            change.raw(),
+                            now,
+                        )?;
                         receipt.kept += 1;
                     }
                     Step::Keep { field, reason, payload } => {
@@ -102,11 +109,14 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
                     }
                 }
             }
-            Ok((receipt, opened))
+            Ok((receipt, opened, proven))
         })
         .await?;
     for (key, chat) in opened {
         relay.known_chats.insert(key, chat);
+    }
+    for (lane, job) in proven {
+        relay.scheduler.wake(&lane, &job);
     }
     if receipt.reconfigured {
         relay.directory.reload().await?;

@@ -4,6 +4,7 @@
 //! in a form that it takes.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::directory::{Phone, Snapshot};
 use crate::domain::{ChatId, DeliveryState, Language};
@@ -13,7 +14,8 @@ use crate::store::messages::MessageRow;
 use crate::store::statuses::{self as stored, Applied, NewStatus};
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::notes;
-use crate::whatsapp::notification::{ErrorBody, StatusUpdate};
+use crate::whatsapp::message::WireError;
+use crate::whatsapp::notification::StatusUpdate;
 
 /// Meta could not process a media file.
 const MEDIA_REFUSED: i64 = 131053;
@@ -24,20 +26,57 @@ const WINDOW_CLOSED: i64 = 131047;
 pub struct Reported {
     phone: Phone,
     language: Language,
-    status: StatusUpdate,
+    told: Told,
+}
+
+/// What a status says; also the form in which it is parked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Told {
+    wamid: String,
+    state: Option<DeliveryState>,
+    opaque: Option<String>,
     at: DateTime<Utc>,
+    error: Option<ToldError>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct ToldError {
+    code: i64,
+    title: String,
+    details: Option<String>,
 }
 
 impl Reported {
     /// Of a phone that is set up here.
     pub fn new(snapshot: &Snapshot, phone: &Phone, status: StatusUpdate, now: DateTime<Utc>) -> Self {
-        let at = status.timestamp.unwrap_or(now);
-        Self { phone: phone.clone(), language: language_of(snapshot, phone), status, at }
+        let error = status.errors.into_iter().next().map(|error| ToldError {
+            code: error.code,
+            title: clean(if error.title.is_empty() { &error.message } else { &error.title }),
+            details: error.details.as_deref().map(clean),
+        });
+        let told = Told {
+            wamid: clean(status.wamid.as_str()),
+            state: status.state,
+            opaque: status.opaque.as_deref().map(clean),
+            at: status.timestamp.unwrap_or(now),
+            error,
+        };
+        Self { phone: phone.clone(), language: language_of(snapshot, phone), told }
     }
+}
 
-    fn error(&self) -> Option<(i64, String)> {
-        self.status.errors.first().map(|error| (error.code, error_text(error)))
+impl ToldError {
+    fn text(&self) -> String {
+        match &self.details {
+            Some(details) if *details != self.title => format!("{}: {details}", self.title),
+            _ => self.title.clone(),
+        }
     }
+}
+
+/// PostgreSQL takes no NUL in text.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
 }
 
 /// Language of notes in the line of a phone.
@@ -49,37 +88,37 @@ pub fn language_of(snapshot: &Snapshot, phone: &Phone) -> Language {
         .unwrap_or_default()
 }
 
-/// Meta's words for an error, the most telling first.
-fn error_text(error: &ErrorBody) -> String {
-    let title = if error.title.is_empty() { &error.message } else { &error.title };
-    match &error.details {
-        Some(details) if details != title => format!("{title}: {details}").replace('\0', "\u{2400}"),
-        _ => title.replace('\0', "\u{2400}"),
-    }
-}
-
-/// Applies a status, or parks it until its message is known.
-pub fn apply(tx: &mut Tx<'_>, reported: &Reported, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let Some(state) = reported.status.state else { return Ok(()) };
-    let error = reported.error();
+/// Applies a status, or parks it until its message is known. `Some`: the lane and job of a send that was in
+/// doubt and is proven by this status.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    reported: &Reported,
+    now: DateTime<Utc>,
+) -> Result<Option<(String, String)>, StoreError> {
+    let told = &reported.told;
+    let Some(state) = told.state else { return Ok(None) };
+    let text = told.error.as_ref().map(|error| (error.code, error.text()));
+    // Plain data with text keys: writing it as JSON cannot fail.
+    let raw = serde_json::to_string(told).unwrap_or_default();
     let status = NewStatus {
         phone_id: reported.phone.key.as_str(),
-        wamid: reported.status.wamid.as_str(),
+        wamid: &told.wamid,
         state,
-        opaque: reported.status.opaque.as_deref(),
-        at: reported.at,
-        error: error.as_ref().map(|(code, text)| (*code, text.as_str())),
-        raw: &reported.status.raw,
+        opaque: told.opaque.as_deref(),
+        at: told.at,
+        error: text.as_ref().map(|(code, text)| (*code, text.as_str())),
+        raw: &raw,
     };
     match stored::apply(tx.conn, &status, now)? {
         Applied::Moved(message) => {
             if state == DeliveryState::Failed {
-                fail(tx, reported, &message, error, now)?;
+                fail(tx, reported, &message, now)?;
             }
-            Ok(())
+            let lane = lane_out(&ChatId::from(message.chat_id.as_str())).to_string();
+            Ok(message.wamid.is_none().then_some(lane).zip(message.job_id.clone()))
         }
-        Applied::Unchanged => Ok(()),
-        Applied::Unknown => stored::park(tx.conn, &status, now),
+        Applied::Unchanged => Ok(None),
+        Applied::Unknown => stored::park(tx.conn, &status, now).map(|()| None),
     }
 }
 
@@ -92,9 +131,8 @@ pub fn apply_parked(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     for raw in stored::unpark(tx.conn, phone.key.as_str(), wamid)? {
-        if let Some(status) = StatusUpdate::from_raw(&phone.phone_number_id, &raw) {
-            let at = status.timestamp.unwrap_or(now);
-            apply(tx, &Reported { phone: phone.clone(), language, status, at }, now)?;
+        if let Ok(told) = serde_json::from_str::<Told>(&raw) {
+            apply(tx, &Reported { phone: phone.clone(), language, told }, now)?;
         }
     }
     Ok(())
@@ -104,16 +142,16 @@ fn fail(
     tx: &mut Tx<'_>,
     reported: &Reported,
     message: &MessageRow,
-    error: Option<(i64, String)>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let (code, text) = error.unwrap_or((0, String::new()));
-    tracing::warn!(message.wamid = reported.status.wamid.as_str(), code, "Meta could not deliver a message");
-    if code == WINDOW_CLOSED {
+    let error = reported.told.error.clone();
+    let code = error.as_ref().map(|error| error.code);
+    tracing::warn!(message.wamid = reported.told.wamid, code, "Meta could not deliver a message");
+    if code == Some(WINDOW_CLOSED) {
         chats::window_closed(tx.conn, &message.chat_id)?;
     }
     let chat = ChatId::from(message.chat_id.as_str());
-    if code == MEDIA_REFUSED && message.blob_id.is_some() && message.kind != "text" {
+    if code == Some(MEDIA_REFUSED) && message.blob_id.is_some() && message.kind != "text" {
         let job = Job::Fallback { chat_id: message.chat_id.clone(), failed_id: message.id.clone() };
         let job = NewJob {
             kind: Kind::Send.as_str(),
@@ -127,7 +165,13 @@ fn fail(
         jobs::enqueue(tx, &job, now)?;
         return Ok(());
     }
-    let note = notes::failure(code, &text, reported.language);
+    let error = WireError {
+        code,
+        title: error.as_ref().map(|error| error.title.clone()),
+        message: None,
+        details: error.and_then(|error| error.details),
+    };
+    let note = notes::failure(&error, reported.language);
     jobs::enqueue(tx, &job::note(&reported.phone.key, &chat, &message.id, note), now)?;
     Ok(())
 }

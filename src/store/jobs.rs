@@ -221,6 +221,12 @@ pub fn finish(
     Ok(if changed == 1 { Finished::Yes } else { Finished::LeaseLost })
 }
 
+/// Sets the count of verdicts; a follow-up begins with that of the job that it follows.
+pub fn set_attempts(conn: &mut Conn, id: &str, attempts: i32) -> Result<(), StoreError> {
+    diesel::update(jobs::table.find(id)).set(jobs::attempts.eq(attempts)).execute(conn)?;
+    Ok(())
+}
+
 /// Lets a waiting job run now; how a stored file wakes the message that waits for it.
 pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     diesel::update(jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.eq("ready")))
@@ -232,14 +238,26 @@ pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
 /// Jobs that were broken off: ready again, and in doubt.
 pub fn put_back(conn: &mut Conn, ids: &[String]) -> Result<usize, StoreError> {
     Ok(diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.eq("running")))
-        .set((jobs::state.eq("ready"), jobs::lease_id.eq(None::<String>), jobs::doubtful.eq(true)))
+        .set((
+            jobs::state.eq("ready"),
+            jobs::lease_id.eq(None::<String>),
+            jobs::doubtful.eq(true),
+            // An old waiting time must not pass for the time that doubt has to be waited for.
+            jobs::not_before.eq(None::<NaiveDateTime>),
+        ))
         .execute(conn)?)
 }
 
 /// At start, when nothing else serves: what was running is in doubt and ready again.
 pub fn clear_leases(conn: &mut Conn) -> Result<usize, StoreError> {
     Ok(diesel::update(jobs::table.filter(jobs::state.eq("running")))
-        .set((jobs::state.eq("ready"), jobs::lease_id.eq(None::<String>), jobs::doubtful.eq(true)))
+        .set((
+            jobs::state.eq("ready"),
+            jobs::lease_id.eq(None::<String>),
+            jobs::doubtful.eq(true),
+            // An old waiting time must not pass for the time that doubt has to be waited for.
+            jobs::not_before.eq(None::<NaiveDateTime>),
+        ))
         .execute(conn)?)
 }
 
@@ -282,6 +300,15 @@ pub fn list(conn: &mut Conn, state: Option<&str>, page: &Page) -> Result<Vec<Job
         query = query.filter(jobs::id.lt(cursor.clone()));
     }
     Ok(query.load(conn)?)
+}
+
+/// The jobs of a message of one kind.
+pub fn of_message(conn: &mut Conn, message_id: &str, kind: &str) -> Result<Vec<JobRow>, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::message_id.eq(message_id))
+        .filter(jobs::kind.eq(kind))
+        .select(JobRow::as_select())
+        .load(conn)?)
 }
 
 /// Makes a dead job ready again, at the end of its lane. `false`: it is not dead.

@@ -244,28 +244,29 @@ pub struct LedgerFilter {
     pub state: Option<DeliveryState>,
 }
 
-/// The portal took an inbound message.
+/// The portal took a message; `body` is its readable text, once it was translated.
 pub fn relayed(
     conn: &mut Conn,
     id: &str,
     portal_id: &str,
     im_chat_id: Option<&str>,
+    body: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     diesel::update(messages::table.find(id))
         .set((
             messages::portal_id.eq(portal_id),
             messages::im_chat_id.eq(im_chat_id),
-            messages::state.eq(DeliveryState::Accepted.as_str()),
             messages::relayed_at.eq(ts(now)),
         ))
         .execute(conn)?;
-    Ok(())
-}
-
-/// The readable text, once the message was translated.
-pub fn set_body(conn: &mut Conn, id: &str, body: &str) -> Result<(), StoreError> {
-    diesel::update(messages::table.find(id)).set(messages::body.eq(body)).execute(conn)?;
+    let pending = messages::table.find(id).filter(messages::state.eq(DeliveryState::Pending.as_str()));
+    diesel::update(pending).set(messages::state.eq(DeliveryState::Accepted.as_str())).execute(conn)?;
+    if let Some(body) = body {
+        diesel::update(messages::table.find(id))
+            .set(messages::body.eq(body.replace('\0', "")))
+            .execute(conn)?;
+    }
     Ok(())
 }
 

@@ -137,7 +137,6 @@ impl Metrics {
     }
 
     /// So many requests went into one transaction.
-    #[expect(clippy::cast_precision_loss, reason = "a group is small")]
     pub fn write_group(&self, size: usize) {
         self.write_group_size.observe(size as f64);
     }

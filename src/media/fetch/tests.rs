@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::media::{BlobStore, WriteLimits};
 
 /// A server that answers a path with the given bytes and then closes, or says no more after `HANG`.
 struct Fake {
@@ -225,6 +226,11 @@ async fn size_and_time_are_limited() {
     assert!(matches!(refused(&generous, &fake.url("/declared")).await, FetchError::TooLarge { limit: 1000 }));
     let fetched = generous.get(&fake.url("/undeclared")).await.unwrap();
     assert!(matches!(read(fetched).await, Err(FetchError::TooLarge { .. })));
+    let folder = tempfile::tempdir().unwrap();
+    let store = BlobStore::open(folder.path()).unwrap();
+    let limits = WriteLimits { max_bytes: u64::MAX, deadline: Duration::from_secs(5) };
+    let fetched = generous.get(&fake.url("/undeclared")).await.unwrap();
+    assert_eq!(store.write(fetched.body, limits).await.unwrap_err().verdict(), Verdict::GiveUp);
     assert_eq!(read(generous.get(&fake.url("/exact")).await.unwrap()).await.unwrap().len(), 1000);
 
     let hasty = fetcher(FetchRules { timeout: Duration::from_millis(100), ..rules(&["127.0.0.1"]) });

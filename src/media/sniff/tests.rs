@@ -121,3 +121,18 @@ fn an_unknown_type_is_believed_if_it_is_a_type() {
     assert_eq!(typed(b"\0\x01", "application/x-step; v=1", "part.stp"), "application/x-step .stp");
     assert_eq!(typed(b"\0\x01", "nonsense\r\n", "part.stp"), "application/octet-stream .stp");
 }
+
+#[test]
+fn files_of_a_real_encoder_are_known() {
+    for (name, expected) in [
+        ("mono.webm", "audio/webm .weba"),
+        ("live.webm", "audio/webm .weba"),
+        ("video.webm", "video/webm .webm"),
+        ("stereo.ogg", "audio/ogg; codecs=opus .ogg"),
+        ("vorbis.ogg", "audio/ogg .ogg"),
+    ] {
+        let file =
+            std::fs::read(format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        assert_eq!(typed(&file[..file.len().min(8192)], "application/octet-stream", name), expected);
+    }
+}

@@ -24,7 +24,7 @@ pub fn to_whatsapp(bbcode: &str) -> String {
         rest = builder.token(token, after);
     }
     builder.text(rest);
-    pieces::render(builder.finish()).trim_end_matches('\n').to_owned()
+    pieces::render(builder.finish())
 }
 
 /// An open tag and what has been read inside it; the base frame has no tag.
@@ -197,7 +197,7 @@ fn emoji_token(rest: &str) -> Option<String> {
     let hex = rest.strip_prefix(':')?.get(..8)?;
     rest.get(9..10).filter(|end| *end == ":")?;
     let text = String::from_utf8(hex::decode(hex).ok()?).ok()?;
-    (!text.chars().any(char::is_control)).then_some(text)
+    (text.chars().count() == 1).then_some(text)
 }
 
 #[cfg(test)]

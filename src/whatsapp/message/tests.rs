@@ -66,7 +66,8 @@ fn every_media_kind_is_read() {
         voice: true,
         animated: true,
     };
-    let wrap: [(&str, fn(Media) -> Content); 5] = [
+    type Wrap = fn(Media) -> Content;
+    let wrap: [(&str, Wrap); 5] = [
         ("image", Content::Image),
         ("video", Content::Video),
         ("audio", Content::Audio),

@@ -11,6 +11,8 @@ pub enum Piece {
     Open(char),
     /// Closes the last one opened with the same character.
     Close(char),
+    /// Quote lines, which stand on lines of their own.
+    Quote(String),
 }
 
 /// Puts `inner` between markers, line by line (WhatsApp's markers end with the line), spaces at the ends
@@ -18,6 +20,10 @@ pub enum Piece {
 pub fn marked(inner: Vec<Piece>, marker: char) -> Vec<Piece> {
     let mut out = Vec::with_capacity(inner.len() + 2);
     for line in lines(inner) {
+        if line.iter().any(|piece| matches!(piece, Piece::Quote(_))) {
+            out.extend(line);
+            continue;
+        }
         let is_blank = |piece: &Piece| matches!(piece, Piece::Text(text) if text.trim().is_empty());
         let Some(first) = line.iter().position(|piece| !is_blank(piece)) else {
             out.extend(line);
@@ -46,41 +52,35 @@ pub fn marked(inner: Vec<Piece>, marker: char) -> Vec<Piece> {
     out
 }
 
-/// `inner` as quote lines of their own.
+/// `inner` as quote lines: `> ` before each.
 pub fn quoted(inner: Vec<Piece>) -> Vec<Piece> {
-    let text = render(inner);
-    vec![Piece::Text(format!("\n{}\n", quote_lines(&text)))]
+    let lines: Vec<String> = render(inner).trim().lines().map(|line| format!("> {line}")).collect();
+    if lines.is_empty() { Vec::new() } else { vec![Piece::Quote(lines.join("\n"))] }
 }
 
-/// Each line of `text` with `> ` before it.
-pub fn quote_lines(text: &str) -> String {
-    text.trim().lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
-}
-
-/// Writes the text: a marker only at word borders, a quote on its own line without doubled line ends.
+/// Writes the text: a marker only at word borders, a quote on its own lines.
 pub fn render(pieces: Vec<Piece>) -> String {
     let kept = rendered_markers(&pieces);
     let mut out = String::new();
+    let mut after_quote = false;
     for (piece, kept) in pieces.iter().zip(kept) {
-        match piece {
-            Piece::Text(text) if text.starts_with("\n> ") => {
-                let at_line_start = out.is_empty() || out.ends_with('\n');
-                out.push_str(if at_line_start { text.trim_start_matches('\n') } else { text });
-            }
-            Piece::Text(text) if out.ends_with('\n') && follows_quote(&out) => {
-                out.push_str(text.strip_prefix('\n').unwrap_or(text));
-            }
-            Piece::Text(text) => out.push_str(text),
-            Piece::Open(marker) | Piece::Close(marker) if kept => out.push(*marker),
-            Piece::Open(_) | Piece::Close(_) => {}
+        let mut marker = [0; 4];
+        let text = match piece {
+            Piece::Text(text) | Piece::Quote(text) => text.as_str(),
+            Piece::Open(c) | Piece::Close(c) if kept => c.encode_utf8(&mut marker),
+            Piece::Open(_) | Piece::Close(_) => continue,
+        };
+        let is_quote = matches!(piece, Piece::Quote(_));
+        if text.is_empty() {
+            continue;
         }
+        if after_quote || (is_quote && !out.is_empty() && !out.ends_with('\n')) {
+            out.push('\n');
+        }
+        out.push_str(text.strip_prefix('\n').filter(|_| after_quote).unwrap_or(text));
+        after_quote = is_quote;
     }
     out
-}
-
-fn follows_quote(out: &str) -> bool {
-    let line = out.strip_suffix('\n').and_then(|out| out.rsplit('\n').next());
-    line.is_some_and(|line| line.starts_with("> "))
 }
 
 /// For each piece whether it is written: both markers of a pair or none.
@@ -92,6 +92,7 @@ fn rendered_markers(pieces: &[Piece]) -> Vec<bool> {
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Text(text) => last = text.chars().next_back().or(last),
+            Piece::Quote(_) => last = Some('\n'),
             Piece::Open(_) | Piece::Close(_) => set(&mut allowed, at, last.is_none_or(|c| !is_word(c))),
         }
     }
@@ -100,12 +101,13 @@ fn rendered_markers(pieces: &[Piece]) -> Vec<bool> {
     for (at, piece) in pieces.iter().enumerate().rev() {
         match piece {
             Piece::Text(text) => next = text.chars().next().or(next),
+            Piece::Quote(_) => next = Some('\n'),
             Piece::Open(_) | Piece::Close(_) => set(&mut allowed_after, at, next.is_none_or(|c| !is_word(c))),
         }
     }
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
-            Piece::Text(_) => {}
+            Piece::Text(_) | Piece::Quote(_) => {}
             Piece::Open(marker) => open.push((*marker, at)),
             Piece::Close(marker) => {
                 let Some((_, start)) = open.pop().filter(|(opened, _)| opened == marker) else { continue };
@@ -130,6 +132,11 @@ fn set(flags: &mut [bool], at: usize, value: bool) {
 fn lines(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     let mut lines = vec![Vec::new()];
     for piece in pieces {
+        if let Piece::Quote(_) = piece {
+            lines.push(vec![piece]);
+            lines.push(Vec::new());
+            continue;
+        }
         let Piece::Text(text) = piece else {
             if let Some(line) = lines.last_mut() {
                 line.push(piece);

@@ -74,6 +74,7 @@ fn what_is_no_tag_stays_as_typed() {
         ":f09f98:",
         ":ffffffff:",
         ":00000000:",
+        ":61626364:",
         "a * b _ c",
         "[брак]",
         "[x][y]",

@@ -1,0 +1,207 @@
+//! Takes in what operators write: committed with the jobs that it causes, in one write, then answered.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::{Relay, statuses};
+use crate::bitrix::event::{EventBody, OperatorMessage, PortalEvent};
+use crate::directory::{Phone, Portal};
+use crate::domain::{ChatId, Language, LineId};
+use crate::queue::job::{self, Class, Job, Kind, OperatorFile, OperatorItem, lane_out};
+use crate::store::events::{self, Origin};
+use crate::store::jobs::{self, NewJob};
+use crate::store::{StoreError, Tx, chats};
+use crate::translate::markup;
+use crate::translate::notes::{self, Note};
+use crate::translate::to_whatsapp::{OperatorOptions, operator_text};
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Messages that will be sent.
+    pub taken: usize,
+    /// Messages that were known already.
+    pub repeated: usize,
+    /// Messages that are not for the contact: automatic ones, our own echoes.
+    pub left_out: usize,
+    /// Messages that could not be placed; the event is kept.
+    pub kept: usize,
+}
+
+/// One message of the event with the phone that it goes out by.
+struct Placed {
+    phone: Phone,
+    language: Language,
+    item: OperatorMessage,
+}
+
+enum Step {
+    Send(Box<Placed>),
+    Note { phone: Phone, chat: ChatId, key: String, text: String },
+    LeftOut,
+    Lost { reason: &'static str },
+}
+
+/// Stores an event whose portal and application token were verified. Only events about messages have an
+/// effect here.
+///
+/// # Errors
+/// A failure of the database: nothing is stored, and the portal will not repeat the event.
+pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Result<Receipt, StoreError> {
+    let now = relay.clock.now();
+    let steps = plan(relay, portal, event);
+    if steps.is_empty() {
+        return Ok(Receipt::default());
+    }
+    let (portal_id, name) = (portal.id.to_string(), event.name.clone());
+    let body = format!("{:?}", event.body);
+    let kept_body = steps.iter().any(|step| matches!(step, Step::Lost { .. })).then_some(body);
+    relay
+        .db
+        .write(move |tx| {
+            let mut receipt = Receipt::default();
+            for step in &steps {
+                match step {
+                    Step::Send(placed) => take(tx, &portal_id, placed, now, &mut receipt)?,
+                    Step::Note { phone, chat, key, text } => {
+                        jobs::enqueue(tx, &job::note(&phone.key, chat, key, text.clone()), now)?;
+                        receipt.taken += 1;
+                    }
+                    Step::LeftOut => receipt.left_out += 1,
+                    Step::Lost { reason } => {
+                        tracing::warn!(
+                            event = name,
+                            reason,
+                            "an operator's message cannot be placed; the event is kept"
+                        );
+                        let body = kept_body.as_deref().unwrap_or_default();
+                        events::keep(tx.conn, Origin::Portal(&portal_id), &name, reason, body, now)?;
+                        receipt.kept += 1;
+                    }
+                }
+            }
+            Ok(receipt)
+        })
+        .await
+}
+
+fn plan(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Vec<Step> {
+    let snapshot = relay.directory.now();
+    let phone_of = |connector: &str, line: &LineId| -> Result<Phone, &'static str> {
+        if !connector.eq_ignore_ascii_case(&relay.settings.connector) {
+            return Err("another connector");
+        }
+        let binding = snapshot.binding_of_line(&portal.id, line).ok_or("no phone on this line")?;
+        snapshot.phone(&binding.phone).cloned().ok_or("no phone on this line")
+    };
+    let note = |phone: Result<Phone, &'static str>, chat: &ChatId, key: String, note: &Note| match phone {
+        Ok(phone) => {
+            let text = notes::text(note, statuses::language_of(&snapshot, &phone));
+            Step::Note { phone, chat: chat.clone(), key, text }
+        }
+        Err(reason) => Step::Lost { reason },
+    };
+    match &event.body {
+        EventBody::MessageAdd { connector, line, items, unreadable } => {
+            let unreadable = (0..*unreadable).map(|_| Step::Lost { reason: "unreadable item" });
+            let placed = items.iter().map(|item| match phone_of(connector, line) {
+                Ok(phone) if item.is_automatic() && phone.row.system_messages == "drop" => Step::LeftOut,
+                Ok(phone) => {
+                    Step::Send(Box::new(Placed { phone, language: portal.language, item: item.clone() }))
+                }
+                Err(reason) => Step::Lost { reason },
+            });
+            placed.chain(unreadable).collect()
+        }
+        EventBody::MessageUpdate { connector, line, items, .. } => items
+            .iter()
+            .map(|item| {
+                let key = format!("edit:{}:{}:{}", portal.id, item.im_message_id, text_hash(&item.text));
+                note(phone_of(connector, line), &item.chat_id, key, &Note::EditNotPossible)
+            })
+            .collect(),
+        EventBody::MessageDelete { connector, line, items, .. } => items
+            .iter()
+            .map(|item| {
+                let key = format!("delete:{}:{}", portal.id, item.im_message_id);
+                note(phone_of(connector, line), &item.chat_id, key, &Note::DeleteNotPossible)
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn take(
+    tx: &mut Tx<'_>,
+    portal_id: &str,
+    placed: &Placed,
+    now: DateTime<Utc>,
+    receipt: &mut Receipt,
+) -> Result<(), StoreError> {
+    let item = &placed.item;
+    let chat =
+        chats::get(tx.conn, item.chat_id.as_str())?.filter(|chat| chat.phone_id == placed.phone.key.as_str());
+    let Some(chat) = chat else {
+        tracing::warn!(chat.id = %item.chat_id, "an operator wrote in a chat that is not known here");
+        let body = format!("message {} of chat {}", item.im_message_id, item.chat_id);
+        events::keep(
+            tx.conn,
+            Origin::Portal(portal_id),
+            "ONIMCONNECTORMESSAGEADD",
+            "unknown chat",
+            &body,
+            now,
+        )?;
+        receipt.kept += 1;
+        return Ok(());
+    };
+    if !item.is_automatic() && events::swallow_echo(tx.conn, &chat.id, &text_hash(&item.text))? {
+        receipt.left_out += 1;
+        return Ok(());
+    }
+    let chat_id = ChatId::from(chat.id.as_str());
+    let payload = Job::Send { chat_id: chat.id, item: stored_item(portal_id, item) };
+    let job = NewJob {
+        kind: Kind::Send.as_str(),
+        queue: Class::Send.queue(&placed.phone.key),
+        lane: lane_out(&chat_id),
+        dedupe_key: Some(format!("operator:{portal_id}:{}", item.im_message_id)),
+        payload: payload.to_json().replace("\\u0000", "\u{2400}"),
+        message_id: None,
+        not_before: None,
+    };
+    match jobs::enqueue(tx, &job, now)? {
+        Some(_) => receipt.taken += 1,
+        None => receipt.repeated += 1,
+    }
+    tracing::debug!(language = ?placed.language, "an operator's message is stored");
+    Ok(())
+}
+
+fn stored_item(portal_id: &str, item: &OperatorMessage) -> OperatorItem {
+    let file = |file: &crate::bitrix::event::OperatorFile| OperatorFile {
+        name: file.name.clone(),
+        kind: format!("{:?}", file.kind).to_lowercase(),
+        mime: file.mime.clone(),
+        links: [&file.download_link, &file.link]
+            .into_iter()
+            .flatten()
+            .map(|link| link.split('#').next().unwrap_or_default().to_owned())
+            .collect(),
+        size: file.size,
+    };
+    OperatorItem {
+        portal_id: portal_id.to_owned(),
+        im_chat_id: item.im_chat_id.clone(),
+        im_message_id: item.im_message_id.to_string(),
+        text: item.text.clone(),
+        files: item.files.iter().map(file).collect(),
+    }
+}
+
+/// What a text is recognised by when the portal sends it back: without signature, markup and outer space.
+pub(super) fn text_hash(text: &str) -> String {
+    let options = OperatorOptions { strip_signature: true, portal_host: "", has_files: true };
+    let bare = operator_text(text, &options).body_with_quote;
+    hex::encode(Sha256::digest(markup::plain_key(&bare).as_bytes()))
+}

@@ -1,0 +1,177 @@
+//! What one WhatsApp message of an operator is: stored with its row, turned into Meta's form when it goes.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::domain::{MediaId, Wamid};
+use crate::media::classify::SendAs;
+use crate::whatsapp::{MediaRef, OutgoingContent};
+
+/// A planned part.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// Its form.
+    #[serde(flatten)]
+    pub form: Form,
+    /// The message that it quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Wamid>,
+}
+
+/// In which form a part goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "form", rename_all = "snake_case")]
+pub enum Form {
+    /// Text in WhatsApp's markup.
+    Text {
+        /// The text.
+        body: String,
+    },
+    /// An uploaded file.
+    File {
+        /// What WhatsApp shows it as.
+        shown_as: ShownAs,
+        /// Its type, as Meta wants it at the upload.
+        mime: String,
+        /// Its name.
+        filename: String,
+        /// Text beside it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+    },
+}
+
+/// What WhatsApp shows a file as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShownAs {
+    /// Picture.
+    Image,
+    /// Video.
+    Video,
+    /// Audio file.
+    Audio,
+    /// Voice note.
+    Voice,
+    /// Document.
+    Document,
+}
+
+impl ShownAs {
+    /// `None`: it does not fit WhatsApp and goes as a link.
+    pub fn of(choice: SendAs) -> Option<Self> {
+        match choice {
+            SendAs::Image => Some(Self::Image),
+            SendAs::Video => Some(Self::Video),
+            SendAs::Audio => Some(Self::Audio),
+            SendAs::Voice => Some(Self::Voice),
+            SendAs::Document => Some(Self::Document),
+            SendAs::Link => None,
+        }
+    }
+}
+
+impl Part {
+    /// A text that quotes nothing.
+    pub fn text(body: impl Into<String>) -> Self {
+        Self { form: Form::Text { body: body.into() }, quote: None }
+    }
+
+    /// Meta's name of its kind, for the ledger.
+    pub fn kind(&self) -> &'static str {
+        match &self.form {
+            Form::Text { .. } => "text",
+            Form::File { shown_as, .. } => match shown_as {
+                ShownAs::Image => "image",
+                ShownAs::Video => "video",
+                ShownAs::Audio | ShownAs::Voice => "audio",
+                ShownAs::Document => "document",
+            },
+        }
+    }
+
+    /// What it says, for quotes and the ledger.
+    pub fn body(&self) -> &str {
+        match &self.form {
+            Form::Text { body } => body,
+            Form::File { caption: Some(caption), .. } => caption,
+            Form::File { filename, .. } => filename,
+        }
+    }
+
+    /// The stored form.
+    pub fn to_json(&self) -> String {
+        // Plain data with text keys: writing it as JSON cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the stored form.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Meta's form; `uploaded` is the file of a [`Form::File`].
+    pub fn content(&self, uploaded: Option<MediaId>) -> Option<OutgoingContent> {
+        let content = match &self.form {
+            Form::Text { body } => OutgoingContent::Text { body: body.clone(), preview_url: has_link(body) },
+            Form::File { shown_as, filename, caption, .. } => {
+                let (media, caption) = (MediaRef::Id(uploaded?), caption.clone());
+                match shown_as {
+                    ShownAs::Image => OutgoingContent::Image { media, caption },
+                    ShownAs::Video => OutgoingContent::Video { media, caption },
+                    ShownAs::Audio => OutgoingContent::Audio { media, voice: false },
+                    ShownAs::Voice => OutgoingContent::Audio { media, voice: true },
+                    ShownAs::Document => {
+                        OutgoingContent::Document { media, filename: Some(filename.clone()), caption }
+                    }
+                }
+            }
+        };
+        Some(content)
+    }
+}
+
+fn has_link(body: &str) -> bool {
+    body.split_whitespace()
+        .any(|word| Url::parse(word).is_ok_and(|url| matches!(url.scheme(), "http" | "https")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_stored_and_read_back() {
+        let part = Part {
+            form: Form::File {
+                shown_as: ShownAs::Document,
+                mime: "application/pdf".into(),
+                filename: "offer.pdf".into(),
+                caption: None,
+            },
+            quote: Some(Wamid::from("wamid.1")),
+        };
+        assert_eq!(Part::from_json(&part.to_json()).unwrap(), part);
+        assert_eq!((part.kind(), part.body()), ("document", "offer.pdf"));
+    }
+
+    #[test]
+    fn a_file_goes_only_when_it_is_uploaded() {
+        let form = Form::File {
+            shown_as: ShownAs::Voice,
+            mime: "audio/ogg; codecs=opus".into(),
+            filename: "a.ogg".into(),
+            caption: None,
+        };
+        let part = Part { form, quote: None };
+        assert_eq!(part.content(None), None);
+        let content = part.content(Some(MediaId::from("7"))).unwrap();
+        assert!(matches!(content, OutgoingContent::Audio { voice: true, .. }));
+    }
+
+    #[test]
+    fn only_a_text_with_a_link_is_previewed() {
+        assert!(has_link("see https://example.com/x now"));
+        assert!(!has_link("see example.com: now"));
+    }
+}

@@ -1,0 +1,594 @@
+//! Sends operators' messages to WhatsApp, part by part, each surely once or marked.
+//!
+//! Meta knows no idempotency key. So a part is marked on disk before its call goes out and bears our job and
+//! part as callback data. If the answer never came, the job waits for a status that bears the mark
+//! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::fetch::chain;
+use super::parts::{Form, Part};
+use super::{Relay, statuses};
+use crate::directory::{Channel, Snapshot};
+use crate::domain::{BlobId, ChatId, DeliveryState, MediaId, PhoneKey, UserId, Verdict, WaId, Wamid};
+use crate::queue::job::{self, Class, Job, Kind, OperatorItem, lane_out};
+use crate::queue::worker::{Runner, Running, Settled, Started};
+use crate::store::chats::{ChatPerson, ChatRow};
+use crate::store::jobs::{self, NewJob, Settlement};
+use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::{StoreError, Tx, chats, contacts};
+use crate::translate::notes::{self, Note};
+use crate::whatsapp::client::Accepted;
+use crate::whatsapp::client::UploadFile;
+use crate::whatsapp::error::RetryClass;
+use crate::whatsapp::message::WireError;
+use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
+
+/// Too many messages to one person (whatsapp-messaging facts §6.1).
+const PAIR_RATE: i64 = 131056;
+/// The service window is closed.
+const WINDOW_CLOSED: i64 = 131047;
+/// Codes that say something of the person, not of the message: the other parts would fail alike.
+const OF_PERSON: [i64; 7] = [WINDOW_CLOSED, 131021, 131026, 131030, 130403, 130497, 131062];
+
+/// Runs the jobs of class [`Class::Send`].
+pub struct Sender(pub Arc<Relay>);
+
+impl Runner for Sender {
+    async fn run(&self, started: Started) {
+        for job in started.jobs {
+            let settled = self.0.send_job(&started.queue, job).await;
+            self.0.worker.finish(&started.lease_id, vec![settled]).await;
+        }
+    }
+}
+
+/// Pacing of sends to one contact: a burst of 40, then one in six seconds, a little below Meta's own limit.
+#[derive(Debug, Default)]
+pub struct Pairs(Mutex<HashMap<String, (f64, DateTime<Utc>)>>);
+
+impl Pairs {
+    const BURST: f64 = 40.0;
+    const PER_SECOND: f64 = 1.0 / 6.0;
+
+    /// Takes one place for a send to this chat, or tells how long to wait for it.
+    pub fn admit(&self, chat_id: &str, now: DateTime<Utc>) -> Result<(), Duration> {
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pairs.len() > 10_000 {
+            pairs.retain(|_, (level, at)| leaked(*level, *at, now) > 0.0);
+        }
+        let (level, at) = pairs.entry(chat_id.to_owned()).or_insert((0.0, now));
+        *level = leaked(*level, *at, now);
+        *at = now;
+        if *level + 1.0 > Self::BURST {
+            let missing = (*level + 1.0 - Self::BURST) / Self::PER_SECOND;
+            #[expect(clippy::cast_possible_truncation, reason = "a few thousand milliseconds")]
+            return Err(Duration::milliseconds((missing * 1000.0).ceil() as i64));
+        }
+        *level += 1.0;
+        Ok(())
+    }
+}
+
+fn leaked(level: f64, at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the last send")]
+    let seconds = (now - at).num_milliseconds().max(0) as f64 / 1000.0;
+    (level - seconds * Pairs::PER_SECOND).max(0.0)
+}
+
+/// What a send needs beside its parts.
+pub(super) struct Outgoing {
+    pub(super) chat: ChatRow,
+    pub(super) person: ChatPerson,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) phone: PhoneKey,
+    pub(super) item: Option<OperatorItem>,
+}
+
+impl Outgoing {
+    fn recipient(&self) -> Option<Recipient> {
+        let phone = self.person.wa_id.as_deref().map(|id| Recipient::Phone(WaId::from(id)));
+        phone.or_else(|| self.person.user_id.as_deref().map(|id| Recipient::User(UserId::from(id))))
+    }
+}
+
+/// How one part went.
+enum Gone {
+    Accepted(Box<Accepted>),
+    Refused {
+        code: Option<i64>,
+        error: WireError,
+    },
+    /// Not now: the whole job is settled so.
+    Stopped(Settlement),
+    /// In another form.
+    Replanned,
+}
+
+impl Relay {
+    async fn send_job(&self, queue: &str, job: Running) -> Settled {
+        match Job::from_json(&job.row.payload) {
+            Ok(Job::Send { chat_id, item }) => self.send_message(queue, job, chat_id, item).await,
+            Ok(Job::Fallback { chat_id, failed_id }) => {
+                self.send_fallback(queue, job, chat_id, failed_id).await
+            }
+            Ok(Job::MarkRead { wamid }) => self.mark_read(queue, job, &wamid).await,
+            Ok(_) | Err(_) => {
+                let error = "this version cannot read the job".to_owned();
+                Settled::plain(job, Settlement::Dead { error })
+            }
+        }
+    }
+
+    async fn send_message(&self, queue: &str, job: Running, chat_id: String, item: OperatorItem) -> Settled {
+        let (outgoing, rows) = match self.load(&job, chat_id, Some(item)).await {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return gone(job),
+            Err(error) => return self.store_failed(job, &error),
+        };
+        let rows = match rows.is_empty() {
+            false => rows,
+            true => match self.plan_message(&job, &outgoing).await {
+                Ok(rows) => rows,
+                Err(settled) => return settled(job),
+            },
+        };
+        self.drive(queue, job, outgoing, rows).await
+    }
+
+    async fn send_fallback(&self, queue: &str, job: Running, chat_id: String, failed_id: String) -> Settled {
+        let (outgoing, rows) = match self.load(&job, chat_id, None).await {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return gone(job),
+            Err(error) => return self.store_failed(job, &error),
+        };
+        let rows = match rows.is_empty() {
+            false => rows,
+            true => match self.plan_fallback(&job, &outgoing, failed_id).await {
+                Ok(Some(rows)) => rows,
+                Ok(None) => return gone(job),
+                Err(error) => return self.store_failed(job, &error),
+            },
+        };
+        self.drive(queue, job, outgoing, rows).await
+    }
+
+    async fn load(
+        &self,
+        job: &Running,
+        chat_id: String,
+        item: Option<OperatorItem>,
+    ) -> Result<Option<(Outgoing, Vec<MessageRow>)>, StoreError> {
+        let job_id = job.row.id.clone();
+        let loaded = self
+            .db
+            .read(move |conn| {
+                let Some(chat) = chats::get(conn, &chat_id)? else { return Ok(None) };
+                let person = chats::people(conn, std::slice::from_ref(&chat_id))?.pop();
+                Ok(person.map(|person| (chat, person)).zip(Some(ledger::of_job(conn, &job_id)?)))
+            })
+            .await?;
+        Ok(loaded.map(|((chat, person), rows)| {
+            let phone = PhoneKey::from(chat.phone_id.as_str());
+            (Outgoing { chat, person, snapshot: self.directory.now(), phone, item }, rows)
+        }))
+    }
+
+    /// Sends what is not sent yet, in order, and settles the job.
+    async fn drive(&self, queue: &str, job: Running, outgoing: Outgoing, rows: Vec<MessageRow>) -> Settled {
+        let mut maybe_twice = job.row.maybe_twice;
+        let mut accepted_any = false;
+        let mut last = None;
+        let mut refused: Option<WireError> = None;
+        for row in rows {
+            if row.wamid.is_some() || row.delivery() == DeliveryState::Failed {
+                accepted_any |= row.wamid.is_some();
+                continue;
+            }
+            if let Some(effects) = last.take() {
+                self.write_surely(effects).await;
+            }
+            if let Some(error) = &refused {
+                last = Some(refusal(&outgoing, &row, None, error.clone(), self.clock.now()));
+                continue;
+            }
+            if row.send_started {
+                let waited = job.row.doubtful && job.row.not_before.is_some();
+                if !waited {
+                    let not_before = self.clock.now() + self.settings.doubt;
+                    let error = "the answer to the send never came; waiting for a status that bears its mark";
+                    let error = error.to_owned();
+                    return Settled::plain(
+                        job,
+                        Settlement::Again { not_before, error, counts: false, doubtful: true },
+                    );
+                }
+                maybe_twice = true;
+            }
+            match self.send_part(queue, &job, &outgoing, &row, maybe_twice).await {
+                Gone::Accepted(accepted) => {
+                    accepted_any = true;
+                    last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
+                }
+                Gone::Refused { code, error } => {
+                    if code.is_some_and(|code| OF_PERSON.contains(&code)) {
+                        refused = Some(error.clone());
+                    }
+                    last = Some(refusal(&outgoing, &row, code, error, self.clock.now()));
+                }
+                Gone::Replanned => {
+                    let now = self.clock.now();
+                    let error = "sent in another form".to_owned();
+                    let again = Settlement::Again { not_before: now, error, counts: false, doubtful: false };
+                    return Settled::plain(job, again);
+                }
+                Gone::Stopped(settlement) => {
+                    let mut settled = Settled::plain(job, settlement);
+                    settled.maybe_twice = maybe_twice;
+                    return match settled.settlement {
+                        Settlement::Dead { .. } => given_up(settled, outgoing, self.clock.now()),
+                        _ => settled,
+                    };
+                }
+            }
+        }
+        self.metrics.job("send", if accepted_any { "accepted" } else { "refused" });
+        let (now, created) = (self.clock.now(), job.row.created_at.and_utc());
+        self.metrics.relayed("outbound", (now - created).to_std().unwrap_or_default());
+        let mut settled = Settled::plain(job, Settlement::Done).with(move |tx| {
+            if let Some(effects) = &mut last {
+                effects(tx)?;
+            }
+            if accepted_any { after_acceptance(tx, &outgoing, now) } else { Ok(()) }
+        });
+        settled.maybe_twice = maybe_twice;
+        settled
+    }
+
+    async fn send_part(
+        &self,
+        queue: &str,
+        job: &Running,
+        outgoing: &Outgoing,
+        row: &MessageRow,
+        maybe_twice: bool,
+    ) -> Gone {
+        let now = self.clock.now();
+        let Some((channel, graph)) = self.way_out(outgoing) else {
+            return self.cloud_trouble(
+                queue,
+                job,
+                Verdict::Reauthorize,
+                false,
+                "the phone cannot be used".into(),
+            );
+        };
+        let Some(to) = outgoing.recipient() else {
+            return refused_here(row, "the contact has neither a number nor a user id");
+        };
+        let Ok(part) = Part::from_json(&row.payload) else {
+            return refused_here(row, "this version cannot read the stored part");
+        };
+        if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
+            let error = "waiting: too many messages to one person".to_owned();
+            let not_before = now + wait;
+            return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: false });
+        }
+        let uploaded = match &part.form {
+            Form::Text { .. } => None,
+            Form::File { mime, filename, .. } => {
+                match self.upload(&graph, &channel, row, mime, filename).await {
+                    Ok(id) => Some(id),
+                    Err(error) if error.verdict() == Verdict::GiveUp => {
+                        return self.in_another_form(row, &part, &chain(&error)).await;
+                    }
+                    Err(error) => {
+                        return self.cloud_trouble(queue, job, error.verdict(), false, chain(&error));
+                    }
+                }
+            }
+        };
+        let Some(content) = part.content(uploaded) else {
+            return refused_here(row, "the file of the part is missing");
+        };
+        let (id, opaque) = (row.id.clone(), row.opaque().unwrap_or_default());
+        if let Err(error) = self.db.write(move |tx| ledger::send_started(tx.conn, &id, maybe_twice)).await {
+            let error = chain(&error);
+            let not_before = now + Duration::seconds(1);
+            return Gone::Stopped(Settlement::Again {
+                not_before,
+                error,
+                counts: false,
+                doubtful: row.send_started,
+            });
+        }
+        let message = OutgoingMessage { to, content, context: part.quote.clone(), opaque };
+        match graph.send(channel.token(), &channel.phone.phone_number_id, &message).await {
+            Ok(accepted) => {
+                self.scheduler.resume(queue);
+                self.metrics.graph_call("send", "ok");
+                Gone::Accepted(Box::new(accepted))
+            }
+            Err(error) => {
+                self.metrics.graph_call("send", "failed");
+                self.send_failed(queue, job, row, error).await
+            }
+        }
+    }
+
+    async fn send_failed(&self, queue: &str, job: &Running, row: &MessageRow, error: GraphError) -> Gone {
+        let now = self.clock.now();
+        if error.in_doubt() {
+            tracing::warn!(job.id = job.row.id, error = chain(&error), "the answer to a send never came");
+            self.scheduler.pause(queue, Duration::zero(), now);
+            let not_before = now + self.settings.doubt;
+            let error = chain(&error);
+            return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: true });
+        }
+        // The call surely had no effect: the mark goes, so that a later try is no repeat.
+        let id = row.id.clone();
+        self.write_surely(Box::new(move |tx: &mut Tx<'_>| ledger::send_undone(tx.conn, &id))).await;
+        let code = error.code();
+        if code == Some(PAIR_RATE) {
+            let wait = crate::queue::policy::own_delay(job.row.attempts.clamp(1, 4));
+            let (not_before, error) = (now + wait, chain(&error));
+            // The pace is ours to keep: it counts against no message.
+            return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: false });
+        }
+        if error.retry_class() == Some(RetryClass::FewTimes) {
+            let settlement = self.settings.policy.own_verdict(job.row.attempts, chain(&error), now);
+            return match settlement {
+                Settlement::Dead { .. } => Gone::Refused { code, error: wire_error(&error) },
+                again => Gone::Stopped(again),
+            };
+        }
+        match error.verdict() {
+            Verdict::GiveUp => Gone::Refused { code, error: wire_error(&error) },
+            verdict => self.cloud_trouble(queue, job, verdict, false, chain(&error)),
+        }
+    }
+
+    fn cloud_trouble(
+        &self,
+        queue: &str,
+        job: &Running,
+        verdict: Verdict,
+        doubtful: bool,
+        error: String,
+    ) -> Gone {
+        let now = self.clock.now();
+        let failure =
+            self.settings.policy.decide(verdict, doubtful, error, job.row.created_at.and_utc(), now);
+        if let Some(wait) = failure.pause {
+            let until = self.scheduler.pause(queue, wait, now);
+            tracing::warn!(queue, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
+        }
+        Gone::Stopped(failure.settlement)
+    }
+
+    pub(super) fn way_out<'a>(&self, outgoing: &'a Outgoing) -> Option<(Channel<'a>, GraphClient)> {
+        let channel = outgoing.snapshot.channel(&outgoing.phone)?;
+        if channel.broken().is_some() {
+            return None;
+        }
+        let graph = match &channel.app.graph_version {
+            Some(version) => self.graph.at_version(version),
+            None => self.graph.clone(),
+        };
+        Some((channel, graph))
+    }
+
+    async fn upload(
+        &self,
+        graph: &GraphClient,
+        channel: &Channel<'_>,
+        row: &MessageRow,
+        mime: &str,
+        filename: &str,
+    ) -> Result<MediaId, GraphError> {
+        let blob = BlobId::from(row.blob_id.as_deref().unwrap_or_default());
+        // An id that is none of ours has no path; opening the empty one fails as a missing file does.
+        let path = self.blobs.path(&blob).unwrap_or_default();
+        let file = UploadFile { path: &path, mime, filename };
+        graph.upload(channel.token(), &channel.phone.phone_number_id, file).await
+    }
+
+    /// The upload was refused: a document instead, or a link instead of a document.
+    async fn in_another_form(&self, row: &MessageRow, part: &Part, reason: &str) -> Gone {
+        tracing::info!(message.id = row.id, reason, "a file is sent in another form");
+        let Some(other) = self.other_form(row, part).await else {
+            return refused_here(row, reason);
+        };
+        let (id, stored) = (row.id.clone(), other.clone());
+        let replan = move |tx: &mut Tx<'_>| {
+            ledger::replan(tx.conn, &id, stored.kind(), stored.body(), &stored.to_json())
+        };
+        self.write_surely(Box::new(replan)).await;
+        Gone::Replanned
+    }
+
+    async fn mark_read(&self, queue: &str, job: Running, wamid: &str) -> Settled {
+        let snapshot = self.directory.now();
+        let phone = Class::of_queue(queue).map(|(_, phone)| phone);
+        let Some(channel) = phone.as_ref().and_then(|phone| snapshot.channel(phone)) else {
+            return gone(job);
+        };
+        let outcome =
+            self.graph.mark_read(channel.token(), &channel.phone.phone_number_id, &Wamid::from(wamid)).await;
+        match outcome {
+            Ok(()) => Settled::plain(job, Settlement::Done),
+            Err(error) if error.verdict() == Verdict::GiveUp => {
+                tracing::info!(error = chain(&error), "a message could not be marked read");
+                Settled::plain(job, Settlement::Done)
+            }
+            Err(error) => match self.cloud_trouble(queue, &job, error.verdict(), false, chain(&error)) {
+                Gone::Stopped(settlement) => Settled::plain(job, settlement),
+                _ => Settled::plain(job, Settlement::Done),
+            },
+        }
+    }
+
+    pub(super) fn store_failed(&self, job: Running, error: &StoreError) -> Settled {
+        let not_before = self.clock.now() + Duration::seconds(1);
+        let doubtful = job.row.doubtful;
+        Settled::plain(job, Settlement::Again { not_before, error: chain(error), counts: false, doubtful })
+    }
+
+    /// Writes what happened at the other side; waits for the database if it is away.
+    async fn write_surely(&self, effects: Effects) {
+        let effects = Arc::new(Mutex::new(effects));
+        loop {
+            let again = effects.clone();
+            let written =
+                self.db.write(move |tx| (again.lock().unwrap_or_else(PoisonError::into_inner))(tx)).await;
+            match written {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(error = %error, "what WhatsApp answered cannot be written; trying again");
+                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                }
+            }
+        }
+    }
+}
+
+type Effects = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), StoreError> + Send>;
+
+fn gone(job: Running) -> Settled {
+    let error = "the chat or phone of this job is gone".to_owned();
+    Settled::plain(job, Settlement::Dead { error })
+}
+
+fn wire_error(error: &GraphError) -> WireError {
+    let refusal = error.refusal();
+    WireError {
+        code: error.code(),
+        title: Some(refusal.map_or_else(|| chain(error), |refusal| refusal.message.clone())),
+        message: None,
+        details: refusal.and_then(|refusal| refusal.details.clone()),
+    }
+}
+
+fn refused_here(row: &MessageRow, reason: &str) -> Gone {
+    tracing::warn!(message.id = row.id, reason, "a message cannot be sent");
+    let error = WireError { code: None, title: Some(reason.to_owned()), message: None, details: None };
+    Gone::Refused { code: None, error }
+}
+
+/// What is written when Meta took a part.
+fn acceptance(outgoing: &Outgoing, row: &MessageRow, accepted: Accepted, now: DateTime<Utc>) -> Effects {
+    let (row_id, phone) = (row.id.clone(), outgoing.phone.clone());
+    let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
+    Box::new(move |tx| {
+        let wamid = accepted.wamid.as_str();
+        ledger::accepted(tx.conn, &row_id, wamid, now)?;
+        let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        // The number that Meta answers with may differ from the one that was asked for (facts §8.2).
+        for (kind, value) in [
+            ("wa_id", accepted.wa_id.as_ref().map(WaId::as_str)),
+            ("user_id", accepted.user_id.as_ref().map(UserId::as_str)),
+        ] {
+            if let Some(value) = value {
+                contacts::add_alias(tx.conn, phone.waba_key.as_str(), kind, value, &contact, now)?;
+            }
+        }
+        statuses::apply_parked(tx, phone, statuses::language_of(&snapshot, phone), wamid, now)
+    })
+}
+
+/// What is written when Meta refused a part: the row, and a note in the line.
+fn refusal(
+    outgoing: &Outgoing,
+    row: &MessageRow,
+    code: Option<i64>,
+    error: WireError,
+    now: DateTime<Utc>,
+) -> Effects {
+    let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
+    let snapshot = outgoing.snapshot.clone();
+    // One note is enough where the refusal of one part stands for the others.
+    let told = code.is_some() || error.code.is_none();
+    Box::new(move |tx| {
+        let text = error.title.as_deref().unwrap_or_default();
+        ledger::failed(tx.conn, &row_id, error.code, text, now)?;
+        if error.code == Some(WINDOW_CLOSED) {
+            chats::window_closed(tx.conn, &chat_id)?;
+        }
+        let Some(phone) = snapshot.phone(&phone).filter(|_| told) else { return Ok(()) };
+        let note = notes::failure(&error, statuses::language_of(&snapshot, phone));
+        let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
+        jobs::enqueue(tx, &note, now)?;
+        Ok(())
+    })
+}
+
+/// A job that ended without Meta's verdict: its parts failed, and the line is told.
+fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>) -> Settled {
+    let (job_id, attempts) = (settled.job.row.id.clone(), settled.job.row.attempts);
+    settled.with(move |tx| {
+        for row in ledger::of_job(tx.conn, &job_id)? {
+            if row.wamid.is_none() && row.delivery() != DeliveryState::Failed {
+                ledger::failed(tx.conn, &row.id, None, "given up", now)?;
+            }
+        }
+        let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
+        let language = statuses::language_of(&outgoing.snapshot, phone);
+        let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
+        let text = notes::text(&Note::Dead { attempts }, language);
+        let chat = ChatId::from(outgoing.chat.id.as_str());
+        jobs::enqueue(tx, &job::note(&phone.key, &chat, &format!("dead:{job_id}"), text), now)?;
+        Ok(())
+    })
+}
+
+/// Meta has the last part: the portal's spinner goes, and the contact's message is marked read.
+fn after_acceptance(tx: &mut Tx<'_>, outgoing: &Outgoing, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let Some(item) = &outgoing.item else { return Ok(()) };
+    let chat = ChatId::from(outgoing.chat.id.as_str());
+    let acknowledge = Job::Acknowledge {
+        chat_id: outgoing.chat.id.clone(),
+        portal_id: item.portal_id.clone(),
+        im_chat_id: item.im_chat_id.clone(),
+        im_message_id: item.im_message_id.clone(),
+    };
+    let mut acknowledge = job::to_line(Kind::Acknowledge, &outgoing.phone, &chat, None, &acknowledge);
+    // Of its own lane: a tick does not wait for what the contact writes meanwhile.
+    acknowledge.lane = format!("ack:{chat}");
+    acknowledge.dedupe_key = Some(format!("acknowledge:{}:{}", item.portal_id, item.im_message_id));
+    jobs::enqueue(tx, &acknowledge, now)?;
+    let read_receipts = outgoing.snapshot.phone(&outgoing.phone).is_some_and(|phone| phone.row.read_receipts);
+    if let (true, Some(wamid)) = (read_receipts, &outgoing.chat.last_inbound_wamid) {
+        let job = NewJob {
+            kind: Kind::MarkRead.as_str(),
+            queue: Class::Send.queue(&outgoing.phone),
+            lane: lane_out(&chat),
+            dedupe_key: Some(format!("read:{}:{wamid}", outgoing.phone)),
+            payload: Job::MarkRead { wamid: wamid.clone() }.to_json(),
+            message_id: None,
+            not_before: None,
+        };
+        jobs::enqueue(tx, &job, now)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_gets_a_burst_and_then_one_in_six_seconds() {
+        let now: DateTime<Utc> = "2026-03-01T10:00:00Z".parse().unwrap();
+        let pairs = Pairs::default();
+        for _ in 0..40 {
+            assert_eq!(pairs.admit("a", now), Ok(()));
+        }
+        let wait = pairs.admit("a", now).unwrap_err();
+        assert!((5_900..=6_100).contains(&wait.num_milliseconds()), "{wait}");
+        assert_eq!(pairs.admit("b", now), Ok(()));
+        assert_eq!(pairs.admit("a", now + Duration::seconds(7)), Ok(()));
+    }
+}

@@ -1,0 +1,325 @@
+//! Turns stored messages into what `imconnector.send.messages` takes.
+
+use super::Relay;
+use super::fetch::media_of;
+use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
+use crate::directory::{Binding, Portal};
+use crate::domain::{ChatId, Direction, Language};
+use crate::media::name::portal_name;
+use crate::queue::job::Job;
+use crate::queue::worker::Running;
+use crate::store::blobs::{self, BlobRow};
+use crate::store::chats::{self, ChatPerson, ChatRow};
+use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::{Conn, StoreError};
+use crate::translate::person::person_name;
+use crate::translate::to_line::{self, Action, EchoOf, Known, LineItem, MediaKind, Quoted};
+use crate::whatsapp::message::{Content, WireMessage};
+
+/// A job of the courier with everything that it needs from the database.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    pub(super) running: Running,
+    pub(super) job: Job,
+    pub(super) chat: ChatRow,
+    pub(super) person: ChatPerson,
+    pub(super) message: Option<MessageRow>,
+    pub(super) quoted: Option<MessageRow>,
+    pub(super) blob: Option<BlobRow>,
+    /// The accepted parts of an operator's message, for an acknowledgement.
+    pub(super) parts: Vec<MessageRow>,
+}
+
+/// Reads what jobs of the courier need; jobs whose chat or message is gone come back as they are.
+pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, Vec<Running>), StoreError> {
+    let message_ids: Vec<String> = jobs.iter().filter_map(|job| job.row.message_id.clone()).collect();
+    let messages = ledger::get_many(conn, &message_ids)?;
+    let parsed: Vec<(Running, Option<Job>)> = jobs
+        .into_iter()
+        .map(|running| {
+            let job = Job::from_json(&running.row.payload).ok();
+            (running, job)
+        })
+        .collect();
+    let chat_ids: Vec<String> =
+        parsed.iter().filter_map(|(_, job)| job.as_ref().and_then(chat_of)).map(str::to_owned).collect();
+    let (chats, people) = (chats::get_many(conn, &chat_ids)?, chats::people(conn, &chat_ids)?);
+    let (mut loaded, mut gone) = (Vec::new(), Vec::new());
+    for (running, job) in parsed {
+        let chat_id = job.as_ref().and_then(chat_of).map(str::to_owned);
+        let chat = chats.iter().find(|chat| Some(&chat.id) == chat_id.as_ref());
+        let person = people.iter().find(|person| Some(&person.chat_id) == chat_id.as_ref());
+        let (Some(job), Some(chat), Some(person)) = (job, chat, person) else {
+            gone.push(running);
+            continue;
+        };
+        let message = messages.iter().find(|row| Some(&row.id) == running.row.message_id.as_ref()).cloned();
+        if message.is_none() && matches!(job, Job::Relay { .. }) {
+            gone.push(running);
+            continue;
+        }
+        let quoted = match &message {
+            Some(message) => quoted(conn, message)?,
+            None => None,
+        };
+        let blob = match message.as_ref().and_then(|message| message.blob_id.as_ref()) {
+            Some(id) => blobs::get(conn, id)?,
+            None => None,
+        };
+        let parts = match &job {
+            Job::Acknowledge { portal_id, im_message_id, .. } => {
+                ledger::of_operator(conn, portal_id, im_message_id)?
+            }
+            _ => Vec::new(),
+        };
+        loaded.push(Loaded {
+            running,
+            job,
+            chat: chat.clone(),
+            person: person.clone(),
+            message,
+            quoted,
+            blob,
+            parts,
+        });
+    }
+    Ok((loaded, gone))
+}
+
+fn chat_of(job: &Job) -> Option<&str> {
+    match job {
+        Job::Relay { chat_id, .. } | Job::Note { chat_id, .. } | Job::Acknowledge { chat_id, .. } => {
+            Some(chat_id)
+        }
+        Job::Send { .. } | Job::Fallback { .. } | Job::Fetch { .. } | Job::MarkRead { .. } => None,
+    }
+}
+
+fn quoted(conn: &mut Conn, message: &MessageRow) -> Result<Option<MessageRow>, StoreError> {
+    // Most messages answer nothing: a look at the text is cheaper than parsing each of them here.
+    if !["\"context\"", "\"reaction\"", "\"edit\""].iter().any(|key| message.payload.contains(key)) {
+        return Ok(None);
+    }
+    let Ok(wire) = WireMessage::parse(&message.payload) else { return Ok(None) };
+    match wire.refers_to() {
+        Some(wamid) => ledger::by_wamid(conn, &message.phone_id, wamid.as_str()),
+        None => Ok(None),
+    }
+}
+
+/// What goes to the portal for one job.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    /// The messages, in order; more than one where a text is longer than the portal takes.
+    pub(super) messages: Vec<LineMessage>,
+    /// Edit or deletion of a message that the portal has.
+    pub(super) action: Action,
+    /// Readable text for the ledger, in WhatsApp's markup.
+    pub(super) summary: Option<String>,
+    /// Hash of the media link that must be stored before the call.
+    pub(super) link: Option<(String, String)>,
+    /// Text that the portal will send back to us, since it is posted on behalf of a user.
+    pub(super) echo: Option<String>,
+    /// The message went without its file.
+    pub(super) without_file: bool,
+}
+
+impl Relay {
+    /// Prepares one job for the line.
+    pub(super) fn prepare(&self, loaded: &Loaded, portal: &Portal, binding: &Binding) -> Prepared {
+        let language = portal.language;
+        let job_id = &loaded.running.row.id;
+        match (&loaded.job, &loaded.message) {
+            (Job::Note { text, .. }, _) => Prepared {
+                messages: vec![self.line_message(
+                    loaded,
+                    format!("note.{job_id}"),
+                    text.clone(),
+                    vec![],
+                    Some(0),
+                )],
+                action: Action::New,
+                summary: None,
+                link: None,
+                echo: None,
+                without_file: false,
+            },
+            (Job::Relay { late_file, .. }, Some(message)) => {
+                self.prepare_relay(loaded, message, *late_file, portal, binding, language)
+            }
+            _ => Prepared {
+                messages: vec![],
+                action: Action::New,
+                summary: None,
+                link: None,
+                echo: None,
+                without_file: false,
+            },
+        }
+    }
+
+    fn prepare_relay(
+        &self,
+        loaded: &Loaded,
+        message: &MessageRow,
+        late_file: bool,
+        portal: &Portal,
+        binding: &Binding,
+        language: Language,
+    ) -> Prepared {
+        let wire = WireMessage::parse(&message.payload).ok();
+        let item = wire.as_ref().map_or_else(
+            || placeholder(message),
+            |wire| {
+                let known = Known { quoted: quoted_of(loaded, wire, binding), utc_offset: None };
+                match message.direction.as_str() {
+                    "outbound" => to_line::echo(wire, &known, EchoOf::PhoneApp, language),
+                    _ => to_line::message(wire, &known, language),
+                }
+            },
+        );
+        let wamid = message.wamid.clone().unwrap_or_else(|| message.id.clone());
+        let kind = item.media.as_ref().map(|media| media.kind);
+        let (mut text, mut files, mut link) = (item.text.clone(), Vec::new(), None);
+        let mut without_file = false;
+        if let (Some(kind), Some(_)) = (kind, wire.as_ref().and_then(|wire| media_of(&wire.content))) {
+            let beside = (!late_file).then_some(item.text.as_str()).unwrap_or_default();
+            match self.file(loaded, kind, beside, language) {
+                FileForm::File { url, name, hash, blob } => {
+                    text = beside.to_owned();
+                    files = vec![LineFile { url, name }];
+                    link = Some((hash, blob));
+                }
+                FileForm::Text { text: instead, link: stored, missing } => {
+                    text = instead;
+                    link = stored;
+                    without_file = missing;
+                }
+            }
+        }
+        let author = self.author(&item, message, portal, loaded);
+        let echo = author.filter(|user| *user != 0).map(|_| text.clone());
+        let id = if late_file { format!("{wamid}#file") } else { wamid.clone() };
+        let mut messages = vec![self.line_message(loaded, id, text, files, author)];
+        if !late_file {
+            messages.extend(item.more.iter().enumerate().map(|(index, more)| {
+                self.line_message(loaded, format!("{wamid}#{}", index + 2), more.clone(), vec![], author)
+            }));
+        }
+        let summary = wire.map(|wire| match &wire.content {
+            Content::Text { body } => body.clone(),
+            content => to_line::summary(content, language),
+        });
+        Prepared { messages, action: item.action, summary, link, echo, without_file }
+    }
+
+    /// Whose message it is at the portal: the client's own, a system note (0), or a portal user's, for what
+    /// the business wrote elsewhere.
+    fn author(&self, item: &LineItem, message: &MessageRow, portal: &Portal, loaded: &Loaded) -> Option<i64> {
+        if message.direction == Direction::Outbound.as_str() {
+            let phone = self.directory.now();
+            let crm_user = phone
+                .phone(&crate::domain::PhoneKey::from(loaded.chat.phone_id.as_str()))
+                .and_then(|phone| phone.row.crm_user_id.clone());
+            let user = crm_user.as_deref().unwrap_or(&portal.row.user_id);
+            return Some(user.parse().unwrap_or(0));
+        }
+        item.is_note.then_some(0)
+    }
+
+    fn file(&self, loaded: &Loaded, kind: MediaKind, beside: &str, language: Language) -> FileForm {
+        let with = |line: String| if beside.is_empty() { line } else { format!("{beside}\n{line}") };
+        let message = loaded.message.as_ref();
+        match (message.and_then(|message| message.media_state.as_deref()), &loaded.blob) {
+            (Some("stored"), Some(blob)) => {
+                let Some((url, hash)) = self.media_link(&blob.name) else {
+                    let text = with(to_line::file_failed(kind, language));
+                    return FileForm::Text { text, link: None, missing: false };
+                };
+                // What the portal could not pull as a file follows as a link.
+                if loaded.running.row.attempts > 0 {
+                    let text = with(to_line::file_as_link(&blob.name, &url, language));
+                    return FileForm::Text { text, link: Some((hash, blob.id.clone())), missing: false };
+                }
+                FileForm::File { url, name: portal_name(&blob.name), hash, blob: blob.id.clone() }
+            }
+            (Some("failed" | "gone"), _) => FileForm::Text {
+                text: with(to_line::file_failed(kind, language)),
+                link: None,
+                missing: false,
+            },
+            _ => FileForm::Text {
+                text: with(to_line::file_on_its_way(kind, language)),
+                link: None,
+                missing: true,
+            },
+        }
+    }
+
+    fn line_message(
+        &self,
+        loaded: &Loaded,
+        id: String,
+        text: String,
+        files: Vec<LineFile>,
+        author: Option<i64>,
+    ) -> LineMessage {
+        let date = loaded.message.as_ref().map(|message| message.created_at.and_utc().timestamp());
+        LineMessage {
+            user: user_of(loaded),
+            message: OutMessage { id, date, text, files, disable_crm: false, user_id: author },
+            chat: LineChat::new(ChatId::from(loaded.chat.id.as_str())),
+        }
+    }
+}
+
+enum FileForm {
+    File { url: String, name: String, hash: String, blob: String },
+    Text { text: String, link: Option<(String, String)>, missing: bool },
+}
+
+fn placeholder(message: &MessageRow) -> LineItem {
+    LineItem {
+        text: format!("[i]{}[/i]", crate::translate::markup::neutralise(&message.kind)),
+        more: vec![],
+        media: None,
+        action: Action::New,
+        is_note: false,
+    }
+}
+
+/// The `user` object: as it was first sent, to the byte; the portal rewrites the client's profile on any change.
+pub(super) fn user_of(loaded: &Loaded) -> UserObject {
+    let stored = loaded.chat.portal_user.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    stored.unwrap_or_else(|| {
+        let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
+        let user = UserObject {
+            id: loaded.chat.id.clone(),
+            name: Some(name.name),
+            last_name: Some(name.last_name).filter(|name| !name.is_empty()),
+            ..UserObject::default()
+        };
+        match &loaded.person.wa_id {
+            Some(wa_id) => user.with_phone(format!("+{wa_id}")),
+            None => user,
+        }
+    })
+}
+
+fn quoted_of(loaded: &Loaded, wire: &WireMessage, binding: &Binding) -> Quoted {
+    let Some(_) = wire.refers_to() else { return Quoted::None };
+    match &loaded.quoted {
+        Some(row) => Quoted::Known {
+            author: match row.direction.as_str() {
+                "inbound" => {
+                    let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
+                    format!("{} {}", name.name, name.last_name).trim().to_owned()
+                }
+                _ => binding.line_name.clone(),
+            },
+            text: row.body.clone(),
+            when: Some(row.created_at.and_utc()),
+        },
+        None => Quoted::Unknown,
+    }
+}

@@ -1,0 +1,6 @@
+//! The simulated portal against the samples of the fact sheet.
+
+mod apps;
+mod chats;
+mod limits;
+mod rig;

@@ -1,0 +1,206 @@
+//! What the bridge itself says in a line: system notes for the operator, in the portal's language.
+//!
+//! Texts are BBCode. Only failures are red, so that they are not missed among the rest.
+
+mod failures;
+
+use super::markup::neutralise;
+use super::say;
+use crate::domain::Language;
+use crate::whatsapp::message::WireError;
+
+/// A note that is not Meta's failure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// A free text was not sent because the 24 hours are over.
+    WindowClosed,
+    /// A text was not sent because it holds a link to the portal's inside.
+    PortalLink {
+        /// The link.
+        link: String,
+    },
+    /// A file does not fit WhatsApp and was sent as a link.
+    FileAsLink {
+        /// Its name.
+        name: String,
+        /// WhatsApp's limit for it in bytes, if that was the reason.
+        limit: Option<u64>,
+    },
+    /// Meta refused a file as what it is; it was sent again as a document.
+    FileAsDocument {
+        /// Its name.
+        name: String,
+    },
+    /// A file of the operator could not be fetched from the portal, so it was not sent.
+    FileUnavailable {
+        /// Its name.
+        name: String,
+    },
+    /// A message was given up without Meta's verdict.
+    Dead {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A message may have reached the customer twice.
+    MaybeTwice,
+    /// Nothing of an operator's message could be sent: it was empty after translation.
+    NothingToSend,
+    /// Messages wait because WhatsApp cannot be reached.
+    Paused,
+    /// The operator changed a message; WhatsApp has no way to change what was sent.
+    EditNotPossible,
+    /// The operator deleted a message; WhatsApp has no way to take it back.
+    DeleteNotPossible,
+}
+
+/// The text of a note.
+pub fn text(note: &Note, language: Language) -> String {
+    let say = |en, ru| say(language, en, ru);
+    match note {
+        Note::WindowClosed => red(say(
+            "Not sent: more than 24 hours have passed since the customer's last message, and WhatsApp then \
+             allows only approved templates. Send a template; as soon as the customer answers you can write \
+             freely again.",
+            "Не отправлено: с последнего сообщения клиента прошло больше 24 часов, и WhatsApp разрешает \
+             теперь только одобренные шаблоны. Отправьте шаблон; как только клиент ответит, снова можно \
+             будет писать свободно.",
+        )),
+        Note::PortalLink { link } => red(&format!(
+            "{} {}",
+            say(
+                "Not sent: the message holds a link to the inside of your Bitrix24, which the customer \
+                 cannot open. Replace it by a public link or remove it, and send again:",
+                "Не отправлено: в сообщении ссылка на внутреннюю страницу вашего Битрикс24, клиент не \
+                 сможет её открыть. Замените её публичной ссылкой или уберите и отправьте снова:",
+            ),
+            neutralise(link)
+        )),
+        Note::FileAsLink { name, limit } => {
+            let reason = limit.map(|limit| {
+                let megabytes = format!("{:.1}", limit as f64 / 1_048_576.0);
+                let megabytes = megabytes.trim_end_matches(".0");
+                match language {
+                    Language::En => format!(" (WhatsApp takes up to {megabytes} MB)"),
+                    Language::Ru => format!(" (WhatsApp принимает до {megabytes} МБ)"),
+                }
+            });
+            format!(
+                "{} {}{}",
+                say(
+                    "The file does not fit WhatsApp; the customer got a link to it:",
+                    "Файл не подходит для WhatsApp, клиент получил ссылку на него:",
+                ),
+                neutralise(name),
+                reason.unwrap_or_default()
+            )
+        }
+        Note::FileAsDocument { name } => format!(
+            "{} {}",
+            say(
+                "WhatsApp did not take the file in its own form; it was sent again as a document:",
+                "WhatsApp не принял файл в его виде, он отправлен снова как документ:",
+            ),
+            neutralise(name)
+        ),
+        Note::FileUnavailable { name } => red(&format!(
+            "{} {}",
+            say(
+                "Not sent: the file could not be fetched from Bitrix24. Attach it again:",
+                "Не отправлено: файл не удалось получить из Битрикс24. Прикрепите его ещё раз:",
+            ),
+            neutralise(name)
+        )),
+        Note::Dead { attempts } => red(&match language {
+            Language::En => format!(
+                "Not sent: {attempts} attempts failed. Send the message again; if this goes on, tell your \
+                 administrator."
+            ),
+            Language::Ru => format!(
+                "Не отправлено: попыток без успеха: {attempts}. Отправьте сообщение снова; если это \
+                 повторяется, сообщите администратору."
+            ),
+        }),
+        Note::MaybeTwice => say(
+            "The connection broke while this message was being sent: the customer may have got it twice.",
+            "Связь прервалась во время отправки этого сообщения: возможно, клиент получил его дважды.",
+        )
+        .to_owned(),
+        Note::NothingToSend => red(say(
+            "Not sent: nothing of this message can be shown in WhatsApp.",
+            "Не отправлено: в этом сообщении нет ничего, что можно показать в WhatsApp.",
+        )),
+        Note::Paused => say(
+            "WhatsApp cannot be reached at the moment. Your messages are kept and will be sent in order.",
+            "WhatsApp сейчас недоступен. Ваши сообщения сохранены и будут отправлены по порядку.",
+        )
+        .to_owned(),
+        Note::EditNotPossible => say(
+            "The change is seen only here: WhatsApp cannot change a message that was sent.",
+            "Изменение видно только здесь: WhatsApp не позволяет изменить отправленное сообщение.",
+        )
+        .to_owned(),
+        Note::DeleteNotPossible => say(
+            "The message is deleted only here: the customer still has it in WhatsApp.",
+            "Сообщение удалено только здесь: в WhatsApp у клиента оно осталось.",
+        )
+        .to_owned(),
+    }
+}
+
+/// Why a message was not delivered: the reason in plain words, what the operator can do, Meta's code.
+/// Codes outside of the table are told in Meta's own words.
+pub fn failure(error: &WireError, language: Language) -> String {
+    let found = error.code.and_then(failures::find);
+    let in_metas_words = || {
+        let title = error.title.as_deref().or(error.message.as_deref()).unwrap_or_default();
+        let details = error.details.as_deref().filter(|details| *details != title).unwrap_or_default();
+        let separator = if title.is_empty() || details.is_empty() { "" } else { ": " };
+        shortened(&neutralise(&format!("{title}{separator}{details}")))
+    };
+    let mut parts = vec![say(language, "Not delivered:", "Не доставлено:").to_owned()];
+    match found {
+        Some(entry) => {
+            parts.push(entry.reason(language).to_owned());
+            parts.push(entry.advice(language).to_owned());
+            let words = in_metas_words();
+            if entry.in_metas_words && !words.is_empty() {
+                parts.push(format!("{} {words}.", say(language, "Meta says:", "Ответ Meta:")));
+            }
+        }
+        None => {
+            let words = in_metas_words();
+            parts.push(match words.is_empty() {
+                true => say(language, "WhatsApp gave no reason.", "WhatsApp не назвал причину.").to_owned(),
+                false => format!("{}.", words.trim_end_matches('.')),
+            });
+            parts.push(
+                say(
+                    language,
+                    "Try again later; if this goes on, tell your administrator.",
+                    "Попробуйте позже; если это повторяется, сообщите администратору.",
+                )
+                .to_owned(),
+            );
+        }
+    }
+    if let Some(code) = error.code {
+        parts.push(format!("({} {code})", say(language, "WhatsApp code", "код WhatsApp")));
+    }
+    red(&parts.join(" "))
+}
+
+fn red(text: &str) -> String {
+    format!("[color=#ff0000]{text}[/color]")
+}
+
+/// At most 300 characters.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "notes/tests.rs"]
+mod tests;
