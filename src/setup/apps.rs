@@ -1,0 +1,220 @@
+//! Meta apps: whose webhooks are believed and whose tokens are used.
+
+use super::validate::{self, Faults};
+use super::{Setup, SetupError};
+use crate::clock::new_id;
+use crate::directory::context;
+use crate::domain::Secret;
+use crate::secrets::random_token;
+use crate::store::Page;
+use crate::store::apps::{self, AppRow};
+
+/// An app to be set up.
+#[derive(Clone, Debug)]
+pub struct NewApp {
+    /// Name for people.
+    pub name: String,
+    /// Host or IP without port, unique.
+    pub site: String,
+    /// Meta's id of the app.
+    pub client_id: String,
+    /// App secret.
+    pub client_secret: Secret,
+    /// Access token.
+    pub access_token: Secret,
+    /// Version of the Graph API, else the configured one.
+    pub graph_version: Option<String>,
+    /// Whether every notification is kept.
+    pub save_events: bool,
+}
+
+/// What of an app changes; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct AppChange {
+    /// Name for people.
+    pub name: Option<String>,
+    /// Host or IP without port.
+    pub site: Option<String>,
+    /// A new app secret; the present one stays valid beside it.
+    pub client_secret: Option<Secret>,
+    /// Access token.
+    pub access_token: Option<Secret>,
+    /// Version of the Graph API; `Some(None)` = the configured one.
+    pub graph_version: Option<Option<String>>,
+    /// Whether every notification is kept.
+    pub save_events: Option<bool>,
+}
+
+impl Setup {
+    /// Sets up an app once Meta has confirmed its token. Returns the row and the new verify token, which
+    /// is shown this once.
+    pub async fn create_app(&self, new: NewApp) -> Result<(AppRow, Secret), SetupError> {
+        let mut faults = Faults::default();
+        let name = faults.check("name", validate::text(&new.name, 100));
+        let site = faults.check("site", validate::site(&new.site));
+        let client_id = faults.check("client_id", validate::cloud_id(&new.client_id));
+        let secret = faults.check("client_secret", validate::secret(new.client_secret.expose()));
+        let token = faults.check("access_token", validate::secret(new.access_token.expose()));
+        let version = new.graph_version.as_deref().map(validate::graph_version).transpose();
+        let graph_version = faults.check("graph_version", version);
+        faults.done()?;
+        self.site_is_free(&site, None)?;
+        let (secret, token) = (Secret::new(secret), Secret::new(token));
+        self.check_token(&client_id, &secret, &token, graph_version.as_deref()).await?;
+
+        let (vault, now) = (self.directory.vault(), self.clock.now().naive_utc());
+        let verify_token = Secret::new(random_token(24));
+        let row = AppRow {
+            id: new_id(),
+            name,
+            site,
+            client_id,
+            client_secret_sealed: vault.seal(&secret, context::APP_SECRET),
+            second_secret_sealed: None,
+            access_token_sealed: vault.seal(&token, context::APP_TOKEN),
+            verify_token_sealed: vault.seal(&verify_token, context::VERIFY_TOKEN),
+            api_key: random_token(24),
+            graph_version,
+            save_events: new.save_events,
+            created_at: now,
+            updated_at: now,
+        };
+        let stored = row.clone();
+        self.db.write(move |tx| apps::insert(tx.conn, &stored)).await?;
+        self.directory.reload().await?;
+        Ok((row, verify_token))
+    }
+
+    /// Changes an app; new credentials are confirmed by Meta first.
+    pub async fn change_app(&self, id: &str, change: AppChange) -> Result<AppRow, SetupError> {
+        let mut row = self.app(id).await?;
+        let mut faults = Faults::default();
+        if let Some(name) = &change.name {
+            row.name = faults.check("name", validate::text(name, 100));
+        }
+        if let Some(site) = &change.site {
+            row.site = faults.check("site", validate::site(site));
+        }
+        if let Some(version) = &change.graph_version {
+            let version = version.as_deref().map(validate::graph_version).transpose();
+            row.graph_version = faults.check("graph_version", version);
+        }
+        if let Some(secret) = &change.client_secret {
+            faults.check("client_secret", validate::secret(secret.expose()));
+        }
+        if let Some(token) = &change.access_token {
+            faults.check("access_token", validate::secret(token.expose()));
+        }
+        faults.done()?;
+        self.site_is_free(&row.site, Some(id))?;
+        row.save_events = change.save_events.unwrap_or(row.save_events);
+        if change.client_secret.is_some() || change.access_token.is_some() {
+            self.renew_credentials(&mut row, &change).await?;
+        }
+        row.updated_at = self.clock.now().naive_utc();
+        let stored = row.clone();
+        self.db.write(move |tx| apps::update(tx.conn, &stored)).await?;
+        self.directory.reload().await?;
+        Ok(row)
+    }
+
+    /// Removes an app on which no WABA hangs.
+    pub async fn delete_app(&self, id: &str) -> Result<(), SetupError> {
+        self.app(id).await?;
+        if self.directory.now().wabas.iter().any(|waba| waba.app_id.as_str() == id) {
+            return Err(SetupError::Conflict("the app still has WABAs; delete them first".to_owned()));
+        }
+        let id = id.to_owned();
+        self.db.write(move |tx| apps::delete(tx.conn, &id)).await?;
+        Ok(self.directory.reload().await?)
+    }
+
+    /// An app.
+    pub async fn app(&self, id: &str) -> Result<AppRow, SetupError> {
+        let id = id.to_owned();
+        self.db.read(move |conn| apps::get(conn, &id)).await?.ok_or(SetupError::NotFound("app"))
+    }
+
+    /// A page of apps.
+    pub async fn apps(&self, page: Page) -> Result<Vec<AppRow>, SetupError> {
+        Ok(self.db.read(move |conn| apps::page(conn, &page)).await?)
+    }
+
+    /// Where Meta is to post the app's webhooks.
+    pub fn callback_url(&self, row: &AppRow) -> String {
+        let public = &self.config.public_url;
+        let port = public.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let site = if row.site.contains(':') { format!("[{}]", row.site) } else { row.site.clone() };
+        format!("{}://{site}{port}/api/waba/?api-key={}", public.scheme(), row.api_key)
+    }
+
+    async fn renew_credentials(&self, row: &mut AppRow, change: &AppChange) -> Result<(), SetupError> {
+        let snapshot = self.directory.now();
+        let known = snapshot.apps.iter().find(|app| app.id.as_str() == row.id);
+        let known = known.ok_or(SetupError::NotFound("app"))?;
+        // After a broken secret there may be no present one.
+        let present = known.secrets.first().cloned();
+        let secret = change.client_secret.clone().or_else(|| present.clone());
+        let secret = secret
+            .ok_or_else(|| SetupError::field("client_secret", "must be entered again: it is broken"))?;
+        let token = change.access_token.clone().unwrap_or_else(|| known.access_token.clone());
+        if token.is_empty() {
+            return Err(SetupError::field("access_token", "must be entered again: it is broken"));
+        }
+        self.check_token(&row.client_id, &secret, &token, row.graph_version.as_deref()).await?;
+        let vault = self.directory.vault();
+        if present.as_ref() != Some(&secret) {
+            row.second_secret_sealed = present.map(|present| vault.seal(&present, context::APP_SECRET));
+            row.client_secret_sealed = vault.seal(&secret, context::APP_SECRET);
+        }
+        row.access_token_sealed = vault.seal(&token, context::APP_TOKEN);
+        Ok(())
+    }
+
+    /// Whether Meta takes this token for this app.
+    async fn check_token(
+        &self,
+        client_id: &str,
+        secret: &Secret,
+        token: &Secret,
+        version: Option<&str>,
+    ) -> Result<(), SetupError> {
+        let graph = self.graph_at(version);
+        let told = self.counted("debug_token", graph.debug_token(client_id, secret, token).await)?;
+        if !told.is_valid {
+            let (code, text) = told.error.unwrap_or((190, "the access token is not valid".to_owned()));
+            return Err(SetupError::Meta(format!("error {code}: {text}")));
+        }
+        match told.app_id {
+            Some(app_id) if app_id != client_id => {
+                Err(SetupError::field("access_token", format!("belongs to another app ({app_id})")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn site_is_free(&self, site: &str, but: Option<&str>) -> Result<(), SetupError> {
+        let snapshot = self.directory.now();
+        let taken = snapshot.apps.iter().any(|app| app.site == site && Some(app.id.as_str()) != but);
+        if taken {
+            Err(SetupError::Conflict(format!("an app with the site {site} exists already")))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The Graph client at an app's own version.
+    pub(super) fn graph_at(&self, version: Option<&str>) -> crate::whatsapp::GraphClient {
+        version.map_or_else(|| self.graph.clone(), |version| self.graph.at_version(version))
+    }
+
+    /// Counts a call of Meta.
+    pub(super) fn counted<T>(
+        &self,
+        kind: &'static str,
+        outcome: Result<T, crate::whatsapp::GraphError>,
+    ) -> Result<T, crate::whatsapp::GraphError> {
+        self.metrics.graph_call(kind, if outcome.is_ok() { "ok" } else { "failed" });
+        outcome
+    }
+}

@@ -1,0 +1,87 @@
+//! Why a change of the installation was not made.
+
+use thiserror::Error;
+
+use crate::bitrix::CallError;
+use crate::store::StoreError;
+use crate::whatsapp::GraphError;
+
+/// A field of the input and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Its name as in the request.
+    pub field: String,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// Why a change of the installation was not made.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// There is no such object.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The input is wrong.
+    #[error("the input is not valid")]
+    Invalid(Vec<FieldError>),
+    /// It exists already, something hangs on it, or a set-up runs.
+    #[error("{0}")]
+    Conflict(String),
+    /// Whoever asks is not allowed to, or is not who they say.
+    #[error("{0}")]
+    Refused(String),
+    /// Meta refused or cannot be reached.
+    #[error("Meta: {0}")]
+    Meta(String),
+    /// The portal refused or cannot be reached.
+    #[error("Bitrix24: {0}")]
+    Portal(String),
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[source] StoreError),
+}
+
+impl SetupError {
+    /// One wrong field.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+}
+
+impl From<GraphError> for SetupError {
+    fn from(error: GraphError) -> Self {
+        Self::Meta(match error.refusal() {
+            Some(refusal) => {
+                let details = refusal.details.as_deref().or(refusal.user_msg.as_deref());
+                let details = details.map(|text| format!(" ({text})")).unwrap_or_default();
+                format!("error {}: {}{details}", refusal.code, refusal.message)
+            }
+            None => error.to_string(),
+        })
+    }
+}
+
+impl From<CallError> for SetupError {
+    fn from(error: CallError) -> Self {
+        Self::Portal(error.to_string())
+    }
+}
+
+impl From<StoreError> for SetupError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Query(source) => match source.as_ref() {
+                diesel::result::Error::DatabaseError(
+                    diesel::result::DatabaseErrorKind::UniqueViolation,
+                    _,
+                ) => Self::Conflict("this exists already".to_owned()),
+                diesel::result::Error::DatabaseError(
+                    diesel::result::DatabaseErrorKind::ForeignKeyViolation,
+                    _,
+                ) => Self::Conflict("other objects still depend on this one".to_owned()),
+                _ => Self::Store(error),
+            },
+            _ => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which portal an event comes from: `member_id` and `application_token` are compared with what is stored,
+//! in constant time (bitrix24 facts §2.3).
+
+use std::sync::PoisonError;
+
+use subtle::ConstantTimeEq as _;
+
+use super::proof::refused;
+use super::{Setup, SetupError};
+use crate::bitrix::event::EventAuth;
+use crate::directory::{Portal, context};
+use crate::domain::{MemberId, Secret};
+
+/// Refusals that are remembered so that each is logged once.
+const MOST_TOLD: usize = 1_000;
+
+impl Setup {
+    /// The portal that an event is proven to come from.
+    pub async fn trusted_portal(&self, auth: &EventAuth) -> Result<Portal, SetupError> {
+        let (Some(member_id), Some(token)) = (&auth.member_id, &auth.application_token) else {
+            return Err(
+                self.distrust(auth.member_id.as_ref(), "an event without member_id or application_token")
+            );
+        };
+        let snapshot = self.directory.now();
+        let Some(portal) = snapshot.portal_by_member(member_id) else {
+            return Err(self.distrust(Some(member_id), "an event of a portal that is not installed here"));
+        };
+        match &portal.application_token {
+            Some(known) if same(known, token) => Ok(portal.clone()),
+            Some(_) => Err(self.distrust(Some(member_id), "an event with a wrong application_token")),
+            None => self.pin(portal, auth, token).await,
+        }
+    }
+
+    /// Whether a page's `APPLICATION_TOKEN`, if it has one, is the portal's.
+    pub(super) fn page_token_fits(&self, portal: &Portal, token: Option<&Secret>) -> bool {
+        match (&portal.application_token, token) {
+            (Some(known), Some(token)) => same(known, token),
+            _ => true,
+        }
+    }
+
+    /// The first event of an application whose token we were never told.
+    async fn pin(&self, portal: &Portal, auth: &EventAuth, token: &Secret) -> Result<Portal, SetupError> {
+        let unproven = "an event with an unknown application_token that nothing proves";
+        let Some(access_token) = &auth.access_token else {
+            return Err(self.distrust(Some(&portal.member_id), unproven));
+        };
+        let server = auth.server_endpoint.as_deref().unwrap_or(&portal.row.server_endpoint);
+        match self.token_is_of(portal, server, access_token).await {
+            Ok(true) => {}
+            Ok(false) | Err(SetupError::Refused(_)) => {
+                return Err(self.distrust(Some(&portal.member_id), unproven));
+            }
+            Err(error) => return Err(error),
+        }
+        let sealed = self.directory.vault().seal(token, context::APPLICATION_TOKEN);
+        self.edit_portal(&portal.id, move |row| {
+            // Another event may have pinned it meanwhile.
+            row.application_token_sealed.get_or_insert_with(|| sealed.clone());
+        })
+        .await?;
+        tracing::info!(portal.id = %portal.id, "the portal's application_token is proven and pinned");
+        let snapshot = self.directory.now();
+        let pinned = snapshot
+            .portal(&portal.id)
+            .filter(|portal| portal.application_token.as_ref().is_some_and(|known| same(known, token)));
+        pinned.cloned().ok_or_else(|| refused(unproven))
+    }
+
+    /// Logs a refusal once and gives it as an error.
+    fn distrust(&self, member_id: Option<&MemberId>, why: &'static str) -> SetupError {
+        let member_id = member_id.map(MemberId::as_str).unwrap_or_default();
+        let member_id: String = member_id.chars().take(64).collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MOST_TOLD && told.insert(format!("{member_id} {why}")) {
+            tracing::warn!(portal.member_id = member_id, "{why} is refused; further ones are not logged");
+        }
+        refused(why)
+    }
+}
+
+fn same(known: &Secret, given: &Secret) -> bool {
+    !known.is_empty() && bool::from(known.expose().as_bytes().ct_eq(given.expose().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_token_proves_nothing() {
+        assert!(same(&Secret::from("a"), &Secret::from("a")));
+        assert!(!same(&Secret::from("a"), &Secret::from("ab")));
+        assert!(!same(&Secret::default(), &Secret::default()));
+    }
+}

@@ -1,0 +1,169 @@
+//! WhatsApp Business Accounts: subscribed to their app, or nothing arrives (whatsapp-messaging facts §7.5).
+
+use super::validate::{self, Faults};
+use super::{Setup, SetupError};
+use crate::clock::new_id;
+use crate::directory::{App, context};
+use crate::domain::{AppId, Secret, WabaId, WabaKey};
+use crate::store::Page;
+use crate::store::wabas::{self, WabaRow};
+use crate::whatsapp::GraphClient;
+use crate::whatsapp::client::PhoneInfo;
+
+/// A WABA to be set up.
+#[derive(Clone, Debug)]
+pub struct NewWaba {
+    /// Our id of its app.
+    pub app_id: String,
+    /// Meta's id.
+    pub waba_id: String,
+    /// Its own access token, else the app's.
+    pub access_token: Option<Secret>,
+}
+
+/// What of a WABA changes; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct WabaChange {
+    /// Name for people.
+    pub name: Option<String>,
+    /// Its own access token; `Some(None)` = the app's.
+    pub access_token: Option<Option<Secret>>,
+}
+
+impl Setup {
+    /// Sets up a WABA: Meta shows it to us, subscribes the app to it and says so.
+    pub async fn create_waba(&self, new: NewWaba) -> Result<WabaRow, SetupError> {
+        let snapshot = self.directory.now();
+        let mut faults = Faults::default();
+        let app = snapshot.app(&AppId::new(new.app_id.trim()));
+        if app.is_none() {
+            faults.add("app_id", "is not the id of an app");
+        }
+        let waba_id = WabaId::new(faults.check("waba_id", validate::cloud_id(&new.waba_id)));
+        if let Some(token) = &new.access_token {
+            faults.check("access_token", validate::secret(token.expose()));
+        }
+        faults.done()?;
+        let app = app.ok_or(SetupError::NotFound("app"))?;
+        if snapshot.waba_by_id(&waba_id).is_some() {
+            return Err(SetupError::Conflict(format!("the WABA {waba_id} exists already")));
+        }
+        let token = new.access_token.as_ref().unwrap_or(&app.access_token);
+        let name = self.subscribe(app, &waba_id, token).await?;
+
+        let now = self.clock.now().naive_utc();
+        let row = WabaRow {
+            id: new_id(),
+            app_id: app.id.to_string(),
+            waba_id: waba_id.into_string(),
+            access_token_sealed: new
+                .access_token
+                .as_ref()
+                .map(|token| self.directory.vault().seal(token, context::WABA_TOKEN)),
+            name,
+            subscribed: true,
+            status: "active".to_owned(),
+            status_reason: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let stored = row.clone();
+        self.db.write(move |tx| wabas::insert(tx.conn, &stored)).await?;
+        self.directory.reload().await?;
+        Ok(row)
+    }
+
+    /// Changes a WABA; a new token is tried by subscribing again.
+    pub async fn change_waba(&self, id: &str, change: WabaChange) -> Result<WabaRow, SetupError> {
+        let mut row = self.waba(id).await?;
+        let mut faults = Faults::default();
+        if let Some(name) = &change.name {
+            row.name = faults.check("name", validate::text(name, 200));
+        }
+        if let Some(Some(token)) = &change.access_token {
+            faults.check("access_token", validate::secret(token.expose()));
+        }
+        faults.done()?;
+        if let Some(token) = &change.access_token {
+            let snapshot = self.directory.now();
+            let app = snapshot.app(&AppId::from(row.app_id.as_str())).ok_or(SetupError::NotFound("app"))?;
+            let used = token.as_ref().unwrap_or(&app.access_token);
+            self.subscribe(app, &WabaId::from(row.waba_id.as_str()), used).await?;
+            row.subscribed = true;
+            row.access_token_sealed =
+                token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN));
+        }
+        row.updated_at = self.clock.now().naive_utc();
+        let stored = row.clone();
+        self.db.write(move |tx| wabas::update(tx.conn, &stored)).await?;
+        self.directory.reload().await?;
+        Ok(row)
+    }
+
+    /// Removes a WABA that has no phones here. Its subscription at Meta is ended if Meta lets us.
+    pub async fn delete_waba(&self, id: &str) -> Result<(), SetupError> {
+        self.waba(id).await?;
+        let snapshot = self.directory.now();
+        if snapshot.phones.iter().any(|phone| phone.waba_key.as_str() == id) {
+            return Err(SetupError::Conflict("the WABA still has phones; delete them first".to_owned()));
+        }
+        let key = id.to_owned();
+        self.db.write(move |tx| wabas::delete(tx.conn, &key)).await?;
+        if let Ok((graph, token, waba_id)) = self.waba_access(id)
+            && let Err(error) = self.counted("unsubscribe", graph.unsubscribe(&token, &waba_id).await)
+        {
+            tracing::warn!(waba.id = %waba_id, error = %error, "the subscription of a removed WABA stays at Meta");
+        }
+        Ok(self.directory.reload().await?)
+    }
+
+    /// A WABA.
+    pub async fn waba(&self, id: &str) -> Result<WabaRow, SetupError> {
+        let id = id.to_owned();
+        self.db.read(move |conn| wabas::get(conn, &id)).await?.ok_or(SetupError::NotFound("WABA"))
+    }
+
+    /// A page of WABAs.
+    pub async fn wabas(&self, page: Page) -> Result<Vec<WabaRow>, SetupError> {
+        Ok(self.db.read(move |conn| wabas::page(conn, &page)).await?)
+    }
+
+    /// The numbers that Meta lists for a WABA.
+    pub async fn available_phones(&self, id: &str) -> Result<Vec<PhoneInfo>, SetupError> {
+        let (graph, token, waba_id) = self.waba_access(id)?;
+        Ok(self.counted("phone_numbers", graph.phone_numbers(&token, &waba_id).await)?)
+    }
+
+    /// What it takes to call Meta for a WABA.
+    pub(super) fn waba_access(&self, id: &str) -> Result<(GraphClient, Secret, WabaId), SetupError> {
+        let snapshot = self.directory.now();
+        let waba = snapshot.waba(&WabaKey::from(id)).ok_or(SetupError::NotFound("WABA"))?;
+        let app = snapshot.app(&waba.app_id).ok_or(SetupError::NotFound("app"))?;
+        if let Some(reason) = waba.broken.as_ref().or(app.broken.as_ref()) {
+            return Err(SetupError::Conflict(reason.clone()));
+        }
+        let token = waba.access_token.as_ref().unwrap_or(&app.access_token).clone();
+        Ok((self.graph_at(app.graph_version.as_deref()), token, waba.waba_id.clone()))
+    }
+
+    /// Subscribes the app and reads it back; gives the WABA's name.
+    async fn subscribe(&self, app: &App, waba_id: &WabaId, token: &Secret) -> Result<String, SetupError> {
+        let graph = self.graph_at(app.graph_version.as_deref());
+        let info = self.counted("waba", graph.waba(token, waba_id).await)?;
+        self.counted("subscribe", graph.subscribe(token, waba_id).await)?;
+        let subscribed = self.counted("subscribed_apps", graph.subscribed_apps(token, waba_id).await)?;
+        let Some(own) = subscribed.iter().find(|found| found.id == app.client_id) else {
+            return Err(SetupError::Meta(format!(
+                "the app {} is not among the apps subscribed to the WABA; does the access token belong to it?",
+                app.client_id
+            )));
+        };
+        if own.override_callback_uri.is_some() {
+            tracing::warn!(waba.id = %waba_id, "the notifications of this WABA go to another address");
+        }
+        for other in subscribed.iter().filter(|found| found.id != app.client_id) {
+            tracing::warn!(waba.id = %waba_id, app = other.id, "another app gets this WABA's notifications too");
+        }
+        Ok(info.name.filter(|name| !name.is_empty()).unwrap_or_else(|| waba_id.to_string()))
+    }
+}
