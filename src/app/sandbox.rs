@@ -138,7 +138,7 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
         client_secret: Secret::new(secret),
         access_token: Secret::new(token),
         graph_version: None,
-        save_events: Some(false),
+        save_events: false,
     };
     let (app, verify_token) = setup.create_app(new).await?;
     if let Err(reason) = cloud.set_callback(CLIENT_ID, &setup.callback_url(&app), verify_token.expose()).await {
@@ -150,7 +150,7 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
         waba_id: waba.id,
         phone_number: PHONE_NUMBER.to_owned(),
         phone_number_id: PHONE_ID.to_owned(),
-        sms_service: None,
+        sms_service: false,
     };
     let phone = setup.create_phone(phone).await?;
     let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"];
