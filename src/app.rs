@@ -1,1 +1,203 @@
-//! Composition root: builds everything, runs it, joins every task.
+//! Composition root: builds everything, runs it, joins every task. Reads like a table of contents.
+
+mod janitor;
+mod lock;
+mod upkeep;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bitrix::client::RestClient;
+use crate::bitrix::oauth::AllowedServers;
+use crate::clock::Clock;
+use crate::config::{Config, DatabaseUrl};
+use crate::directory::Directory;
+use crate::domain::Secret;
+use crate::gateway::Gateway;
+use crate::media::blobs::BlobStore;
+use crate::media::fetch::{FetchRules, Fetcher};
+use crate::queue::policy::Policy;
+use crate::queue::{Class, Scheduler, Take, Worker};
+use crate::relay::courier::{self, Courier};
+use crate::relay::fetch::MediaFetcher;
+use crate::relay::sender::{Pairs, Sender};
+use crate::relay::{Relay, Settings};
+use crate::secrets::Vault;
+use crate::store::db::WriterThread;
+use crate::store::{self, Db, DbUrl, jobs, migrate};
+use crate::telemetry::Metrics;
+use crate::whatsapp::GraphClient;
+use crate::{bitrix, tls, whatsapp};
+
+/// Chats of one phone whose messages go to WhatsApp at the same time.
+const SENDS: Take = Take { parallel: 16, jobs: 1, files: 1 };
+/// Files of one phone that are fetched at the same time.
+const FETCHES: Take = Take { parallel: 4, jobs: 1, files: 1 };
+
+/// The bridge, built and not yet running.
+pub struct App {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// The database.
+    pub db: Db,
+    /// What is configured.
+    pub directory: Directory,
+    /// The relay.
+    pub relay: Arc<Relay>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    writer: WriterThread,
+    lock: lock::Lock,
+}
+
+impl App {
+    /// Opens the database, becomes the only one that serves it, and builds everything on it.
+    pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+        let url = database_url(&config);
+        let lock = lock::acquire(&url, &config.data_dir).await?;
+        let vault = Arc::new(Vault::from_config(&config.secrets)?);
+        let migrating = url.clone();
+        tokio::task::spawn_blocking(move || migrate::migrate(&migrating)).await??;
+
+        let (metrics, scheduler) = (Arc::new(Metrics::new()), Scheduler::new());
+        let (offered, counted) = (scheduler.clone(), metrics.clone());
+        let on_commit = move |jobs: Vec<_>, group| {
+            counted.write_group(group);
+            if !jobs.is_empty() {
+                offered.offer(jobs);
+            }
+        };
+        let (db, writer) = Db::start(url, Arc::new(on_commit))?;
+        check_vault(&db, &vault).await?;
+        let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
+        let directory = Directory::open(db.clone(), vault).await?;
+        let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
+        let waiting = scheduler.load(&db).await?;
+        tracing::info!(waiting, in_doubt, "jobs of the last run are taken up");
+        Ok(Self { config: Arc::new(config), db, directory, relay, metrics, writer, lock })
+    }
+
+    /// Runs until `stop`, then lets what runs come to its end and closes the database.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut tasks = JoinSet::new();
+        let worker = self.relay.worker.clone();
+        tasks.spawn(worker.clone().serve(
+            Class::Line,
+            courier::TAKE,
+            Arc::new(Courier(self.relay.clone())),
+            stop.clone(),
+        ));
+        tasks.spawn(worker.clone().serve(
+            Class::Send,
+            SENDS,
+            Arc::new(Sender(self.relay.clone())),
+            stop.clone(),
+        ));
+        tasks.spawn(worker.serve(
+            Class::Media,
+            FETCHES,
+            Arc::new(MediaFetcher(self.relay.clone())),
+            stop.clone(),
+        ));
+        tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
+        tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
+        stop.cancelled().await;
+        let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!(
+                "some calls did not end in time; their jobs are in doubt and taken up at the next start"
+            );
+            tasks.shutdown().await;
+        }
+        let Self { writer, lock, .. } = self;
+        tokio::task::spawn_blocking(move || writer.close()).await?;
+        drop(lock);
+        Ok(())
+    }
+}
+
+/// How long calls under way may take to end after a stop; a stop is over within 8 s.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(6);
+
+fn database_url(config: &Config) -> DbUrl {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => DbUrl::Sqlite(path.clone()),
+        DatabaseUrl::Postgres(url) => DbUrl::Postgres(url.expose().to_owned()),
+    }
+}
+
+/// A wrong master key is told before anything is served.
+async fn check_vault(db: &Db, vault: &Arc<Vault>) -> anyhow::Result<()> {
+    match db.read(store::vault::check).await? {
+        Some(sealed) => Ok(vault.verify_check(&sealed)?),
+        None => {
+            let sealed = vault.check_text();
+            Ok(db.write(move |tx| store::vault::set_check(tx.conn, &sealed)).await?)
+        }
+    }
+}
+
+fn build_relay(
+    config: &Config,
+    db: &Db,
+    directory: &Directory,
+    clock: &Clock,
+    scheduler: &Arc<Scheduler>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Relay> {
+    let rest = RestClient::new(bitrix::client::http_client(tls::client_config(None)?)?);
+    let servers = AllowedServers::new(config.bitrix.oauth_servers.clone());
+    let graph_http = whatsapp::client::http_client(tls::client_config(None)?)?;
+    let (graph_url, version) = (config.meta.graph_url.clone(), config.meta.graph_version.clone());
+    let allowed = config.outbound.allowed_hosts.iter().map(|host| host.to_string().parse());
+    let rules = FetchRules {
+        allowed_hosts: allowed.collect::<Result<_, _>>().context("outbound.allowed_hosts")?,
+        allow_private: config.outbound.allow_private_networks,
+        max_bytes: config.media.max_bytes,
+        timeout: std::time::Duration::from_secs(60),
+        max_redirects: 5,
+    };
+    let worker = Worker { db: db.clone(), clock: clock.clone(), scheduler: scheduler.clone() };
+    Ok(Relay {
+        db: db.clone(),
+        clock: clock.clone(),
+        directory: directory.clone(),
+        scheduler: scheduler.clone(),
+        worker,
+        gateway: Gateway::new(directory.clone(), db.clone(), clock.clone(), rest, servers, metrics.clone()),
+        graph: GraphClient::new(graph_http, graph_url, version),
+        blobs: BlobStore::open(config.data_dir.join("media")).context("the media directory")?,
+        fetcher: Fetcher::new(rules, tls::client_config(None)?)?,
+        metrics: metrics.clone(),
+        settings: settings(config)?,
+        known_chats: Relay::chat_cache(),
+        pairs: Pairs::default(),
+    })
+}
+
+fn settings(config: &Config) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        public_url: config.public_url.clone(),
+        connector: config.bitrix.connector_code.clone(),
+        media_wait: Duration::from_std(config.relay.media_wait)?,
+        doubt: Duration::from_std(config.relay.doubt)?,
+        media_max: config.media.max_bytes,
+        media_kept: Duration::from_std(config.retention.media)?,
+        media_hosts: config.meta.media_hosts.clone(),
+        policy: Policy {
+            max_attempts: i32::try_from(config.relay.max_attempts)?,
+            outage: Duration::from_std(config.relay.outage)?,
+        },
+    })
+}
+
+/// The database and vault for commands that work beside a running bridge.
+pub fn open_beside(config: &Config) -> anyhow::Result<(DbUrl, Secret)> {
+    Ok((database_url(config), Secret::default()))
+}

@@ -1,3 +1,45 @@
 //! Arguments, configuration, telemetry, then the app.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use wabridge::app;
+use wabridge::cli::{Cli, Command};
+use wabridge::config::{self, Config};
+use wabridge::telemetry;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One readable line with the cause.
+            eprintln!("wabridge: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Command::Config { defaults: true } = cli.command {
+        return app::commands::print(Config::defaults_toml());
+    }
+    let (config, warnings) =
+        Config::load(config::find_file(cli.config.as_deref()).as_deref(), config::process_env())?;
+    telemetry::init(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve => app::serve::serve(config).await,
+            Command::Sandbox { port } => app::sandbox::run(config, port).await,
+            Command::Token(command) => app::commands::token(&config, command).await,
+            Command::Config { .. } => app::commands::print(&config.effective_toml()),
+            Command::Openapi => app::commands::print(&wabridge::http::openapi_json()),
+            Command::Backup(archive) => app::backup::backup(&config, &archive.file).await,
+            Command::Restore(archive) => app::backup::restore(&config, &archive.file).await,
+        }
+    })
+}

@@ -3,6 +3,7 @@
 //! [`db`] holds the way in (one writer that commits in groups, a few readers); beside it stands a file per
 //! aggregate with plain functions over a connection. Rows carry text ids; callers wrap them.
 
+pub mod advisory;
 pub mod apps;
 pub mod blobs;
 pub mod chats;

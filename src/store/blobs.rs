@@ -113,3 +113,8 @@ pub fn older_than(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<
 pub fn exists(conn: &mut Conn, id: &str) -> Result<bool, StoreError> {
     Ok(get(conn, id)?.is_some())
 }
+
+/// The ids of all files.
+pub fn ids(conn: &mut Conn) -> Result<std::collections::HashSet<String>, StoreError> {
+    Ok(blobs::table.select(blobs::id).load::<String>(conn)?.into_iter().collect())
+}

@@ -159,8 +159,9 @@ impl Tx<'_> {
     }
 }
 
-/// Called on the writer's thread after each commit, in the order of commits, before anybody is answered.
-pub type OnCommit = Arc<dyn Fn(Vec<Offer>) + Send + Sync>;
+/// Called on the writer's thread after each commit, in the order of commits, before anybody is answered: with
+/// the jobs that are now on disk, and the number of requests that shared the transaction.
+pub type OnCommit = Arc<dyn Fn(Vec<Offer>, usize) + Send + Sync>;
 
 trait WriteOp: Send {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
@@ -194,7 +195,7 @@ where
 #[derive(Clone)]
 pub struct Db {
     url: DbUrl,
-    writer: mpsc::Sender<Box<dyn WriteOp>>,
+    writer: mpsc::Sender<Asked>,
     readers: Arc<Readers>,
 }
 
@@ -203,13 +204,23 @@ struct Readers {
     idle: Mutex<Vec<Conn>>,
 }
 
-/// The writer's thread; joined after the last [`Db`] is dropped.
-pub struct WriterThread(std::thread::JoinHandle<()>);
+/// What the writer is asked.
+enum Asked {
+    Write(Box<dyn WriteOp>),
+    Close,
+}
+
+/// The writer's thread.
+pub struct WriterThread {
+    thread: std::thread::JoinHandle<()>,
+    ask: mpsc::Sender<Asked>,
+}
 
 impl WriterThread {
-    /// Waits for the writer's end; call after every [`Db`] is dropped.
-    pub fn join(self) {
-        let _ = self.0.join();
+    /// Lets the writer do what waits, and end. Later writes are refused. Blocks.
+    pub fn close(self) {
+        let _ = self.ask.blocking_send(Asked::Close);
+        let _ = self.thread.join();
     }
 }
 
@@ -225,7 +236,8 @@ impl Db {
             .spawn(move || writer.run(receiver))
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
         let readers = Arc::new(Readers { permits: Semaphore::new(READERS), idle: Mutex::new(Vec::new()) });
-        Ok((Self { url, writer: sender, readers }, WriterThread(thread)))
+        let ask = sender.clone();
+        Ok((Self { url, writer: sender, readers }, WriterThread { thread, ask }))
     }
 
     /// Where the database is.
@@ -242,7 +254,7 @@ impl Db {
     {
         let (reply, answer) = oneshot::channel();
         let op = Box::new(Op { body, out: None, reply });
-        self.writer.send(op).await.map_err(|_| gone())?;
+        self.writer.send(Asked::Write(op)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -254,7 +266,7 @@ impl Db {
     {
         let (reply, answer) = oneshot::channel();
         let op: Box<dyn WriteOp> = Box::new(Op { body, out: None, reply });
-        self.writer.try_send(op).map_err(|error| match error {
+        self.writer.try_send(Asked::Write(op)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => gone(),
         })?;
@@ -306,16 +318,20 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut receiver: mpsc::Receiver<Box<dyn WriteOp>>) {
-        while let Some(first) = receiver.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < GROUP_MAX {
+    fn run(mut self, mut receiver: mpsc::Receiver<Asked>) {
+        while let Some(Asked::Write(first)) = receiver.blocking_recv() {
+            let (mut group, mut closing) = (vec![first], false);
+            while group.len() < GROUP_MAX && !closing {
                 match receiver.try_recv() {
-                    Ok(op) => group.push(op),
+                    Ok(Asked::Write(op)) => group.push(op),
+                    Ok(Asked::Close) => closing = true,
                     Err(_) => break,
                 }
             }
             self.commit_group(group);
+            if closing {
+                return;
+            }
         }
     }
 
@@ -356,9 +372,7 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.conn = Some(conn);
-                if !offers.is_empty() {
-                    (self.on_commit)(offers);
-                }
+                (self.on_commit)(offers, group.len());
                 Ok(())
             }
             Err(error) => {

@@ -38,3 +38,10 @@ pub fn is_current(conn: &mut Conn) -> Result<bool, StoreError> {
         .map_err(|e| StoreError::Unavailable(format!("migrations: {e}")))?;
     Ok(!pending)
 }
+
+/// Whether no migration was ever run: a database that nobody has served yet.
+pub fn is_empty(conn: &mut Conn) -> Result<bool, StoreError> {
+    let applied = on_backend!(conn, |c| c.applied_migrations())
+        .map_err(|e| StoreError::Unavailable(format!("migrations: {e}")))?;
+    Ok(applied.is_empty())
+}

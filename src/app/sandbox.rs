@@ -1,0 +1,189 @@
+//! `wabridge sandbox`: the bridge between two simulated clouds, on this machine only, with a page to look at.
+//!
+//! It is set up by the same use cases as a real one: the simulated portal installs the application, the
+//! simulated cloud does its handshake.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio_util::sync::CancellationToken;
+
+use super::serve::stop_on_signal;
+use super::{App, Listeners, commands};
+use crate::clock::Clock;
+use crate::config::{Config, InternalListen};
+use crate::domain::Secret;
+use crate::sandbox::cloud::{CloudOptions, SimApp, SimCloud, SimCustomer};
+use crate::sandbox::page::{SandboxPage, Scene};
+use crate::sandbox::portal::{PortalOptions, SimPortal};
+use crate::secrets::random_token;
+use crate::setup::Setup;
+use crate::setup::apps::NewApp;
+use crate::setup::lines::NewLink;
+use crate::setup::phones::NewPhone;
+use crate::setup::portal_apps::NewPortalApp;
+use crate::setup::wabas::NewWaba;
+
+const CLIENT_ID: &str = "1029384756102938";
+const WABA_ID: &str = "104996122399160";
+const PHONE_ID: &str = "106540352242922";
+const PHONE_NUMBER: &str = "15550783881";
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(config: Config, port: u16) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let page = TcpListener::bind(("127.0.0.1", port))
+        .with_context(|| format!("port {port} of this machine is taken; choose another with --port"))?;
+    let sandbox = Sandbox::start(config, page).await?;
+    commands::print(&sandbox.address())?;
+    tracing::info!("open the address above in a browser; everything is gone when this ends");
+    stop.cancelled().await;
+    sandbox.stop().await
+}
+
+/// A bridge with its simulated clouds and the page.
+pub struct Sandbox {
+    /// The simulated WhatsApp cloud.
+    pub cloud: SimCloud,
+    /// The simulated portal.
+    pub portal: SimPortal,
+    page: SandboxPage,
+    stop: CancellationToken,
+    bridge: tokio::task::JoinHandle<anyhow::Result<()>>,
+    _data: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// Starts everything and links it; `config` gives the settings that are no addresses.
+    pub async fn start(config: Config, page: TcpListener) -> anyhow::Result<Self> {
+        let data = tempfile::Builder::new().prefix("wabridge-sandbox-").tempdir()?;
+        let cloud = SimCloud::start(loopback()?, CloudOptions::default()).await?;
+        let portal = SimPortal::start(loopback()?, loopback()?, PortalOptions::default()).await?;
+        let public = loopback()?;
+        let base_url = format!("http://{}", public.local_addr()?);
+        let config = for_sandbox(config, &base_url, data.path(), &cloud, &portal)?;
+        let app = App::build(config, Clock::System).await?;
+        let (setup, stop) = (app.setup.clone(), CancellationToken::new());
+        let listeners = Listeners { public, internal: None };
+        let bridge = tokio::spawn(app.run(listeners, stop.clone()));
+        let line_id = link(&setup, &cloud, &portal).await?;
+        let scene = Scene {
+            phone_number_id: PHONE_ID.to_owned(),
+            line_id,
+            customers: customers(),
+            bridge_url: base_url,
+        };
+        let page = SandboxPage::start(page, cloud.clone(), portal.clone(), scene).await?;
+        Ok(Self { cloud, portal, page, stop, bridge, _data: data })
+    }
+
+    /// The address to open, with its token.
+    pub fn address(&self) -> String {
+        self.page.address()
+    }
+
+    /// Ends everything.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.page.stop().await;
+        self.stop.cancel();
+        let ended = self.bridge.await?;
+        self.cloud.stop().await;
+        self.portal.stop().await;
+        ended
+    }
+}
+
+fn loopback() -> std::io::Result<TcpListener> {
+    TcpListener::bind("127.0.0.1:0")
+}
+
+fn for_sandbox(
+    mut config: Config,
+    base_url: &str,
+    data: &std::path::Path,
+    cloud: &SimCloud,
+    portal: &SimPortal,
+) -> anyhow::Result<Config> {
+    config.public_url = base_url.parse()?;
+    config.data_dir = data.to_owned();
+    config.secrets.master_key = None;
+    config.secrets.master_key_path = data.join("secret.key");
+    config.database.url = crate::config::DatabaseUrl::Sqlite(data.join("wabridge.db"));
+    config.meta.graph_url = cloud.url().parse()?;
+    config.bitrix.oauth_servers = vec![portal.oauth_url().parse()?];
+    config.outbound.allow_private_networks = true;
+    config.http.internal_listen = InternalListen::Off;
+    config.http.tls = None;
+    config.relay.doubt = Duration::from_secs(10);
+    Ok(config)
+}
+
+/// The set-up that an administrator does once, in its order.
+async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Result<String> {
+    let (secret, token) = (random_token(16), random_token(24));
+    cloud.add_app(SimApp {
+        client_id: CLIENT_ID.to_owned(),
+        client_secret: secret.clone(),
+        access_token: token.clone(),
+        callback_url: None,
+        verify_token: String::new(),
+    });
+    cloud.add_waba(WABA_ID, "Lucky Shrub");
+    cloud.add_phone(WABA_ID, PHONE_ID, "+1 555-078-3881", "Lucky Shrub");
+    let new = NewApp {
+        name: "Sandbox".to_owned(),
+        site: "127.0.0.1".to_owned(),
+        client_id: CLIENT_ID.to_owned(),
+        client_secret: Secret::new(secret),
+        access_token: Secret::new(token),
+        graph_version: None,
+        save_events: false,
+    };
+    let (app, verify_token) = setup.create_app(new).await?;
+    if let Err(reason) = cloud.set_callback(CLIENT_ID, &setup.callback_url(&app), verify_token.expose()).await {
+        bail!("the handshake of the simulated cloud failed: {reason}");
+    }
+    let waba = NewWaba { app_id: app.id, waba_id: WABA_ID.to_owned(), access_token: None };
+    let waba = setup.create_waba(waba).await?;
+    let phone = NewPhone {
+        waba_id: waba.id,
+        phone_number: PHONE_NUMBER.to_owned(),
+        phone_number_id: PHONE_ID.to_owned(),
+        sms_service: false,
+    };
+    let phone = setup.create_phone(phone).await?;
+    let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"];
+    let (handler, install) = (setup.handler_url().to_string(), setup.install_url().to_string());
+    let local = portal.create_local_app(&handler, &install, true, &scopes);
+    let new = NewPortalApp {
+        name: "Sandbox".to_owned(),
+        client_id: local.client_id.clone(),
+        client_secret: Secret::new(local.client_secret),
+    };
+    setup.create_portal_app(new).await?;
+    let outcome = portal.install(&local.client_id).await;
+    if outcome.status != Some(200) {
+        bail!("the simulated portal could not install the application: {:?}", outcome.status);
+    }
+    // What the installation page does in the administrator's browser.
+    portal.finish_install(&local.client_id);
+    let snapshot = setup.directory.now();
+    let installed = snapshot.portals.first().context("the portal did not install the application")?;
+    let new = NewLink {
+        phone_id: phone.id,
+        portal_id: installed.id.to_string(),
+        line_id: None,
+        replace: false,
+    };
+    Ok(setup.link(new).await?.line_id.into_string())
+}
+
+/// Customers to write as; one of them shows no number.
+fn customers() -> Vec<SimCustomer> {
+    vec![
+        SimCustomer::with_number("16505551234", "Anna Sample"),
+        SimCustomer::with_number("4915112345678", "Bruno Example"),
+        SimCustomer::with_user_id("US.13491208655302741918", "Chris"),
+    ]
+}

@@ -1,0 +1,28 @@
+//! The lock by which one bridge among several on the same PostgreSQL is the one that serves.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+
+use super::db::{Conn, DbUrl, StoreError};
+
+/// `wabridge` as a number; any constant does.
+const KEY: i64 = 0x7761_6272_6964;
+
+/// Held as long as its session lives.
+pub struct AdvisoryLock(#[expect(dead_code, reason = "the lock is the session")] PgConnection);
+
+impl AdvisoryLock {
+    /// `None`: somebody else holds it.
+    pub fn try_acquire(url: &DbUrl) -> Result<Option<Self>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Bool)]
+            got: bool,
+        }
+        let Conn::Postgres(mut conn) = url.open()? else { return Ok(None) };
+        let row: Row = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS got")
+            .bind::<BigInt, _>(KEY)
+            .get_result(&mut conn)?;
+        Ok(row.got.then_some(Self(conn)))
+    }
+}
