@@ -1,1 +1,22 @@
-//! HTTP adapters: a handler extracts, calls one use case, answers.
+//! HTTP in: adapters only. A handler extracts, calls one use case, answers.
+//!
+//! [`server`] holds every route and limit in one place. What proves a caller: a signature in [`whatsapp`],
+//! the portal's token or its OAuth server in [`bitrix`] and [`connector`], a bearer token in [`api`], an
+//! unguessable path in [`media`].
+
+pub mod api;
+mod bitrix;
+mod connector;
+mod health;
+mod media;
+mod observe;
+mod pages;
+mod problem;
+pub mod server;
+mod state;
+mod whatsapp;
+
+pub use api::openapi_json;
+pub use problem::Problem;
+pub use server::{configure, configure_internal};
+pub use state::State;

@@ -69,19 +69,12 @@ impl From<CallError> for SetupError {
 
 impl From<StoreError> for SetupError {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Query(source) => match source.as_ref() {
-                diesel::result::Error::DatabaseError(
-                    diesel::result::DatabaseErrorKind::UniqueViolation,
-                    _,
-                ) => Self::Conflict("this exists already".to_owned()),
-                diesel::result::Error::DatabaseError(
-                    diesel::result::DatabaseErrorKind::ForeignKeyViolation,
-                    _,
-                ) => Self::Conflict("other objects still depend on this one".to_owned()),
-                _ => Self::Store(error),
-            },
-            _ => Self::Store(error),
+        if error.is_taken() {
+            Self::Conflict("this exists already".to_owned())
+        } else if error.is_in_use() {
+            Self::Conflict("other objects still depend on this one".to_owned())
+        } else {
+            Self::Store(error)
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -62,6 +63,28 @@ pub enum StoreError {
     /// A stored secret cannot be opened.
     #[error("a stored secret cannot be opened: {0}")]
     Sealed(String),
+}
+
+impl StoreError {
+    /// Whether a row with the same unique key is there already.
+    pub fn is_taken(&self) -> bool {
+        self.database_kind().is_some_and(|kind| matches!(kind, DatabaseErrorKind::UniqueViolation))
+    }
+
+    /// Whether other rows hang on the one that was to go.
+    pub fn is_in_use(&self) -> bool {
+        self.database_kind().is_some_and(|kind| matches!(kind, DatabaseErrorKind::ForeignKeyViolation))
+    }
+
+    fn database_kind(&self) -> Option<&DatabaseErrorKind> {
+        match self {
+            Self::Query(source) => match source.as_ref() {
+                diesel::result::Error::DatabaseError(kind, _) => Some(kind),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 impl From<diesel::result::Error> for StoreError {

@@ -1,0 +1,170 @@
+//! `/messages`: the ledger.
+
+use std::collections::HashMap;
+
+use actix_web::web;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::list::{List, Paging, utc};
+use crate::domain::{DeliveryState, PhoneNumber};
+use crate::http::{Problem, State};
+use crate::store::messages::{self, LedgerFilter, MessageRow};
+use crate::store::{Conn, StoreError, chats, contacts};
+
+/// What of the ledger is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Our id of the phone.
+    phone_id: Option<String>,
+    /// Our id of the contact, or its number, or its user id.
+    contact: Option<String>,
+    /// `pending`, `accepted`, `sent`, `delivered`, `read`, `played` or `failed`.
+    status: Option<String>,
+}
+
+/// A message.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MessageView {
+    id: String,
+    chat_id: String,
+    contact_id: Option<String>,
+    phone_id: String,
+    /// `inbound` = from the contact.
+    direction: String,
+    kind: String,
+    /// Meta's id.
+    wamid: Option<String>,
+    portal_id: Option<String>,
+    im_chat_id: Option<String>,
+    /// The portal's id.
+    im_message_id: Option<String>,
+    /// Which part of the operator's message.
+    part: i32,
+    status: String,
+    text: String,
+    media_state: Option<String>,
+    /// It was sent again after doubt.
+    maybe_twice: bool,
+    error: Option<ErrorView>,
+    created_at: DateTime<Utc>,
+    /// The portal took it.
+    relayed_at: Option<DateTime<Utc>>,
+    /// Meta took it.
+    accepted_at: Option<DateTime<Utc>>,
+    sent_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
+    read_at: Option<DateTime<Utc>>,
+    failed_at: Option<DateTime<Utc>>,
+}
+
+/// Why a message failed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorView {
+    /// Meta's code.
+    code: Option<i32>,
+    text: Option<String>,
+}
+
+/// The ledger, newest first.
+#[utoipa::path(get, path = "/api/v1/messages", tag = "messages", params(Wanted, Paging),
+    responses((status = 200, body = List<MessageView>), (status = 422, body = Problem)))]
+pub(super) async fn list(
+    state: web::Data<State>,
+    wanted: web::Query<Wanted>,
+    paging: web::Query<Paging>,
+) -> Result<web::Json<List<MessageView>>, Problem> {
+    let page = paging.page()?;
+    let limit = page.limit;
+    let Wanted { phone_id, contact, status } = wanted.into_inner();
+    let status = status.map(|status| {
+        DeliveryState::parse(&status).ok_or_else(|| Problem::field("status", "is not a delivery state"))
+    });
+    let mut filter = LedgerFilter { phone_id, contact_id: None, state: status.transpose()? };
+    let wabas: Vec<String> = state.directory.now().wabas.iter().map(|waba| waba.key.to_string()).collect();
+    let found = state.db.read(move |conn| {
+        if let Some(contact) = contact {
+            match find_contact(conn, &wabas, &contact)? {
+                Some(id) => filter.contact_id = Some(id),
+                None => return Ok((Vec::new(), HashMap::new())),
+            }
+        }
+        let rows = messages::list(conn, &filter, &page)?;
+        let contacts = contacts_of(conn, &rows)?;
+        Ok((rows, contacts))
+    });
+    let (rows, contacts) = found.await?;
+    Ok(List::of(rows, limit, |row| &row.id, |row| view(row, &contacts)))
+}
+
+/// One message.
+#[utoipa::path(get, path = "/api/v1/messages/{id}", tag = "messages", params(("id" = String, Path)),
+    responses((status = 200, body = MessageView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<web::Json<MessageView>, Problem> {
+    let found = state.db.read(move |conn| match messages::get(conn, &id)? {
+        Some(row) => {
+            let contacts = contacts_of(conn, std::slice::from_ref(&row))?;
+            Ok(Some((row, contacts)))
+        }
+        None => Ok(None),
+    });
+    let (row, contacts) = found.await?.ok_or_else(|| Problem::not_found("message"))?;
+    Ok(web::Json(view(row, &contacts)))
+}
+
+fn find_contact(conn: &mut Conn, wabas: &[String], wanted: &str) -> Result<Option<String>, StoreError> {
+    if let Some(row) = contacts::get(conn, wanted)? {
+        return Ok(Some(row.id));
+    }
+    let digits = PhoneNumber::parse(wanted).ok();
+    let number = digits.as_ref().map_or(wanted, PhoneNumber::digits);
+    for waba in wabas {
+        for (kind, value) in [("wa_id", number), ("user_id", wanted), ("phone", number)] {
+            if let Some(id) = contacts::by_alias(conn, waba, kind, value)? {
+                return Ok(Some(id));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn contacts_of(conn: &mut Conn, rows: &[MessageRow]) -> Result<HashMap<String, String>, StoreError> {
+    let mut ids: Vec<String> = rows.iter().map(|row| row.chat_id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(chats::get_many(conn, &ids)?.into_iter().map(|chat| (chat.id, chat.contact_id)).collect())
+}
+
+fn view(row: MessageRow, contacts: &HashMap<String, String>) -> MessageView {
+    let failed = row.error_code.is_some() || row.error_text.is_some();
+    MessageView {
+        contact_id: contacts.get(&row.chat_id).cloned(),
+        error: failed.then_some(ErrorView { code: row.error_code, text: row.error_text }),
+        created_at: utc(row.created_at),
+        relayed_at: row.relayed_at.map(utc),
+        accepted_at: row.accepted_at.map(utc),
+        sent_at: row.sent_at.map(utc),
+        delivered_at: row.delivered_at.map(utc),
+        read_at: row.read_at.map(utc),
+        failed_at: row.failed_at.map(utc),
+        id: row.id,
+        chat_id: row.chat_id,
+        phone_id: row.phone_id,
+        direction: row.direction,
+        kind: row.kind,
+        wamid: row.wamid,
+        portal_id: row.portal_id,
+        im_chat_id: row.im_chat_id,
+        im_message_id: row.im_message_id,
+        part: row.part,
+        status: row.state,
+        text: row.body,
+        media_state: row.media_state,
+        maybe_twice: row.maybe_twice,
+    }
+}

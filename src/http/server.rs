@@ -1,0 +1,69 @@
+//! Every route and every limit, in one place (contract §3).
+//!
+//! The body limits answer 413: webhooks 4 MB (Meta sends up to 3), forms 1 MB, JSON 256 KB.
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, ResponseError as _, web};
+
+use super::{Problem, State, api, bitrix, connector, health, media, whatsapp};
+use crate::config::InternalListen;
+use crate::http::observe::observe;
+
+const WEBHOOK_BYTES: usize = 4 * 1024 * 1024;
+const FORM_BYTES: usize = 1024 * 1024;
+const JSON_BYTES: usize = 256 * 1024;
+
+/// The public listener.
+pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
+    let internal_too = state.config.http.internal_listen == InternalListen::Public;
+    let mut api = web::scope("/api/v1")
+        .app_data(web::PayloadConfig::new(JSON_BYTES))
+        .route("/openapi.json", web::get().to(api::openapi));
+    api = api.service(web::scope("").wrap(from_fn(api::authorize)).configure(api::routes));
+
+    let mut public = web::scope("")
+        .wrap(from_fn(observe))
+        .route("/healthz", web::get().to(health::alive))
+        .service(
+            web::resource(["/api/waba", "/api/waba/"])
+                .app_data(web::PayloadConfig::new(WEBHOOK_BYTES))
+                .route(web::get().to(whatsapp::handshake))
+                .route(web::post().to(whatsapp::webhook)),
+        )
+        .service(form("/api/bitrix").route(web::post().to(bitrix::post)))
+        .service(form("/api/bitrix/connector").route(web::post().to(connector::post)))
+        .service(
+            form("/app-install")
+                .route(web::get().to(bitrix::get_install))
+                .route(web::post().to(bitrix::post_install)),
+        )
+        .service(
+            web::resource("/media/{token}/{name}")
+                .route(web::get().to(media::file))
+                .route(web::head().to(media::file)),
+        )
+        .service(api);
+    if internal_too {
+        public = public.service(web::scope("").wrap(from_fn(api::authorize)).configure(internal_routes));
+    }
+    cfg.app_data(state).service(public.default_service(web::to(unknown)));
+}
+
+/// The internal listener.
+pub fn configure_internal(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
+    let internal = web::scope("").wrap(from_fn(observe)).route("/healthz", web::get().to(health::alive));
+    cfg.app_data(state).service(internal.configure(internal_routes).default_service(web::to(unknown)));
+}
+
+fn internal_routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/readyz", web::get().to(health::ready)).route("/metrics", web::get().to(health::metrics));
+}
+
+/// A form's address, with and without its last slash.
+fn form(path: &str) -> actix_web::Resource {
+    web::resource([path.to_owned(), format!("{path}/")]).app_data(web::PayloadConfig::new(FORM_BYTES))
+}
+
+async fn unknown() -> HttpResponse {
+    Problem::not_found("address").error_response()
+}
