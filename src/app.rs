@@ -1,8 +1,13 @@
 //! Composition root: builds everything, runs it, joins every task. Reads like a table of contents.
 
+pub mod backup;
+pub mod commands;
 mod janitor;
 mod lock;
+// pub mod sandbox;
+pub mod serve;
 mod upkeep;
+mod web;
 
 use std::sync::Arc;
 
@@ -16,8 +21,8 @@ use crate::bitrix::oauth::AllowedServers;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
 use crate::directory::Directory;
-use crate::domain::Secret;
 use crate::gateway::Gateway;
+use crate::http::State;
 use crate::media::blobs::BlobStore;
 use crate::media::fetch::{FetchRules, Fetcher};
 use crate::queue::policy::Policy;
@@ -27,11 +32,14 @@ use crate::relay::fetch::MediaFetcher;
 use crate::relay::sender::{Pairs, Sender};
 use crate::relay::{Relay, Settings};
 use crate::secrets::Vault;
+use crate::setup::{Parts, Setup};
 use crate::store::db::WriterThread;
 use crate::store::{self, Db, DbUrl, jobs, migrate};
 use crate::telemetry::Metrics;
 use crate::whatsapp::GraphClient;
 use crate::{bitrix, tls, whatsapp};
+
+pub use web::Listeners;
 
 /// Chats of one phone whose messages go to WhatsApp at the same time.
 const SENDS: Take = Take { parallel: 16, jobs: 1, files: 1 };
@@ -48,6 +56,8 @@ pub struct App {
     pub directory: Directory,
     /// The relay.
     pub relay: Arc<Relay>,
+    /// Use cases on the installation.
+    pub setup: Arc<Setup>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     writer: WriterThread,
@@ -78,14 +88,44 @@ impl App {
         let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
+        let config = Arc::new(config);
+        let setup = Arc::new(Setup::new(Parts {
+            db: db.clone(),
+            directory: directory.clone(),
+            clock,
+            gateway: relay.gateway.clone(),
+            graph: relay.graph.clone(),
+            config: config.clone(),
+            scheduler: scheduler.clone(),
+            blobs: relay.blobs.clone(),
+            metrics: metrics.clone(),
+        }));
         let waiting = scheduler.load(&db).await?;
         tracing::info!(waiting, in_doubt, "jobs of the last run are taken up");
-        Ok(Self { config: Arc::new(config), db, directory, relay, metrics, writer, lock })
+        Ok(Self { config, setup, db, directory, relay, metrics, writer, lock })
     }
 
     /// Runs until `stop`, then lets what runs come to its end and closes the database.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
+        let state = Arc::new(State {
+            config: self.config.clone(),
+            db: self.db.clone(),
+            directory: self.directory.clone(),
+            clock: self.relay.clock.clone(),
+            relay: self.relay.clone(),
+            setup: self.setup.clone(),
+            blobs: self.relay.blobs.clone(),
+            metrics: self.metrics.clone(),
+        });
         let mut tasks = JoinSet::new();
+        let (public, certificate) = web::public(listeners.public, state.clone(), &self.config.http)?;
+        tasks.spawn(web::run(public, stop.clone()));
+        if let Some(internal) = listeners.internal {
+            tasks.spawn(web::run(web::internal(internal, state.clone())?, stop.clone()));
+        }
+        if let Some(certificate) = certificate {
+            tasks.spawn(web::watch_certificate(certificate, stop.clone()));
+        }
         let worker = self.relay.worker.clone();
         tasks.spawn(worker.clone().serve(
             Class::Line,
@@ -107,6 +147,7 @@ impl App {
         ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
+        tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
         stop.cancelled().await;
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
@@ -195,9 +236,4 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
             outage: Duration::from_std(config.relay.outage)?,
         },
     })
-}
-
-/// The database and vault for commands that work beside a running bridge.
-pub fn open_beside(config: &Config) -> anyhow::Result<(DbUrl, Secret)> {
-    Ok((database_url(config), Secret::default()))
 }

@@ -170,7 +170,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_by_chat ON messages (chat_id, created_at);
 CREATE INDEX messages_by_time ON messages (created_at);
-CREATE INDEX messages_by_job ON messages (job_id);
+CREATE INDEX messages_by_job ON messages (job_id) WHERE job_id IS NOT NULL;
 
 -- Statuses that came before the answer to the send, and those of other apps; kept for hours.
 CREATE TABLE parked_statuses (
@@ -203,10 +203,11 @@ CREATE TABLE jobs (
     created_at TIMESTAMP NOT NULL,
     finished_at TIMESTAMP
 );
-CREATE INDEX jobs_by_lane ON jobs (lane, state, lane_seq);
-CREATE INDEX jobs_by_state ON jobs (state, lane_seq);
-CREATE INDEX jobs_by_end ON jobs (finished_at);
-CREATE INDEX jobs_by_message ON jobs (message_id);
+-- Partial, so that the many jobs that are done cost nothing in them.
+CREATE INDEX jobs_by_state ON jobs (state, lane_seq) WHERE state IN ('ready', 'running', 'dead');
+CREATE INDEX jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_by_message ON jobs (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX jobs_by_lane ON jobs (lane);
 
 -- What the portal will send back to us because we posted it on behalf of a user.
 CREATE TABLE expected_echoes (

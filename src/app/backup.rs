@@ -43,7 +43,9 @@ pub async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
 fn embedded(config: &Config) -> anyhow::Result<PathBuf> {
     match database_url(config) {
         DbUrl::Sqlite(path) => Ok(path),
-        DbUrl::Postgres(_) => bail!("the database is PostgreSQL: use pg_dump and pg_restore, and copy data_dir/media"),
+        DbUrl::Postgres(_) => {
+            bail!("the database is PostgreSQL: use pg_dump and pg_restore, and copy data_dir/media")
+        }
     }
 }
 

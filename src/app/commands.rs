@@ -6,8 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::database_url;
-use crate::access::Role;
-use crate::access::tokens::{self, NewToken};
+use crate::access::{self, NewToken, Role};
 use crate::cli::TokenCommand;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -30,13 +29,13 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
         TokenCommand::Create { name, role, expires } => {
             let role = Role::parse(role.as_str()).context("the role is not known")?;
             let new = NewToken { name, role, expires_days: expires };
-            match tokens::create(&db, &Clock::System, new).await {
+            match access::create(&db, &Clock::System, new).await {
                 Ok(token) => print(token.expose()),
                 Err(error) => Err(error.into()),
             }
         }
         TokenCommand::List => list(&db).await,
-        TokenCommand::Revoke { name } => match tokens::revoke(&db, &name).await? {
+        TokenCommand::Revoke { name } => match access::revoke(&db, &name).await? {
             true => Ok(()),
             false => Err(anyhow::anyhow!("there is no token named {name}")),
         },
@@ -47,8 +46,9 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
 
 async fn list(db: &Db) -> anyhow::Result<()> {
     let mut text = String::from("NAME\tROLE\tCREATED\tEXPIRES\n");
-    for row in tokens::list(db).await? {
-        let expires = row.expires_at.map_or("never".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string());
+    for row in access::list(db).await? {
+        let expires =
+            row.expires_at.map_or("never".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string());
         let created = row.created_at.format("%Y-%m-%d %H:%M UTC");
         text.push_str(&format!("{}\t{}\t{created}\t{expires}\n", row.name, row.role));
     }

@@ -141,7 +141,8 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
         save_events: false,
     };
     let (app, verify_token) = setup.create_app(new).await?;
-    if let Err(reason) = cloud.set_callback(CLIENT_ID, &setup.callback_url(&app), verify_token.expose()).await {
+    if let Err(reason) = cloud.set_callback(CLIENT_ID, &setup.callback_url(&app), verify_token.expose()).await
+    {
         bail!("the handshake of the simulated cloud failed: {reason}");
     }
     let waba = NewWaba { app_id: app.id, waba_id: WABA_ID.to_owned(), access_token: None };
@@ -170,12 +171,8 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
     portal.finish_install(&local.client_id);
     let snapshot = setup.directory.now();
     let installed = snapshot.portals.first().context("the portal did not install the application")?;
-    let new = NewLink {
-        phone_id: phone.id,
-        portal_id: installed.id.to_string(),
-        line_id: None,
-        replace: false,
-    };
+    let new =
+        NewLink { phone_id: phone.id, portal_id: installed.id.to_string(), line_id: None, replace: false };
     Ok(setup.link(new).await?.line_id.into_string())
 }
 

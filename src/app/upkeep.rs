@@ -1,5 +1,5 @@
-//! Keeps the gauges of the queue, and reads the directory again now and then, in case that another process
-//! changed it.
+//! Rounds that keep things as they should be: the gauges of the queue, the directory (in case that another
+//! process changed it), what portals have of us.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::relay::Relay;
+use crate::setup::Setup;
 use crate::store::{StoreError, jobs};
 use crate::telemetry::Metrics;
 
+/// Between two checks of what the portals have of us.
+const PORTALS_ROUND: Duration = Duration::from_secs(24 * 3600);
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(15);
 
@@ -32,4 +35,18 @@ async fn look(relay: &Relay, metrics: &Metrics) -> Result<(), StoreError> {
     let age = oldest.map(|oldest| (relay.clock.now() - oldest).to_std().unwrap_or_default());
     metrics.queue(age.unwrap_or_default(), ready, dead);
     relay.directory.reload().await
+}
+
+/// Puts back what portals lost of our set-up, at start and once a day.
+pub async fn check_portals(setup: Arc<Setup>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = setup.check_portals() => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PORTALS_ROUND) => {}
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! What every test stands on: a whole bridge between two simulated clouds, set up as an administrator would.
 
+pub mod api;
 pub mod database;
-mod front;
+pub mod linking;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use wabridge::app::App;
+use wabridge::access::{self, NewToken, Role};
+use wabridge::app::{App, Listeners};
 use wabridge::clock::Clock;
 use wabridge::config::Config;
 use wabridge::relay::Relay;
-use wabridge::sandbox::cloud::{CloudOptions, ReceivedMessage, SimApp, SimCloud, SimCustomer};
+use wabridge::sandbox::cloud::{CloudOptions, ReceivedMessage, SimCloud, SimCustomer};
 use wabridge::sandbox::portal::{LineEntry, PortalOptions, SimPortal};
 use wabridge::store::jobs;
 
@@ -24,7 +26,6 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const APP_SECRET: &str = "test_app_secret";
 pub const ACCESS_TOKEN: &str = "EAAG-test-token";
 pub const CLIENT_ID: &str = "1029384756";
-pub const VERIFY_TOKEN: &str = "test_verify_token";
 pub const WABA_ID: &str = "104996122399160";
 pub const PHONE_ID: &str = "106540352242922";
 pub const PHONE_NUMBER: &str = "15550783881";
@@ -37,7 +38,10 @@ pub struct Options {
     pub cloud: Option<CloudOptions>,
     pub portal: Option<PortalOptions>,
     pub config: Option<Change<Config>>,
-    pub phone: Option<Change<wabridge::store::phones::PhoneRow>>,
+    /// Settings of the phone, as the API takes them.
+    pub phone: Option<serde_json::Value>,
+    /// The bridge is started and linked to nothing.
+    pub unlinked: bool,
     /// Jobs may be left when the test ends.
     pub leaves_jobs: bool,
 }
@@ -50,8 +54,9 @@ pub struct TestApp {
     pub config: Config,
     pub clock: Clock,
     pub base_url: String,
+    pub api: api::Api,
     pub line: String,
-    pub client_id: String,
+    pub linked: Option<linking::Linked>,
     running: Option<Running>,
     leaves_jobs: bool,
     database: database::TestDatabase,
@@ -61,7 +66,6 @@ pub struct TestApp {
 struct Running {
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
-    front: front::Front,
 }
 
 impl TestApp {
@@ -92,40 +96,33 @@ impl TestApp {
         let clock = Clock::System;
         let app = App::build(config.clone(), clock.clone()).await.unwrap();
         let relay = app.relay.clone();
-        let front = front::Front::start(port, &relay).await;
+        let new = NewToken { name: "test".into(), role: Role::Admin, expires_days: None };
+        let token = access::create(&app.db, &clock, new).await.unwrap();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(app.run(stop.clone()));
+        let listeners = Listeners { public: port, internal: None };
+        let task = tokio::spawn(app.run(listeners, stop.clone()));
         let mut test = Self {
             cloud,
             portal,
             relay,
             config,
             clock,
+            api: api::Api::new(&base_url, token.expose()),
             base_url,
             line: String::new(),
-            client_id: String::new(),
-            running: Some(Running { stop, task, front }),
+            linked: None,
+            running: Some(Running { stop, task }),
             leaves_jobs: options.leaves_jobs,
             database,
             data,
         };
-        test.set_up(options.phone).await;
+        linking::prepare_cloud(&test.cloud);
+        if !options.unlinked {
+            let linked = linking::link(&test.api, &test.cloud, &test.portal, options.phone).await;
+            test.line = linked.line.clone();
+            test.linked = Some(linked);
+        }
         test
-    }
-
-    async fn set_up(&mut self, phone: Option<Change<wabridge::store::phones::PhoneRow>>) {
-        self.cloud.add_app(SimApp {
-            client_id: CLIENT_ID.into(),
-            client_secret: APP_SECRET.into(),
-            access_token: ACCESS_TOKEN.into(),
-            callback_url: None,
-            verify_token: VERIFY_TOKEN.into(),
-        });
-        self.cloud.add_waba(WABA_ID, "Lucky Shrub");
-        self.cloud.add_phone(WABA_ID, PHONE_ID, "+1 555-078-3881", "Lucky Shrub");
-        self.cloud.subscribe(WABA_ID, CLIENT_ID);
-        front::seed(self, phone).await;
-        self.cloud.place_callback(CLIENT_ID, &format!("{}/api/waba/", self.base_url), VERIFY_TOKEN).unwrap();
     }
 
     /// The chats of the line as the portal has them.
@@ -201,7 +198,6 @@ impl TestApp {
         }
         let running = self.running.take().unwrap();
         running.stop.cancel();
-        running.front.stop().await;
         running.task.await.unwrap().unwrap();
         self.cloud.stop().await;
         self.portal.stop().await;

@@ -1,0 +1,95 @@
+//! The HTTP servers.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::HttpConfig;
+use crate::http::{State, server};
+use crate::tls::{self, ReloadingCert};
+
+/// Threads that serve the public listener.
+const WORKERS: usize = 2;
+/// Idle connections of Meta and of proxies are kept this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long requests under way may take to end after a stop.
+const SHUTDOWN_SECONDS: u64 = 3;
+/// Between two looks at the certificate's files.
+const CERTIFICATE_ROUND: Duration = Duration::from_secs(30);
+
+/// The sockets that a bridge listens on.
+pub struct Listeners {
+    /// For the clouds and administrators.
+    pub public: TcpListener,
+    /// For `/metrics` and `/readyz`.
+    pub internal: Option<TcpListener>,
+}
+
+/// The public server, by HTTPS if a certificate is configured; its certificate, to be watched.
+pub fn public(
+    listener: TcpListener,
+    state: Arc<State>,
+    config: &HttpConfig,
+) -> anyhow::Result<(Server, Option<Arc<ReloadingCert>>)> {
+    let data = web::Data::from(state);
+    let server = HttpServer::new(move || App::new().configure(|cfg| server::configure(cfg, data.clone())))
+        .workers(WORKERS)
+        .max_connections(config.max_connections)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals();
+    match &config.tls {
+        None => Ok((server.listen(listener)?.run(), None)),
+        Some(files) => {
+            let certificate =
+                ReloadingCert::load(&files.certificate, &files.private_key).context("http.tls")?;
+            let tls = tls::server_config(certificate.clone(), &[])?;
+            Ok((server.listen_rustls_0_23(listener, (*tls).clone())?.run(), Some(certificate)))
+        }
+    }
+}
+
+/// The internal server.
+pub fn internal(listener: TcpListener, state: Arc<State>) -> anyhow::Result<Server> {
+    let data = web::Data::from(state);
+    let server =
+        HttpServer::new(move || App::new().configure(|cfg| server::configure_internal(cfg, data.clone())))
+            .workers(1)
+            .shutdown_timeout(1)
+            .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+/// Runs a server until `stop`.
+pub async fn run(server: Server, stop: CancellationToken) {
+    let handle = server.handle();
+    let mut serving = std::pin::pin!(server);
+    tokio::select! {
+        ended = &mut serving => tracing::error!(?ended, "an HTTP server ended by itself"),
+        () = stop.cancelled() => {
+            // The server works on its own end while it is polled.
+            let _ = tokio::join!(handle.stop(true), serving);
+        }
+    }
+}
+
+/// Takes in a renewed certificate without a restart.
+pub async fn watch_certificate(certificate: Arc<ReloadingCert>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(CERTIFICATE_ROUND) => {}
+        }
+        let looked = certificate.clone();
+        match tokio::task::spawn_blocking(move || looked.reload_if_changed()).await {
+            Ok(Ok(true)) => tracing::info!("the certificate was renewed"),
+            Ok(Err(error)) => tracing::warn!(error = %error, "the new certificate is not used"),
+            Ok(Ok(false)) | Err(_) => {}
+        }
+    }
+}

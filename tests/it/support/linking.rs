@@ -1,0 +1,91 @@
+//! Links a bridge to the simulated clouds by its API, in the order of the README.
+
+use serde_json::{Value, json};
+use wabridge::sandbox::cloud::{SimApp, SimCloud};
+use wabridge::sandbox::portal::SimPortal;
+
+use super::api::Api;
+use super::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, PHONE_ID, PHONE_NUMBER, WABA_ID};
+
+/// What the bridge calls the things that were linked.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    pub app_id: String,
+    pub waba_id: String,
+    pub phone_id: String,
+    pub portal_id: String,
+    pub line: String,
+    pub client_id: String,
+    pub callback_url: String,
+}
+
+/// Prepares the simulated cloud: app, account, phone.
+pub fn prepare_cloud(cloud: &SimCloud) {
+    cloud.add_app(SimApp {
+        client_id: CLIENT_ID.into(),
+        client_secret: APP_SECRET.into(),
+        access_token: ACCESS_TOKEN.into(),
+        callback_url: None,
+        verify_token: String::new(),
+    });
+    cloud.add_waba(WABA_ID, "Lucky Shrub");
+    cloud.add_phone(WABA_ID, PHONE_ID, "+1 555-078-3881", "Lucky Shrub");
+}
+
+/// Links everything; `phone` are settings of the phone.
+pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal, phone: Option<Value>) -> Linked {
+    let app = api
+        .post(
+            "/apps",
+            json!({"name": "Test", "site": "127.0.0.1", "client_id": CLIENT_ID,
+                   "client_secret": APP_SECRET, "access_token": ACCESS_TOKEN}),
+        )
+        .await;
+    let callback_url = text(&app, "callback_url");
+    cloud.set_callback(CLIENT_ID, &callback_url, &text(&app, "verify_token")).await.unwrap();
+    let waba = api.post("/wabas", json!({"app_id": app["id"], "waba_id": WABA_ID})).await;
+    let created = api
+        .post(
+            "/phones",
+            json!({"waba_id": waba["id"], "phone_number": format!("+{PHONE_NUMBER}"), "phone_number_id": PHONE_ID}),
+        )
+        .await;
+    let phone_id = text(&created, "id");
+    if let Some(settings) = phone {
+        api.patch(&format!("/phones/{phone_id}"), settings).await;
+    }
+    let local = portal.create_local_app(
+        &format!("{}/api/bitrix/", base_of(&callback_url)),
+        &format!("{}/app-install/", base_of(&callback_url)),
+        true,
+        &["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"],
+    );
+    api.post(
+        "/portal-apps",
+        json!({"name": "Test", "client_id": local.client_id, "client_secret": local.client_secret}),
+    )
+    .await;
+    let installed = portal.install(&local.client_id).await;
+    assert_eq!(installed.status, Some(200), "{installed:?}");
+    portal.finish_install(&local.client_id);
+    let portals = api.get("/portals").await;
+    let portal_id = text(&portals["items"][0], "id");
+    let line = api.put(&format!("/phones/{phone_id}/line"), json!({"portal_id": portal_id})).await;
+    Linked {
+        app_id: text(&app, "id"),
+        waba_id: text(&waba, "id"),
+        phone_id,
+        portal_id,
+        line: text(&line, "line_id"),
+        client_id: local.client_id,
+        callback_url,
+    }
+}
+
+fn base_of(callback: &str) -> String {
+    callback.split("/api/waba/").next().unwrap().to_owned()
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_else(|| panic!("{key} in {value}")).to_owned()
+}
