@@ -252,7 +252,7 @@ async fn both_secrets_of_a_rotation_are_believed() {
     assert!(phone["line"].is_null());
     let app = desk.get("/apps").await["items"][0].clone();
     let path = format!("/apps/{}", app["id"].as_str().unwrap());
-    let (status, _) = desk.call(Method::PATCH, &path, json!({"client_secret": "not yet"})).await;
+    let (status, _) = desk.call(Method::PATCH, &path, json!({"client_secret": "not-yet"})).await;
     assert_eq!(status, 502);
     desk.cloud.rotate_secret(CLIENT_ID, "renewed");
     let (status, changed) = desk.call(Method::PATCH, &path, json!({"client_secret": "renewed"})).await;
@@ -261,7 +261,7 @@ async fn both_secrets_of_a_rotation_are_believed() {
     for (wamid, secret) in [("wamid.1", APP_SECRET), ("wamid.2", "renewed")] {
         assert_eq!(desk.post_webhook(&query, &notification(wamid), secret).await, 200, "{secret}");
     }
-    assert_eq!(desk.post_webhook(&query, &notification("wamid.3"), "not yet").await, 401);
+    assert_eq!(desk.post_webhook(&query, &notification("wamid.3"), "not-yet").await, 401);
     desk.close().await;
 }
 
@@ -400,5 +400,48 @@ async fn health_and_metrics_stay_inside() {
     let metrics =
         desk.http.get(format!("{}/metrics", desk.internal)).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("wabridge_queue_oldest_seconds"), "{metrics}");
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn a_secret_that_cannot_be_decrypted_breaks_its_object_alone() {
+    let desk = Desk::open().await;
+    let app = desk.make_app().await;
+    desk.cloud.add_app(sim_app("777", "s7", "t7"));
+    let mut body = app_body();
+    for (field, value) in
+        [("client_id", "777"), ("client_secret", "s7"), ("access_token", "t7"), ("site", "b.example")]
+    {
+        body[field] = json!(value);
+    }
+    desk.make("/apps", body).await;
+    let id = app["id"].as_str().unwrap().to_owned();
+    desk.state
+        .db
+        .write(move |tx| {
+            let mut row = wabridge::store::apps::get(tx.conn, &id)?.unwrap();
+            row.client_secret_sealed = "v1:damaged".into();
+            wabridge::store::apps::update(tx.conn, &row)
+        })
+        .await
+        .unwrap();
+    desk.state.directory.reload().await.unwrap();
+    let apps = desk.get("/apps").await;
+    assert!(apps["items"][0]["broken"].as_str().unwrap().contains("cannot be decrypted"), "{apps}");
+    assert!(apps["items"][1]["broken"].is_null(), "{apps}");
+    assert_eq!(desk.get("/health").await["status"], "attention");
+    // Meta repeats a webhook for days, in which the secret can be entered again.
+    assert_eq!(
+        desk.post_webhook(&format!("?app_id={CLIENT_ID}"), &notification("w.1"), APP_SECRET).await,
+        503
+    );
+    assert_eq!(desk.post_webhook("?app_id=777", &notification("w.1"), "s7").await, 200);
+    let path = format!("/apps/{}", app["id"].as_str().unwrap());
+    let (status, mended) = desk.call(Method::PATCH, &path, json!({"client_secret": APP_SECRET})).await;
+    assert_eq!((status.as_u16(), &mended["broken"]), (200, &NULL), "{mended}");
+    assert_eq!(
+        desk.post_webhook(&format!("?app_id={CLIENT_ID}"), &notification("w.2"), APP_SECRET).await,
+        200
+    );
     desk.close().await;
 }

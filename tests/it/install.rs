@@ -53,6 +53,8 @@ async fn an_application_with_pages_is_finished_by_its_page() {
     assert!(outcome.html.contains("BX24.installFinish()"), "{}", outcome.html);
     desk.portal.finish_install(&client_id);
     assert_eq!(desk.only_portal().await["status"], "active");
+    let again = desk.portal.open_page(&client_id, "DEFAULT", None, true).await;
+    assert!(!again.html.contains("installFinish"), "said twice it would open the page for ever");
 
     let page = desk.portal.open_page(&client_id, "DEFAULT", None, false).await;
     assert_eq!(page.status, 200);
