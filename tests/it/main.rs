@@ -7,6 +7,9 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod api;
 mod architecture;
+mod desk;
+mod install;
 mod spine;
 mod support;
