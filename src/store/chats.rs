@@ -96,10 +96,11 @@ pub fn of_contact(conn: &mut Conn, contact_id: &str) -> Result<Vec<ChatRow>, Sto
     Ok(chats::table.filter(chats::contact_id.eq(contact_id)).select(ChatRow::as_select()).load(conn)?)
 }
 
-/// The contact wrote: the window opens for 24 hours from then. Late deliveries do not shorten it.
+/// The contact wrote: the window opens for 24 hours from then. Late deliveries do not shorten it; Meta tells whole
+/// seconds, so of two messages of one second the later one counts.
 pub fn contact_wrote(conn: &mut Conn, id: &str, wamid: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
     diesel::update(
-        chats::table.find(id).filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.lt(ts(at)))),
+        chats::table.find(id).filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.le(ts(at)))),
     )
     .set((
         chats::last_inbound_at.eq(ts(at)),

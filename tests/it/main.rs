@@ -8,5 +8,9 @@
 )]
 
 mod architecture;
+mod fields;
+mod identity;
+mod inbound;
 mod spine;
+mod statuses;
 mod support;
