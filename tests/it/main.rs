@@ -8,5 +8,9 @@
 )]
 
 mod architecture;
+mod media_in;
+mod media_out;
+mod outbound;
 mod spine;
 mod support;
+mod window;
