@@ -132,7 +132,8 @@ async fn the_signature_is_stripped_unless_the_phone_keeps_it() {
         let app = TestApp::with(Options { phone: Some(phone), ..Options::default() }).await;
         let anna = anna();
         let chat = app.opened(&anna).await;
-        app.operator(&chat, "[b]Ann Lee:[/b] [br]Hello", vec![]);
+        let item = told(&[("[user_id]", "5"), ("[text]", "[b]Ann Lee:[/b] [br]Hello")]);
+        app.post("ONIMCONNECTORMESSAGEADD", &chat, "900", &item).await;
         assert_eq!(bodies(&app.customer_has(&anna, 1).await), [shown], "{setting}");
         app.stop().await;
     }
