@@ -34,9 +34,9 @@ use crate::whatsapp::GraphClient;
 use crate::{bitrix, tls, whatsapp};
 
 /// Chats of one phone whose messages go to WhatsApp at the same time.
-const SENDS: Take = Take { parallel: 16, jobs: 1, files: 1 };
+const SENDS: Take = Take { parallel: 16, jobs: 1, files: 1, newcomers: 1 };
 /// Files of one phone that are fetched at the same time.
-const FETCHES: Take = Take { parallel: 4, jobs: 1, files: 1 };
+const FETCHES: Take = Take { parallel: 4, jobs: 1, files: 1, newcomers: 1 };
 
 /// The bridge, built and not yet running.
 pub struct App {

@@ -28,7 +28,7 @@ use crate::translate::to_line::Action;
 
 /// What one call carries: 50 messages of as many chats, one of them with a file (the portal pulls it inside
 /// the call).
-pub const TAKE: Take = Take { parallel: 1, jobs: 50, files: 1 };
+pub const TAKE: Take = Take { parallel: 1, jobs: 50, files: 1, newcomers: NEW_CHATS };
 /// Chats in one call that the portal does not know yet: each costs it a user, a chat, a session and objects
 /// of the CRM, one or two seconds of its sixty.
 const NEW_CHATS: usize = 5;
