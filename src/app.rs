@@ -107,7 +107,12 @@ impl App {
         ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
-        stop.cancelled().await;
+        let mut watch = tokio::spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
+        let watched = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut watch => Some(ended),
+        };
+        stop.cancel();
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!(
@@ -115,9 +120,13 @@ impl App {
             );
             tasks.shutdown().await;
         }
-        let Self { writer, lock, .. } = self;
+        let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.close()).await?;
-        drop(lock);
+        // Only now may another serve; unless one does already, which is an error here.
+        drop(match watched {
+            Some(ended) => ended??,
+            None => watch.await??,
+        });
         Ok(())
     }
 }

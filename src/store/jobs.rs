@@ -205,9 +205,9 @@ pub fn finish(
                 jobs::last_error.eq(error),
             ))
             .execute(conn)?,
-        Settlement::Released => {
-            diesel::update(target).set((jobs::state.eq("ready"), jobs::lease_id.eq(none))).execute(conn)?
-        }
+        Settlement::Released => diesel::update(target)
+            .set((jobs::state.eq("ready"), jobs::lease_id.eq(none), jobs::maybe_twice.eq(maybe_twice)))
+            .execute(conn)?,
         Settlement::Dead { error } => diesel::update(target)
             .set((
                 jobs::state.eq("dead"),
