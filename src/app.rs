@@ -107,11 +107,10 @@ impl App {
         ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
-        let mut watch = tokio::spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
-        let watched = tokio::select! {
-            () = stop.cancelled() => None,
-            ended = &mut watch => Some(ended),
-        };
+        let mut watch = JoinSet::new();
+        watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
+        // Ends at the stop, or when somebody else serves the database.
+        let watched = watch.join_next().await;
         stop.cancel();
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
@@ -123,10 +122,7 @@ impl App {
         let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.close()).await?;
         // Only now may another serve; unless one does already, which is an error here.
-        drop(match watched {
-            Some(ended) => ended??,
-            None => watch.await??,
-        });
+        drop(watched.transpose()?.transpose()?);
         Ok(())
     }
 }

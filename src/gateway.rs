@@ -181,6 +181,16 @@ impl Gateway {
         }
     }
 
+    /// The limits that a portal is believed to have.
+    pub fn limits(&self, portal: &PortalId) -> RateLimits {
+        lock(&self.state(portal).governor).limits()
+    }
+
+    /// Limits that are known from elsewhere.
+    pub fn set_limits(&self, portal: &PortalId, limits: RateLimits) {
+        lock(&self.state(portal).governor).set_limits(self.clock.now(), limits);
+    }
+
     /// Asks the portal for its plan, once a day and only where it is called anyhow.
     async fn learn_plan(&self, portal: &PortalId) {
         let (state, now) = (self.state(portal), self.clock.now());

@@ -181,8 +181,8 @@ fn refusal_verdict(http: u16, code: &str) -> Verdict {
             Verdict::Reauthorize
         }
         "INTERNAL_SERVER_ERROR" | "ERROR_UNEXPECTED_ANSWER" | "CONNECTION_ERROR" => Verdict::Retry,
-        // The line is paused, its messages wait.
-        "NOT_ACTIVE_LINE" => Verdict::Retry,
+        // The line is paused, its messages wait: our connector is off on it, or not registered (again).
+        "NOT_ACTIVE_LINE" | "IMCONNECTOR_NO_CORRECT_PROVIDER" => Verdict::Retry,
         _ => match http {
             429 => Verdict::RetryAfter(OPERATION_LIMIT_PAUSE),
             408 | 500.. => Verdict::Retry,
@@ -215,7 +215,7 @@ mod tests {
             (200, "WRONG_CLIENT", Reauthorize, true),
             (200, "CONNECTION_ERROR", Retry, true),
             (400, "ERROR_ARGUMENT", GiveUp, true),
-            (400, "IMCONNECTOR_NO_CORRECT_PROVIDER", GiveUp, true),
+            (400, "IMCONNECTOR_NO_CORRECT_PROVIDER", Retry, true),
             (400, "NOT_ACTIVE_LINE", Retry, true),
             (400, "ERROR_CORE", GiveUp, false),
             (500, "INTERNAL_SERVER_ERROR", Retry, false),

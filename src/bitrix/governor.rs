@@ -167,7 +167,10 @@ impl Governor {
             Err(error) => match error.code() {
                 "QUERY_LIMIT_EXCEEDED" => {
                     self.probe_from = self.probe_from.map(|from| from.max(later(now, PROBE_EVERY)));
-                    if let Some(before) = self.believed.pop() {
+                    // A refusal beyond the bucket confirms it; one within it says that it is smaller.
+                    if self.level <= self.limits.burst
+                        && let Some(before) = self.believed.pop()
+                    {
                         self.limits = before;
                     }
                     self.level = self.level.max(self.limits.burst);

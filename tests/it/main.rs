@@ -8,5 +8,10 @@
 )]
 
 mod architecture;
+mod bad_days;
+mod courier;
+mod rate;
+mod retention;
 mod spine;
+mod store;
 mod support;
