@@ -32,6 +32,12 @@ pub enum CallError {
         #[source]
         source: reqwest::Error,
     },
+    /// Not made: the portal's rate limits leave no room for it soon.
+    #[error("the portal's rate limits hold the call back")]
+    Throttled {
+        /// When to ask again.
+        wait: Duration,
+    },
     /// An answer with an error code, whatever its HTTP status.
     #[error("the call was refused: {code} (HTTP {http}) {description}")]
     Refused {
@@ -76,6 +82,7 @@ impl CallError {
             Self::Moved { .. } | Self::Transport { .. } | Self::Unreadable { .. } | Self::Shape { .. } => {
                 Verdict::Retry
             }
+            Self::Throttled { wait } => Verdict::RetryAfter(*wait),
             Self::Refused { http, code, .. } => refusal_verdict(*http, code),
         }
     }
@@ -103,14 +110,15 @@ impl CallError {
 
     /// Whether the portal's rate governor spoke (facts §1.3).
     pub fn is_rate_limit(&self) -> bool {
-        matches!(self.code(), "QUERY_LIMIT_EXCEEDED" | "OPERATION_TIME_LIMIT" | "OVERLOAD_LIMIT")
+        matches!(self, Self::Throttled { .. })
+            || matches!(self.code(), "QUERY_LIMIT_EXCEEDED" | "OPERATION_TIME_LIMIT" | "OVERLOAD_LIMIT")
     }
 
     /// Whether the call had certainly no effect. `false` is doubt: a timeout, a broken connection, a 502
     /// or 504 may hide a call that ran (facts §1.3, §3.8).
     pub fn surely_not_executed(&self) -> bool {
         match self {
-            Self::Moved { .. } => true,
+            Self::Moved { .. } | Self::Throttled { .. } => true,
             Self::Transport { in_doubt, .. } => !in_doubt,
             // The web server itself refused; 408 is a timeout on the way.
             Self::Unreadable { http } => (400..500).contains(http) && *http != 408,
@@ -173,8 +181,8 @@ fn refusal_verdict(http: u16, code: &str) -> Verdict {
             Verdict::Reauthorize
         }
         "INTERNAL_SERVER_ERROR" | "ERROR_UNEXPECTED_ANSWER" | "CONNECTION_ERROR" => Verdict::Retry,
-        // The line is paused, its messages wait.
-        "NOT_ACTIVE_LINE" => Verdict::Retry,
+        // The line is paused, its messages wait: our connector is off on it, or not registered (again).
+        "NOT_ACTIVE_LINE" | "IMCONNECTOR_NO_CORRECT_PROVIDER" => Verdict::Retry,
         _ => match http {
             429 => Verdict::RetryAfter(OPERATION_LIMIT_PAUSE),
             408 | 500.. => Verdict::Retry,
@@ -207,7 +215,7 @@ mod tests {
             (200, "WRONG_CLIENT", Reauthorize, true),
             (200, "CONNECTION_ERROR", Retry, true),
             (400, "ERROR_ARGUMENT", GiveUp, true),
-            (400, "IMCONNECTOR_NO_CORRECT_PROVIDER", GiveUp, true),
+            (400, "IMCONNECTOR_NO_CORRECT_PROVIDER", Retry, true),
             (400, "NOT_ACTIVE_LINE", Retry, true),
             (400, "ERROR_CORE", GiveUp, false),
             (500, "INTERNAL_SERVER_ERROR", Retry, false),

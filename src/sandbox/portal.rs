@@ -72,6 +72,8 @@ pub struct PortalOptions {
     pub latency: Duration,
     /// How long a replaced refresh token stays good (the facts leave this open).
     pub refresh_grace: Duration,
+    /// The portal's plan as `app.info` names it.
+    pub license: String,
     /// Keep no bodies: no call log, no file contents, no observations unless somebody subscribed.
     pub quiet: bool,
     /// Chats are spread over so many queues of events; inside a chat the order always holds.
@@ -96,6 +98,7 @@ impl Default for PortalOptions {
             operating_cost_s: 0.0,
             latency: Duration::ZERO,
             refresh_grace: Duration::ZERO,
+            license: "demo".to_owned(),
             quiet: false,
             event_lanes: 1,
             events_wait_for_200: false,

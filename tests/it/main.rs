@@ -9,6 +9,8 @@
 
 mod api;
 mod architecture;
+mod bad_days;
+mod courier;
 mod desk;
 mod fields;
 mod identity;
@@ -17,7 +19,10 @@ mod install;
 mod media_in;
 mod media_out;
 mod outbound;
+mod rate;
+mod retention;
 mod spine;
 mod statuses;
+mod store;
 mod support;
 mod window;

@@ -207,7 +207,7 @@ async fn what_meta_refuses_is_told_and_not_acknowledged() {
     app.settled().await;
     assert_eq!(app.acknowledged(&id), Vec::<Vec<String>>::new());
     assert_eq!(app.notes(&chat).len(), 1, "one note for all parts: {:?}", app.notes(&chat));
-    assert!(app.ledger(&chat).await.iter().all(|row| row.state == "failed"));
+    assert!(app.ledger_of(&chat).await.iter().all(|row| row.state == "failed"));
     app.stop().await;
 }
 
@@ -242,7 +242,7 @@ async fn throughput_limits_delay_and_keep_the_order() {
     assert_eq!(bodies(&app.customer_has(&anna, 3).await), ["one", "two", "three"]);
     app.settled().await;
     assert!(app.notes(&chat).is_empty());
-    assert!(app.sends().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    assert!(app.send_jobs().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
     app.stop().await;
 }
 
@@ -254,7 +254,7 @@ async fn the_pair_rate_delays_one_chat_and_no_other() {
     app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::PairRate]);
     app.operator(&first, "one", vec![]);
     app.until("the first is put off", || async {
-        app.sends().await.first().is_some_and(|job| job.last_error.is_some())
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some())
     })
     .await;
     app.operator(&first, "two", vec![]);
@@ -264,7 +264,7 @@ async fn the_pair_rate_delays_one_chat_and_no_other() {
     assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
     app.settled().await;
     assert!(app.notes(&first).is_empty());
-    assert!(app.sends().await.iter().all(|job| job.attempts == 0));
+    assert!(app.send_jobs().await.iter().all(|job| job.attempts == 0));
     app.stop().await;
 }
 
@@ -277,7 +277,7 @@ async fn an_expired_token_pauses_and_counts_against_no_message() {
     app.operator(&chat, "one", vec![]);
     app.operator(&chat, "two", vec![]);
     app.until("the first is put off", || async {
-        app.sends().await.first().is_some_and(|job| job.last_error.is_some())
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some())
     })
     .await;
     assert!(app.notes(&chat).is_empty());
@@ -286,7 +286,7 @@ async fn an_expired_token_pauses_and_counts_against_no_message() {
     app.relay.scheduler.resume("send:phone");
     assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
     app.settled().await;
-    assert!(app.sends().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    assert!(app.send_jobs().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
     app.stop().await;
 }
 
@@ -303,7 +303,7 @@ async fn a_lost_answer_is_found_by_its_status_and_nothing_is_sent_twice() {
     assert_eq!(bodies(&received), ["one", "two"]);
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 2);
     assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
-    assert!(app.sends().await.iter().all(|job| !job.maybe_twice), "{:#?}", app.sends().await);
+    assert!(app.send_jobs().await.iter().all(|job| !job.maybe_twice), "{:#?}", app.send_jobs().await);
     app.stop().await;
 }
 
@@ -323,7 +323,7 @@ async fn a_status_that_overtakes_a_lost_answer_ends_the_doubt_at_once() {
     app.operator(&chat, "two", vec![]);
     assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
     app.settled().await;
-    assert!(app.sends().await.iter().all(|job| !job.maybe_twice));
+    assert!(app.send_jobs().await.iter().all(|job| !job.maybe_twice));
     app.stop().await;
 }
 
@@ -340,9 +340,9 @@ async fn what_was_dropped_is_sent_once_after_the_doubt_and_says_maybe_twice() {
     app.settled().await;
     assert_eq!(bodies(&received)[..2].join(" "), text.trim());
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 3);
-    let sends = app.sends().await;
+    let sends = app.send_jobs().await;
     assert_eq!(sends.iter().map(|job| job.maybe_twice).collect::<Vec<_>>(), [true, false]);
-    let marked: Vec<bool> = app.ledger(&chat).await.iter().map(|row| row.maybe_twice).collect();
+    let marked: Vec<bool> = app.ledger_of(&chat).await.iter().map(|row| row.maybe_twice).collect();
     assert_eq!(marked, [true, false, false], "only the part in doubt is marked");
     app.stop().await;
 }
@@ -357,7 +357,7 @@ async fn a_throttled_repeat_keeps_the_doubt_it_has_waited_for() {
     app.customer_has(&anna, 1).await;
     app.settled().await;
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 1);
-    assert!(app.sends().await[0].maybe_twice);
+    assert!(app.send_jobs().await[0].maybe_twice);
     app.stop().await;
 }
 
@@ -445,13 +445,13 @@ async fn a_dead_send_that_is_replayed_goes_out() {
     app.settled().await;
     let dead = app.jobs("dead").await;
     assert_eq!(dead.len(), 1);
-    assert_eq!(app.ledger(&chat).await[0].state, "failed");
+    assert_eq!(app.ledger_of(&chat).await[0].state, "failed");
     let job = dead[0].id.clone();
     assert!(app.relay.db.write(move |tx| wabridge::store::jobs::retry(tx, &job)).await.unwrap());
     app.relay.scheduler.resume("send:phone");
     let received = app.customer_has(&anna, 1).await;
     app.settled().await;
     assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
-    assert_ne!(app.ledger(&chat).await[0].state, "failed");
+    assert_ne!(app.ledger_of(&chat).await[0].state, "failed");
     app.stop().await;
 }

@@ -88,7 +88,7 @@ async fn what_waited_until_the_window_closed_is_not_sent() {
     app.cloud.change_faults(|faults| faults.token_expired = true);
     app.operator(&chat, "before", vec![]);
     app.until("it is put off", || async {
-        app.sends().await.first().is_some_and(|job| job.last_error.is_some())
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some())
     })
     .await;
     set_window(&app, &chat, 25).await;
@@ -97,6 +97,6 @@ async fn what_waited_until_the_window_closed_is_not_sent() {
     app.note(&chat, "24 hours").await;
     app.settled().await;
     assert!(app.cloud.thread(PHONE_ID, &key_of(&anna)).iter().all(|message| message.from_customer));
-    assert_eq!(app.ledger(&chat).await[0].state, "failed");
+    assert_eq!(app.ledger_of(&chat).await[0].state, "failed");
     app.stop().await;
 }

@@ -70,6 +70,8 @@ pub struct Faults {
     pub refresh_refused: bool,
     /// The OAuth server answers every refresh with HTTP 200 `wrong_client`.
     pub wrong_client: bool,
+    /// A call that sends a message with this text is refused as a whole, HTTP 400 `ERROR_ARGUMENT`.
+    pub refused_text: Option<String>,
     /// Events carry an `application_token` that is not the application's.
     pub wrong_application_token: bool,
     /// Every event is sent twice.

@@ -23,6 +23,11 @@ pub(super) const NOT_ALL_DATA: &str = "Not all the required data was transferred
 pub(super) async fn send(inner: &Arc<Inner>, caller: &Caller, args: &Args) -> Result<Value, RestError> {
     let (connector, line, items) = envelope(args)?;
     require_working(&inner.state(), &connector, line)?;
+    if let Some(refused) = inner.state().faults.refused_text.clone()
+        && items.iter().any(|item| field(item, "/message/text").is_some_and(|text| text.contains(&refused)))
+    {
+        return Err(super::rest::fail(400, "ERROR_ARGUMENT", "Argument 'MESSAGES' is wrong"));
+    }
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
         results.push(take(inner, caller, &connector, line, item).await);

@@ -137,6 +137,67 @@ impl TestApp {
         self.relay.directory.reload().await.unwrap();
     }
 
+    /// Ends the bridge as an administrator would, and starts it again on the same data and port.
+    pub async fn restart(&mut self) {
+        let running = self.running.take().unwrap();
+        running.stop.cancel();
+        running.task.await.unwrap().unwrap();
+        self.boot().await;
+    }
+
+    /// Drops the bridge in the middle of what it does, and starts it again on the same data and port.
+    pub async fn crash(&mut self) {
+        self.go_down().await;
+        self.boot().await;
+    }
+
+    /// Drops the bridge in the middle of what it does; see [`TestApp::boot`].
+    pub async fn go_down(&mut self) {
+        let running = self.running.take().unwrap();
+        running.task.abort();
+        assert!(running.task.await.unwrap_err().is_cancelled());
+    }
+
+    /// Starts the bridge that went down.
+    pub async fn boot(&mut self) {
+        let address = self.base_url.trim_start_matches("http://");
+        let port = TcpListener::bind(address).unwrap();
+        let app = App::build(self.config.clone(), self.clock.clone()).await.unwrap();
+        self.relay = app.relay.clone();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(app.run(Listeners { public: port, internal: None }, stop.clone()));
+        self.running = Some(Running { stop, task });
+    }
+
+    /// Waits until `holds` gives something.
+    pub async fn wait_for<T>(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            if let Some(found) = holds(self).await {
+                return found;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Every job of these kinds, newest first.
+    pub async fn jobs_of(&self, kind: &'static str) -> Vec<jobs::JobRow> {
+        let page = wabridge::store::Page { limit: 1000, cursor: None };
+        let all = self.relay.db.read(move |conn| jobs::list(conn, None, &page)).await.unwrap();
+        all.into_iter().filter(|job| job.kind == kind).collect()
+    }
+
+    /// What the portal's log says of the calls that sent messages: how many items each bore.
+    pub fn sends(&self) -> Vec<serde_json::Value> {
+        self.portal.calls("imconnector.send.messages")
+    }
+
+    /// The texts that a chat shows, without the marks that keep the customer's brackets apart.
+    pub fn texts(&self, chat: &str) -> Vec<String> {
+        self.conversation(chat).iter().map(|entry| entry.text.replace('\u{200b}', "")).collect()
+    }
+
     /// The chats of the line as the portal has them.
     pub fn conversation(&self, chat: &str) -> Vec<LineEntry> {
         self.portal.conversation(&self.line, chat)
@@ -348,7 +409,7 @@ impl TestApp {
     }
 
     /// What the ledger holds of the business's messages in a chat, oldest first.
-    pub async fn ledger(&self, chat: &str) -> Vec<wabridge::store::messages::MessageRow> {
+    pub async fn ledger_of(&self, chat: &str) -> Vec<wabridge::store::messages::MessageRow> {
         let chat = chat.to_owned();
         let mut rows =
             self.relay.db.read(move |conn| wabridge::store::messages::of_chat(conn, &chat)).await.unwrap();
@@ -358,7 +419,7 @@ impl TestApp {
     }
 
     /// The jobs that send an operator's messages, oldest first.
-    pub async fn sends(&self) -> Vec<jobs::JobRow> {
+    pub async fn send_jobs(&self) -> Vec<jobs::JobRow> {
         let page = wabridge::store::Page { limit: 1000, cursor: None };
         let mut rows = self.relay.db.read(move |conn| jobs::list(conn, None, &page)).await.unwrap();
         rows.retain(|row| row.kind == "send");
@@ -431,6 +492,17 @@ pub fn anna() -> SimCustomer {
 
 pub fn bob() -> SimCustomer {
     SimCustomer::with_number("16505554321", "Bob Sample")
+}
+
+/// One of many customers.
+pub fn customer(number: usize) -> SimCustomer {
+    SimCustomer::with_number(&format!("1650556{number:04}"), &format!("{} Sample", name(number)))
+}
+
+/// The first name of one of many customers: names are letters only.
+pub fn name(number: usize) -> String {
+    let letter = |digit: usize| char::from(b'a' + u8::try_from(digit % 26).unwrap());
+    format!("Kunde{}{}", letter(number / 26), letter(number))
 }
 
 pub fn key_of(customer: &SimCustomer) -> String {

@@ -1,0 +1,335 @@
+//! The courier: what waits for a line goes together, each message with its own verdict, none twice.
+
+use serde_json::{Value, json};
+use wabridge::sandbox::cloud::SimMedia;
+use wabridge::sandbox::portal::{Author, FaultKind};
+
+use crate::support::{Options, PHONE_ID, TestApp, anna, customer, name};
+
+const SEND: &str = "imconnector.send.messages";
+const HISTORY: &str = "imopenlines.session.history.get";
+
+fn few_attempts(attempts: u32) -> Options {
+    Options { config: Some(Box::new(move |config| config.relay.max_attempts = attempts)), ..Options::default() }
+}
+
+/// The messages of a call that was answered.
+fn items(call: &Value) -> Vec<Value> {
+    call["outcome"]["args"]["MESSAGES"].as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_line_travels_together_with_five_new_chats_a_call() {
+    let app = TestApp::start().await;
+    app.portal.set_faults(wabridge::sandbox::portal::Faults { down: true, ..Default::default() });
+    for number in 0..12 {
+        app.customer_writes(&customer(number), "one");
+        app.customer_writes(&customer(number), "two");
+    }
+    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 24).then_some(())).await;
+    app.portal.set_faults(Default::default());
+    app.settled().await;
+    for number in 0..12 {
+        let chat = app.chat_of(&name(number)).await;
+        assert_eq!(app.texts(&chat), ["one", "two"]);
+    }
+    let mut known = std::collections::HashSet::new();
+    for call in app.sends() {
+        let chats: Vec<String> =
+            items(&call).iter().map(|item| item["chat"]["id"].as_str().unwrap().to_owned()).collect();
+        let distinct: std::collections::HashSet<_> = chats.iter().cloned().collect();
+        assert_eq!(distinct.len(), chats.len(), "one message of a chat a call");
+        assert!(chats.len() <= 50);
+        assert!(distinct.difference(&known).count() <= 5, "five new chats a call");
+        known.extend(distinct);
+    }
+    let calls = app.sends().iter().filter(|call| !items(call).is_empty()).count();
+    assert!(calls <= 6, "24 messages of 12 new chats took {calls} calls");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn known_chats_do_not_wait_behind_new_ones() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.settled().await;
+    app.portal.set_faults(wabridge::sandbox::portal::Faults { down: true, ..Default::default() });
+    for number in 0..60 {
+        app.customer_writes(&customer(number), "hello");
+    }
+    app.customer_writes(&anna(), "second");
+    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 61).then_some(())).await;
+    app.portal.set_faults(Default::default());
+    app.settled().await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    let at = app.sends().iter().filter(|call| !items(call).is_empty()).position(|call| {
+        items(call).iter().any(|item| item["message"]["text"] == "second")
+    });
+    // The probe after the outage shows how new the others are; the very next call carries the known chat.
+    assert!(at.unwrap() <= 3, "the known chat came with call {at:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_call_pulls_one_file() {
+    let app = TestApp::start().await;
+    app.portal.set_faults(wabridge::sandbox::portal::Faults { down: true, ..Default::default() });
+    for number in 0..3 {
+        app.cloud.customer_sends_media(PHONE_ID, &customer(number), picture());
+    }
+    app.wait_for("the files are here", async |app| {
+        let fetched = app.jobs_of("fetch").await;
+        (fetched.len() == 3 && fetched.iter().all(|job| job.state == "done")).then_some(())
+    })
+    .await;
+    app.portal.set_faults(Default::default());
+    app.settled().await;
+    for call in app.sends() {
+        let files = items(&call).iter().filter(|item| item["message"].get("files").is_some()).count();
+        assert!(files <= 1, "{call:#}");
+    }
+    for number in 0..3 {
+        let chat = app.chat_of(&name(number)).await;
+        assert_eq!(app.conversation(&chat)[0].files.len(), 1);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_the_portal_dropped_silently_follows_as_a_link() {
+    let app = TestApp::start().await;
+    app.portal.plan_fault(FaultKind::FileDropped, None, 1);
+    let media = SimMedia { caption: Some("the garden".into()), ..picture() };
+    app.cloud.customer_sends_media(PHONE_ID, &anna(), media);
+    let chat = app.chat_of("Anna").await;
+    let shown = app.line_has(&chat, 2).await;
+    assert!(shown[0].files.is_empty() && shown[0].text.contains("the garden"), "{shown:#?}");
+    assert!(shown[1].files.is_empty() && shown[1].text.contains("/media/"), "{shown:#?}");
+    app.settled().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_answer_that_never_came_the_history_is_asked_and_nothing_is_doubled() {
+    let app = TestApp::start().await;
+    let people = 8;
+    for number in 0..people {
+        app.customer_writes(&customer(number), "first");
+    }
+    app.settled().await;
+    app.portal.plan_fault(FaultKind::DropAfter, Some(SEND), 2);
+    for number in 0..people {
+        app.customer_writes(&customer(number), "second");
+    }
+    app.settled().await;
+    for number in 0..people {
+        let chat = app.chat_of(&name(number)).await;
+        assert_eq!(app.texts(&chat), ["first", "second"]);
+    }
+    assert!(app.jobs_of("message").await.iter().all(|job| job.state == "done" && !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_histories_of_many_chats_are_asked_in_one_call() {
+    let app = TestApp::start().await;
+    for number in 0..20 {
+        app.customer_writes(&customer(number), "first");
+    }
+    app.settled().await;
+    // Twenty in one call: the portal is away while they come.
+    app.portal.change_faults(|faults| faults.down = true);
+    for number in 0..20 {
+        app.customer_writes(&customer(number), "second");
+    }
+    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 20).then_some(())).await;
+    app.portal.plan_fault(FaultKind::DropAfter, Some(SEND), 1);
+    let before = app.portal.call_count(HISTORY) + app.portal.call_count("batch");
+    app.portal.change_faults(|faults| faults.down = false);
+    app.settled().await;
+    let asked = app.portal.call_count(HISTORY) + app.portal.call_count("batch") - before;
+    assert!(asked <= 6, "{asked} calls for the histories of 20 chats");
+    for number in 0..20 {
+        let chat = app.chat_of(&name(number)).await;
+        assert_eq!(app.texts(&chat), ["first", "second"]);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_history_does_not_hold_is_sent_once_more_and_the_job_says_maybe_twice() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.settled().await;
+    app.portal.plan_fault(FaultKind::DropBefore, Some(SEND), 1);
+    app.customer_writes(&anna(), "second");
+    app.settled().await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    let flags: Vec<bool> = app.jobs_of("message").await.iter().map(|job| job.maybe_twice).collect();
+    assert_eq!(flags, [true, false], "newest first");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_message_whose_answer_was_lost_is_not_doubled_in_any_of_its_parts() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.settled().await;
+    app.portal.plan_fault(FaultKind::DropAfter, Some(SEND), 1);
+    app.customer_writes(&anna(), &"0123456789 ".repeat(4000));
+    app.settled().await;
+    let shown = app.conversation(&chat);
+    let ids: Vec<&str> = shown.iter().map(|entry| entry.connector_mids[0].as_str()).collect();
+    let distinct: std::collections::HashSet<_> = ids.iter().collect();
+    assert!(ids.len() >= 3 && distinct.len() == ids.len(), "{ids:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_the_portal_refuses_is_retried_and_holds_no_other_chat() {
+    let app = TestApp::with(few_attempts(3)).await;
+    app.customer_writes(&anna(), "hello");
+    app.customer_writes(&customer(1), "hello");
+    let (chat, other) = (app.chat_of("Anna").await, app.chat_of(&name(1)).await);
+    app.settled().await;
+    app.portal.plan_fault(FaultKind::ItemFails, Some(SEND), 1);
+    app.customer_writes(&anna(), "again");
+    app.wait_for("the refusal", async |app| {
+        app.jobs_of("message").await.iter().any(|job| job.attempts == 1).then_some(())
+    })
+    .await;
+    app.customer_writes(&anna(), "behind it");
+    app.customer_writes(&customer(1), "not held");
+    app.line_has(&other, 2).await;
+    assert_eq!(app.texts(&chat), ["hello"], "its own chat waits, to stay in order");
+    app.settled().await;
+    assert_eq!(app.texts(&chat), ["hello", "again", "behind it"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_refused_for_good_is_dead_with_a_note_and_its_chat_goes_on() {
+    let app = TestApp::with(few_attempts(1)).await;
+    app.customer_writes(&anna(), "hello");
+    let chat = app.chat_of("Anna").await;
+    app.settled().await;
+    app.portal.plan_fault(FaultKind::ItemFails, Some(SEND), 1);
+    app.customer_writes(&anna(), "poison");
+    app.wait_for("its death", async |app| (app.jobs("dead").await.len() == 1).then_some(())).await;
+    app.customer_writes(&anna(), "after it");
+    app.settled().await;
+    let shown = app.conversation(&chat);
+    assert_eq!(shown.len(), 3, "{shown:#?}");
+    assert_eq!((shown[1].author, shown[2].text.as_str()), (Author::System, "after it"));
+    assert!(shown[1].text.contains("could not be shown"), "{}", shown[1].text);
+    // A person lists it and gives it another chance.
+    let dead = app.jobs("dead").await;
+    assert!(dead[0].last_error.as_deref().unwrap().contains("Unable to create the user"));
+    let id = dead[0].id.clone();
+    assert!(app.relay.db.write(move |tx| wabridge::store::jobs::retry(tx, &id)).await.unwrap());
+    app.settled().await;
+    assert_eq!(app.texts(&chat)[3], "poison");
+    assert!(app.jobs("dead").await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_refused_for_one_message_blocks_no_other_and_counts_against_none() {
+    let app = TestApp::with(few_attempts(1)).await;
+    for number in 0..10 {
+        app.customer_writes(&customer(number), "first");
+    }
+    app.settled().await;
+    app.portal.change_faults(|faults| faults.down = true);
+    for number in 0..10 {
+        app.customer_writes(&customer(number), if number == 6 { "poison" } else { "second" });
+    }
+    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 10).then_some(())).await;
+    app.portal.change_faults(|faults| faults.refused_text = Some("poison".into()));
+    app.portal.change_faults(|faults| faults.down = false);
+    app.settled().await;
+    for number in (0..10).filter(|number| *number != 6) {
+        let chat = app.chat_of(&name(number)).await;
+        assert_eq!(app.texts(&chat), ["first", "second"]);
+    }
+    let chat = app.chat_of(&name(6)).await;
+    assert_eq!(app.conversation(&chat)[1].author, Author::System, "a note stands for what was refused");
+    let dead = app.jobs("dead").await;
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].last_error.as_deref().unwrap().contains("ERROR_ARGUMENT"));
+    let innocent = app.jobs_of("message").await;
+    assert!(innocent.iter().filter(|job| job.state == "done").all(|job| job.attempts == 0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_is_switched_off_waits_alone_and_counts_against_no_message() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.settled().await;
+    app.portal.set_line(&app.line, "ACTIVE", "N");
+    app.customer_writes(&anna(), "second");
+    app.wait_for("the refusal", async |app| {
+        let jobs = app.jobs("ready").await;
+        jobs.iter().any(|job| job.last_error.as_deref().is_some_and(|e| e.contains("NOT_ACTIVE"))).then_some(())
+    })
+    .await;
+    // The other direction goes on.
+    app.portal.set_line(&app.line, "ACTIVE", "Y");
+    app.settled().await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_portal_that_takes_nothing_holds_back_no_reply() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    app.customer_writes(&anna, "first");
+    let chat = app.chat_of("Anna").await;
+    app.settled().await;
+    app.portal.plan_fault(FaultKind::QueryLimit, Some(SEND), 2);
+    app.customer_writes(&anna, "second");
+    app.portal.operator_writes(&app.line, &chat, "an answer", vec![]).unwrap();
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(received[0].body["text"]["body"], "an answer");
+    assert!(!app.texts(&chat).contains(&"second".to_owned()), "the portal still refuses");
+    app.settled().await;
+    assert!(app.texts(&chat).contains(&"second".to_owned()));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contact_is_the_same_to_the_byte_in_every_call() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "one");
+    let chat = app.chat_of("Anna").await;
+    let renamed = wabridge::sandbox::cloud::SimCustomer { name: "Anna Other".into(), ..anna() };
+    app.customer_writes(&renamed, "two");
+    app.line_has(&chat, 2).await;
+    app.settled().await;
+    assert_eq!(app.portal.profile_rewrites(&app.line, &chat), 0);
+    app.stop().await;
+}
+
+fn picture() -> SimMedia {
+    SimMedia {
+        kind: "image".into(),
+        bytes: PNG.to_vec().into(),
+        mime: "image/png".into(),
+        more: json!({}),
+        ..SimMedia::default()
+    }
+}
+
+/// One grey pixel.
+const PNG: &[u8] = &[
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1,
+    8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x68, 0, 0, 0,
+    0x82, 0, 0x81, 0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+];
