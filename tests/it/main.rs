@@ -8,5 +8,7 @@
 )]
 
 mod architecture;
+mod cli;
+mod crash;
 mod spine;
 mod support;

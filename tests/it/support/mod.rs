@@ -3,6 +3,7 @@
 pub mod api;
 pub mod database;
 pub mod linking;
+pub mod process;
 
 use std::net::TcpListener;
 use std::sync::Arc;
