@@ -100,6 +100,8 @@ impl Rig {
             // Whether a replaced refresh token stays good for a while is an open fact. If not, a kill between
             // the OAuth server's answer and our disk takes the installation away, and nothing can be done.
             refresh_grace: Duration::from_secs(60),
+            // Calls take a while, so that kills fall into them.
+            latency: Duration::from_millis(40),
             event_lanes: 8,
             events_wait_for_200: true,
             ..PortalOptions::default()
@@ -122,6 +124,7 @@ impl Rig {
 
     fn fail_at_random(&self, seed: u64) {
         self.cloud.change_faults(|faults| {
+            faults.latency_ms = 20;
             faults.graph_internal = 0.02;
             faults.webhook_doubled = 0.1;
             faults.statuses_doubled = true;
@@ -282,7 +285,9 @@ async fn judge(rig: &Rig, api: &Api, line: &str) -> Vec<String> {
             .collect();
         repeats += compare("out", chat, &received, &marked, &mut faults);
     }
-    println!("{repeats} messages came twice; {} are marked", marked.len());
+    let inbound = marked.iter().filter(|text| text.starts_with("in ")).count();
+    let outbound = marked.len() - inbound;
+    println!("{repeats} messages came twice; marked: {inbound} into the line, {outbound} to customers");
     if repeats * 200 >= 2 * CHATS * MESSAGES {
         faults.push(format!("{repeats} repeats are too many"));
     }

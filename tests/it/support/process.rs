@@ -1,8 +1,9 @@
 //! The real binary as a child process, on data of its own, so that it can be killed and started again.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -75,10 +76,6 @@ impl Installation {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn config(&self) -> &Path {
-        &self.config
-    }
-
     /// The binary with this configuration and none of this process's settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare_command(arguments);
@@ -93,17 +90,29 @@ impl Installation {
 
     /// An administrator's way to the API.
     pub async fn api(&self) -> Api {
-        let made = self.run(&["token", "create", "--name", "test"]).await;
+        self.api_named("test").await
+    }
+
+    /// The same by a token of another name.
+    pub async fn api_named(&self, name: &str) -> Api {
+        let made = self.run(&["token", "create", "--name", name]).await;
         assert_eq!(made.code, Some(0), "{made:?}");
         Api::new(&self.base_url(), made.stdout.trim())
     }
 
     /// Starts serving; does not wait for it. The log of all lives is one file.
     pub fn spawn(&self) -> Bridge {
+        self.spawn_on(self.port)
+    }
+
+    /// A bridge on the same data at another port.
+    pub fn spawn_on(&self, port: u16) -> Bridge {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let child =
-            self.command(&["serve"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Bridge { child, health: format!("{}/healthz", self.base_url()), log: self.log.clone() }
+        let mut command = self.command(&["serve"]);
+        command.env("WABRIDGE_HTTP__LISTEN", format!("127.0.0.1:{port}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = Running(command.spawn().unwrap());
+        Bridge { child, health: format!("http://127.0.0.1:{port}/healthz"), log: self.log.clone() }
     }
 
     /// Starts serving and waits until it answers.
@@ -113,15 +122,19 @@ impl Installation {
         bridge
     }
 
-    /// What was logged so far.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+    /// Waits until the log holds a text.
+    pub async fn logs(&self, text: &str) {
+        let until = Instant::now() + DEADLINE;
+        while !std::fs::read_to_string(&self.log).unwrap_or_default().contains(text) {
+            assert!(Instant::now() < until, "the log says nothing of: {text}");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 
 /// A serving process. Killed when it is dropped; its log is shown if the test fails.
 pub struct Bridge {
-    child: Child,
+    child: Running,
     health: String,
     log: PathBuf,
 }
@@ -133,7 +146,7 @@ impl Bridge {
             wabridge::bitrix::client::http_client(wabridge::tls::client_config(None).unwrap()).unwrap();
         let until = Instant::now() + DEADLINE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 panic!("the bridge ended by itself: {status}");
             }
             let asked = http.get(&self.health).timeout(Duration::from_secs(1)).send().await;
@@ -147,27 +160,20 @@ impl Bridge {
 
     /// SIGKILL, as a power cut would.
     pub fn kill9(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// SIGTERM; it goes on until it has ended.
     pub fn terminate(&self) {
         // It was not waited for yet, so the id is still its own.
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.0.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 
     /// Waits until the process has ended.
     pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
-        let until = Instant::now() + deadline;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < until, "the bridge has not ended within {deadline:?}");
-            tokio::time::sleep(LOOK).await;
-        }
+        self.child.ended(deadline).await
     }
 
     /// SIGTERM, and waits for a good end.
@@ -180,9 +186,6 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
@@ -204,18 +207,49 @@ pub fn bare_command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, which must come soon.
 pub async fn finish(mut command: Command) -> Finished {
+    let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     command.stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+    let mut running = Running(command.spawn().unwrap());
+    let status = running.ended(DEADLINE).await;
+    Finished { code: status.code(), stdout: whole(&mut stdout), stderr: whole(&mut stderr) }
+}
+
+fn whole(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A child that never outlives its test.
+struct Running(Child);
+
+impl Running {
+    async fn ended(&mut self, deadline: Duration) -> ExitStatus {
+        let until = Instant::now() + deadline;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "the process has not ended within {deadline:?}");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 
-fn free_port() -> u16 {
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     // Tests that run at the same time begin at different places.
     let mix = uuid::Uuid::new_v4().as_u128();
     let width = u128::from(PORTS.end - PORTS.start);
