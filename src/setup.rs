@@ -66,7 +66,15 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
     busy: Arc<Mutex<HashMap<MemberId, Arc<tokio::sync::Mutex<()>>>>>,
     told: Arc<Mutex<HashSet<String>>>,
-    switched_off: Arc<Mutex<HashMap<(PortalId, LineId), DateTime<Utc>>>>,
+    switched_off: Arc<Mutex<Vec<SwitchOff>>>,
+}
+
+/// A line that we switched off ourselves, and until when its event is awaited.
+#[derive(PartialEq, Eq)]
+struct SwitchOff {
+    portal: PortalId,
+    line: LineId,
+    until: DateTime<Utc>,
 }
 
 /// The parts of a [`Setup`].
@@ -129,18 +137,19 @@ impl Setup {
     }
 
     /// Remembers that we switch a line off ourselves: the event that follows must not unlink what is bound
-    /// to the line meanwhile.
+    /// to the line meanwhile. One event follows each.
     fn expect_switch_off(&self, portal: &PortalId, line: &LineId) {
         let until = self.clock.now() + ECHO_LIFE;
         let mut expected = self.switched_off.lock().unwrap_or_else(PoisonError::into_inner);
-        expected.insert((portal.clone(), line.clone()), until);
+        expected.push(SwitchOff { portal: portal.clone(), line: line.clone(), until });
     }
 
     /// Whether a switch-off was our own; each is known once.
     fn was_our_switch_off(&self, portal: &PortalId, line: &LineId) -> bool {
         let now = self.clock.now();
         let mut expected = self.switched_off.lock().unwrap_or_else(PoisonError::into_inner);
-        expected.retain(|_, until| *until > now);
-        expected.remove(&(portal.clone(), line.clone())).is_some()
+        expected.retain(|one| one.until > now);
+        let found = expected.iter().position(|one| one.portal == *portal && one.line == *line);
+        found.map(|index| expected.swap_remove(index)).is_some()
     }
 }

@@ -94,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = DbUrl::Sqlite(folder.path().join("t.db"));
         migrate::migrate(&url).unwrap();
-        let (db, _thread) = Db::start(url, Arc::new(|_| ())).unwrap();
+        let (db, _thread) = Db::start(url, Arc::new(|_, _| ())).unwrap();
         (folder, db, ManualClock::starting_at("2026-03-01T10:00:00Z".parse().unwrap()))
     }
 

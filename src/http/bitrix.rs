@@ -94,7 +94,7 @@ async fn open(state: &State, page: PortalPage, reinstall: bool) -> HttpResponse 
     match outcome {
         Ok(opened) => {
             let (id, finish) = match &opened {
-                Opened::Installed(id) => (id, true),
+                Opened::Installed { portal, finish } => (portal, *finish),
                 Opened::Visitor(id) => (id, false),
             };
             let snapshot = state.directory.now();

@@ -10,6 +10,7 @@ use super::proof::refused;
 use super::{Proven, Setup, SetupError};
 use crate::bitrix::event::{EventAuth, EventBody, PortalEvent};
 use crate::bitrix::page::PortalPage;
+use crate::bitrix::users::AppInfoGet;
 use crate::clock::new_id;
 use crate::directory::{Portal, context};
 use crate::domain::{MemberId, PortalId, Secret};
@@ -76,8 +77,14 @@ impl Claim {
 /// What came of opening the application.
 #[derive(Clone, Debug)]
 pub enum Opened {
-    /// The portal is installed, or was before; its id.
-    Installed(PortalId),
+    /// The portal is installed, or was before.
+    Installed {
+        /// Our id of it.
+        portal: PortalId,
+        /// The portal still waits for the page to say that it is finished. Said twice, it would open the
+        /// page again and again.
+        finish: bool,
+    },
     /// The user is no administrator, and the portal is installed already.
     Visitor(PortalId),
 }
@@ -101,10 +108,15 @@ impl Setup {
         match runs {
             Some(portal) if !proven.user.admin => Ok(Opened::Visitor(portal.id.clone())),
             Some(portal) if !reinstall && portal.portal_app_id == proven.app.id => {
-                Ok(Opened::Installed(portal.id.clone()))
+                self.opened(portal.id.clone()).await
             }
-            _ => self.install_proven(claim, proven).await.map(Opened::Installed),
+            _ => self.opened(self.install_proven(claim, proven).await?).await,
         }
+    }
+
+    async fn opened(&self, portal: PortalId) -> Result<Opened, SetupError> {
+        let finish = !self.gateway.call(&portal, &AppInfoGet).await?.installed;
+        Ok(Opened::Installed { portal, finish })
     }
 
     /// The application was updated: handlers may be gone, and there may be a new application_token.

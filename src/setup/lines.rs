@@ -137,8 +137,13 @@ impl Setup {
         let connector = &self.config.bitrix.connector_code;
         let outcome = self.gateway.call(portal, &Activate { connector, line, active: false }).await;
         match outcome {
-            Err(error) if error.is_uninstalled() => Ok(()),
-            other => Ok(other?),
+            Err(error) => {
+                if error.surely_not_executed() {
+                    self.was_our_switch_off(portal, line);
+                }
+                if error.is_uninstalled() { Ok(()) } else { Err(error.into()) }
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -7,8 +7,15 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod api;
 mod architecture;
 mod cli;
 mod crash;
+mod desk;
+mod fields;
+mod identity;
+mod inbound;
+mod install;
 mod spine;
+mod statuses;
 mod support;
