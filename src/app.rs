@@ -42,9 +42,9 @@ use crate::{bitrix, tls, whatsapp};
 pub use web::Listeners;
 
 /// Chats of one phone whose messages go to WhatsApp at the same time.
-const SENDS: Take = Take { parallel: 16, jobs: 1, files: 1 };
+const SENDS: Take = Take { parallel: 16, jobs: 1, files: 1, newcomers: 1 };
 /// Files of one phone that are fetched at the same time.
-const FETCHES: Take = Take { parallel: 4, jobs: 1, files: 1 };
+const FETCHES: Take = Take { parallel: 4, jobs: 1, files: 1, newcomers: 1 };
 
 /// The bridge, built and not yet running.
 pub struct App {
@@ -148,7 +148,12 @@ impl App {
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
-        stop.cancelled().await;
+        let mut watch = tokio::spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
+        let watched = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut watch => Some(ended),
+        };
+        stop.cancel();
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!(
@@ -156,9 +161,13 @@ impl App {
             );
             tasks.shutdown().await;
         }
-        let Self { writer, lock, .. } = self;
+        let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.close()).await?;
-        drop(lock);
+        // Only now may another serve; unless one does already, which is an error here.
+        drop(match watched {
+            Some(ended) => ended??,
+            None => watch.await??,
+        });
         Ok(())
     }
 }

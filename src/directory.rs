@@ -114,12 +114,14 @@ pub struct Directory {
     db: Db,
     vault: Arc<Vault>,
     current: Arc<RwLock<Arc<Snapshot>>>,
+    /// One at a time, or an older reading could replace a newer one.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Directory {
     /// Reads what is configured.
     pub async fn open(db: Db, vault: Arc<Vault>) -> Result<Self, StoreError> {
-        let directory = Self { db, vault, current: Arc::default() };
+        let directory = Self { db, vault, current: Arc::default(), reading: Arc::default() };
         directory.reload().await?;
         Ok(directory)
     }
@@ -136,6 +138,7 @@ impl Directory {
 
     /// Reads what is configured again; called after each change.
     pub async fn reload(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.reading.lock().await;
         let vault = self.vault.clone();
         let snapshot = self.db.read(move |conn| read(conn, &vault)).await?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);

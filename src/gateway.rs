@@ -2,20 +2,22 @@
 //!
 //! One governor per portal, one refresh at a time per portal, the rotated token on disk before it is used.
 //! There are no retries here: what fails is told, and the queue decides. Two things are mended on the way,
-//! since the call surely did not run: an expired token, and a portal that has moved (302).
+//! since the call surely did not run: an expired token, and a portal that has moved (302). A call that its
+//! portal's limits hold back for long is not waited for: it comes back as [`CallError::Throttled`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use crate::bitrix::client::{Answer, RestClient};
+use crate::bitrix::client::{Answer, Command, RestClient, batch_params, read_batch};
 use crate::bitrix::error::CallError;
 use crate::bitrix::governor::{Governor, RateLimits};
 use crate::bitrix::method::Method;
 use crate::bitrix::oauth::{self, AllowedServers};
+use crate::bitrix::users::AppInfoGet;
 use crate::clock::Clock;
 use crate::directory::{Directory, Portal, context};
 use crate::domain::PortalId;
@@ -24,6 +26,14 @@ use crate::telemetry::Metrics;
 
 /// A token that ends sooner than this is refreshed before it is used.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(60);
+/// A longer wait for the portal's limits is the queue's matter.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+/// How long a portal's plan is believed.
+const PLAN_FOR: TimeDelta = TimeDelta::hours(24);
+/// Commands that go together in one batch: each may answer much, and the whole has 60 s.
+const COMMANDS: usize = 25;
+/// A refresh token lives 180 days; one that lies so long is renewed (bitrix24 facts §2.4).
+const IDLE_TOKENS: TimeDelta = TimeDelta::days(90);
 
 /// Calls portals.
 #[derive(Clone)]
@@ -39,7 +49,22 @@ pub struct Gateway {
 
 struct State {
     governor: Mutex<Governor>,
-    refreshing: tokio::sync::Mutex<()>,
+    /// Whose turn it is to wait for the bucket; the queue of a lock is in order.
+    turn: tokio::sync::Mutex<()>,
+    /// One refresh at a time; tokens that the OAuth server gave and the database has not taken yet.
+    refreshing: tokio::sync::Mutex<Option<Rotated>>,
+    plan_known_until: Mutex<Option<DateTime<Utc>>>,
+}
+
+/// New tokens, sealed.
+#[derive(Clone)]
+struct Rotated {
+    /// The refresh token that they replace, sealed as it was stored: an installation that came meanwhile
+    /// brought better ones.
+    replaces: String,
+    access: String,
+    refresh: String,
+    expires_at: DateTime<Utc>,
 }
 
 impl Gateway {
@@ -72,21 +97,108 @@ impl Gateway {
     pub async fn call<M: Method>(&self, portal: &PortalId, method: &M) -> Result<M::Output, CallError> {
         let params = method.params();
         let outcome = self.exchange(portal, M::NAME, &params).await;
-        let told = match &outcome {
+        self.count(M::NAME, &outcome);
+        let outcome = method.settle(outcome);
+        if outcome.is_ok() && M::NAME != AppInfoGet::NAME {
+            self.learn_plan(portal).await;
+        }
+        outcome
+    }
+
+    /// Makes calls of one method together, as few calls to the portal. Not for text of users, see
+    /// [`RestClient::batch`]. The outcomes are in the order of `methods`.
+    ///
+    /// # Errors
+    /// The first failure of a batch as a whole.
+    pub async fn batch<M: Method>(
+        &self,
+        portal: &PortalId,
+        methods: &[M],
+    ) -> Result<Vec<Result<M::Output, CallError>>, CallError> {
+        let mut outcomes = Vec::with_capacity(methods.len());
+        for some in methods.chunks(COMMANDS) {
+            if let [method] = some {
+                outcomes.push(self.call(portal, method).await);
+                continue;
+            }
+            let name = |index: usize| format!("c{index}");
+            let commands: Vec<Command> = some
+                .iter()
+                .enumerate()
+                .map(|(index, method)| Command {
+                    key: name(index),
+                    method: M::NAME.to_owned(),
+                    params: method.params(),
+                })
+                .collect();
+            self.room_for(portal, M::NAME)?;
+            let whole = self.exchange(portal, "batch", &batch_params(&commands)).await;
+            self.count("batch", &whole);
+            let mut answers = read_batch(&commands, &whole?.result);
+            for (index, method) in some.iter().enumerate() {
+                let missing = || Err(CallError::Shape { what: "the command's result" });
+                let outcome = answers.remove(&name(index)).unwrap_or_else(missing);
+                self.observe(portal, M::NAME, &outcome);
+                outcomes.push(method.settle(outcome));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn count(&self, method: &'static str, outcome: &Result<Answer, CallError>) {
+        let told = match outcome {
             Ok(_) => "ok",
             Err(error) if error.is_rate_limit() => "limited",
             Err(CallError::Refused { .. }) => "refused",
             Err(_) => "failed",
         };
-        self.metrics.rest_call(M::NAME, told);
-        method.settle(outcome)
+        self.metrics.rest_call(method, told);
+    }
+
+    /// Renews the tokens of portals that have not been called for long.
+    pub async fn keep_alive(&self) {
+        let now = self.clock.now();
+        for portal in &self.directory.now().portals {
+            let works = portal.row.status == "active" && portal.broken.is_none();
+            if works
+                && now - portal.access_expires_at > IDLE_TOKENS
+                && let Err(error) = self.refresh(&portal.id, portal).await
+            {
+                tracing::warn!(portal.id = %portal.id, error = %error, "the tokens of an idle portal could not be renewed");
+            }
+        }
     }
 
     /// Learns the portal's rate from its licence.
     pub fn set_license(&self, portal: &PortalId, license: &str) {
-        let state = self.state(portal);
-        let mut governor = state.governor.lock().unwrap_or_else(PoisonError::into_inner);
-        governor.set_limits(self.clock.now(), RateLimits::for_license(license));
+        let (state, now) = (self.state(portal), self.clock.now());
+        *lock(&state.plan_known_until) = Some(now + PLAN_FOR);
+        let limits = RateLimits::for_license(license);
+        let mut governor = lock(&state.governor);
+        // What answers have taught is not forgotten for a name.
+        if !governor.has_learned() || limits.burst > governor.limits().burst {
+            governor.set_limits(now, limits);
+        }
+    }
+
+    /// Asks the portal for its plan, once a day and only where it is called anyhow.
+    async fn learn_plan(&self, portal: &PortalId) {
+        let (state, now) = (self.state(portal), self.clock.now());
+        {
+            let mut known = lock(&state.plan_known_until);
+            if known.is_some_and(|until| until > now) {
+                return;
+            }
+            *known = Some(now + PLAN_FOR);
+        }
+        let outcome = self.exchange(portal, AppInfoGet::NAME, &AppInfoGet.params()).await;
+        self.count(AppInfoGet::NAME, &outcome);
+        match AppInfoGet.settle(outcome) {
+            Ok(info) => self.set_license(portal, info.license.as_deref().unwrap_or_default()),
+            Err(error) => {
+                tracing::debug!(portal.id = %portal, error = %error, "the portal's plan is unknown")
+            }
+        }
     }
 
     async fn exchange(
@@ -112,7 +224,7 @@ impl Gateway {
                 self.once(&portal, method, params).await
             }
             Err(error) if error.is_uninstalled() => {
-                self.set_status(id, "uninstalled", &error.to_string()).await;
+                self.set_status(id, &portal, "uninstalled", &error.to_string()).await;
                 Err(error)
             }
             outcome => outcome,
@@ -125,21 +237,37 @@ impl Gateway {
         method: &str,
         params: &serde_json::Value,
     ) -> Result<Answer, CallError> {
-        let state = self.state(&portal.id);
+        self.admit(&portal.id, method).await?;
+        let outcome = self.rest.call(&endpoint(portal)?, &portal.access_token, method, params).await;
+        self.observe(&portal.id, method, &outcome);
+        outcome
+    }
+
+    /// Waits for a place in the portal's bucket, in order of asking.
+    async fn admit(&self, id: &PortalId, method: &str) -> Result<(), CallError> {
+        // What stands still for its own budget must not hold the turn of others.
+        self.room_for(id, method)?;
+        let state = self.state(id);
+        let _turn = state.turn.lock().await;
         loop {
-            let wait = {
-                let mut governor = state.governor.lock().unwrap_or_else(PoisonError::into_inner);
-                governor.admit(self.clock.now(), method)
-            };
-            match wait {
-                Ok(()) => break,
+            let admitted = lock(&state.governor).admit(self.clock.now(), method);
+            match admitted {
+                Ok(()) => return Ok(()),
+                Err(wait) if wait > LONGEST_WAIT => return Err(CallError::Throttled { wait }),
                 Err(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
             }
         }
-        let outcome = self.rest.call(&endpoint(portal)?, &portal.access_token, method, params).await;
-        let mut governor = state.governor.lock().unwrap_or_else(PoisonError::into_inner);
-        governor.observe(self.clock.now(), method, &outcome);
-        outcome
+    }
+
+    /// Whether the budget of a method is not used up for now.
+    fn room_for(&self, id: &PortalId, method: &str) -> Result<(), CallError> {
+        let state = self.state(id);
+        let held = lock(&state.governor).method_wait(self.clock.now(), method);
+        held.map_or(Ok(()), |wait| Err(CallError::Throttled { wait }))
+    }
+
+    fn observe(&self, id: &PortalId, method: &str, outcome: &Result<Answer, CallError>) {
+        lock(&self.state(id).governor).observe(self.clock.now(), method, outcome);
     }
 
     fn portal(&self, id: &PortalId) -> Result<Portal, CallError> {
@@ -156,11 +284,38 @@ impl Gateway {
     /// New tokens, unless another call has just brought them.
     async fn refresh(&self, id: &PortalId, used: &Portal) -> Result<Portal, CallError> {
         let state = self.state(id);
-        let _one_at_a_time = state.refreshing.lock().await;
-        let portal = self.portal(id)?;
-        if portal.access_token != used.access_token {
-            return Ok(portal);
+        let mut unstored = state.refreshing.lock().await;
+        if unstored.is_none() {
+            // What is on disk counts: an old refresh token would cost the portal its authorization.
+            self.directory.reload().await.map_err(|error| not_stored(id, &error))?;
+            let portal = self.portal(id)?;
+            if portal.access_token != used.access_token {
+                return Ok(portal);
+            }
+            *unstored = Some(self.rotate(id, &portal).await?);
         }
+        if let Some(rotated) = unstored.clone() {
+            self.change(id, move |row| {
+                if row.refresh_token_sealed != rotated.replaces {
+                    return;
+                }
+                row.access_token_sealed = rotated.access.clone();
+                row.refresh_token_sealed = rotated.refresh.clone();
+                row.access_expires_at = rotated.expires_at.naive_utc();
+                if row.status == "reauthorize" {
+                    row.status = "active".to_owned();
+                    row.status_reason = None;
+                }
+            })
+            .await
+            .map_err(|error| not_stored(id, &error))?;
+            *unstored = None;
+        }
+        self.portal(id)
+    }
+
+    /// Asks the OAuth server for new tokens.
+    async fn rotate(&self, id: &PortalId, portal: &Portal) -> Result<Rotated, CallError> {
         let snapshot = self.directory.now();
         let app = snapshot.portal_app(&portal.portal_app_id).ok_or_else(|| {
             CallError::refused("INVALID_CLIENT", "the portal's application is not set up here")
@@ -171,35 +326,23 @@ impl Gateway {
                 "the portal's OAuth server is not on the list of bitrix.oauth_servers",
             )
         })?;
-        let client = &self.rest;
-        match oauth::refresh(client, &server, &app.client_id, &app.client_secret, &portal.refresh_token).await
+        match oauth::refresh(&self.rest, &server, &app.client_id, &app.client_secret, &portal.refresh_token)
+            .await
         {
             Ok(tokens) => {
                 let vault = self.directory.vault();
-                let access = vault.seal(&tokens.access_token, context::PORTAL_ACCESS);
-                let refresh = vault.seal(&tokens.refresh_token, context::PORTAL_REFRESH);
-                let expires = self.clock.now() + TimeDelta::seconds(tokens.expires_in);
-                self.change(id, move |row| {
-                    row.access_token_sealed = access.clone();
-                    row.refresh_token_sealed = refresh.clone();
-                    row.access_expires_at = expires.naive_utc();
-                    if row.status == "reauthorize" {
-                        row.status = "active".to_owned();
-                        row.status_reason = None;
-                    }
+                Ok(Rotated {
+                    replaces: portal.row.refresh_token_sealed.clone(),
+                    access: vault.seal(&tokens.access_token, context::PORTAL_ACCESS),
+                    refresh: vault.seal(&tokens.refresh_token, context::PORTAL_REFRESH),
+                    expires_at: self.clock.now() + TimeDelta::seconds(tokens.expires_in),
                 })
-                .await
-                .map_err(|error| {
-                    tracing::error!(portal.id = %id, error = %error, "rotated tokens could not be stored");
-                    CallError::refused("CONNECTION_ERROR", "rotated tokens could not be stored")
-                })?;
-                self.portal(id)
             }
             Err(error) => {
                 if error.is_uninstalled() {
-                    self.set_status(id, "uninstalled", &error.to_string()).await;
+                    self.set_status(id, portal, "uninstalled", &error.to_string()).await;
                 } else if oauth::is_grant_refused(&error) {
-                    self.set_status(id, "reauthorize", &error.to_string()).await;
+                    self.set_status(id, portal, "reauthorize", &error.to_string()).await;
                 }
                 Err(error)
             }
@@ -216,10 +359,17 @@ impl Gateway {
         .await;
     }
 
-    async fn set_status(&self, id: &PortalId, status: &'static str, reason: &str) {
-        tracing::warn!(portal.id = %id, status, reason, "the portal's installation changed its state");
-        let reason = reason.to_owned();
+    /// Writes what the portal or its OAuth server said to tokens of ours; an installation that brought others
+    /// meanwhile stands.
+    async fn set_status(&self, id: &PortalId, used: &Portal, status: &'static str, reason: &str) {
+        if used.row.status != status {
+            tracing::warn!(portal.id = %id, status, reason, "the portal's installation changed its state");
+        }
+        let (reason, token) = (reason.to_owned(), used.row.refresh_token_sealed.clone());
         self.change_or_log(id, move |row| {
+            if row.refresh_token_sealed != token || row.status == status {
+                return;
+            }
             row.status = status.to_owned();
             row.status_reason = Some(reason.clone());
         })
@@ -240,8 +390,10 @@ impl Gateway {
         let (id, now) = (id.to_string(), self.clock.now());
         self.db
             .write(move |tx| {
-                if let Some(mut row) = portals::get(tx.conn, &id)? {
-                    change(&mut row);
+                let Some(before) = portals::get(tx.conn, &id)? else { return Ok(()) };
+                let mut row = before.clone();
+                change(&mut row);
+                if row != before {
                     row.updated_at = now.naive_utc();
                     portals::update(tx.conn, &row)?;
                 }
@@ -252,15 +404,27 @@ impl Gateway {
     }
 
     fn state(&self, id: &PortalId) -> Arc<State> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = lock(&self.states);
         let new = || {
             Arc::new(State {
-                governor: Mutex::new(Governor::new(RateLimits::STANDARD, self.clock.now())),
-                refreshing: tokio::sync::Mutex::new(()),
+                governor: Mutex::new(Governor::learning(RateLimits::STANDARD, self.clock.now())),
+                turn: tokio::sync::Mutex::default(),
+                refreshing: tokio::sync::Mutex::default(),
+                plan_known_until: Mutex::default(),
             })
         };
         states.entry(id.clone()).or_insert_with(new).clone()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The call did not go out, for want of tokens on disk; it is tried again.
+fn not_stored(id: &PortalId, error: &StoreError) -> CallError {
+    tracing::error!(portal.id = %id, error = %error, "tokens cannot be read or stored; the portal's calls wait");
+    CallError::refused("CONNECTION_ERROR", "tokens cannot be read or stored")
 }
 
 fn endpoint(portal: &Portal) -> Result<Url, CallError> {

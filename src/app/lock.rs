@@ -6,19 +6,54 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio_util::sync::CancellationToken;
 
 use crate::store::DbUrl;
 use crate::store::advisory::AdvisoryLock;
 
 /// Between tries of a bridge that stands by.
 const STANDBY_RETRY: Duration = Duration::from_secs(2);
+/// Between two looks whether the lock is still ours.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// Held as long as the bridge serves.
 pub enum Lock {
     /// A lock on a file.
     File(#[expect(dead_code, reason = "held, never read")] File),
     /// A session of the database.
-    Advisory(#[expect(dead_code, reason = "held, never read")] AdvisoryLock),
+    Advisory(AdvisoryLock),
+}
+
+/// Watches that this stays the only one that serves, until `stop`; then it gives the lock back, to be held
+/// until the last write. The session that holds an advisory lock
+/// ends with its server; then it is taken again, unless somebody else was faster.
+///
+/// # Errors
+/// Somebody else serves the database now.
+pub async fn watch(lock: Lock, url: DbUrl, stop: CancellationToken) -> anyhow::Result<Option<Lock>> {
+    let mut advisory = match lock {
+        Lock::File(_) => {
+            stop.cancelled().await;
+            return Ok(Some(lock));
+        }
+        Lock::Advisory(lock) => Some(lock),
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(advisory.map(Lock::Advisory)),
+            () = tokio::time::sleep(WATCH) => {}
+        }
+        let (held, url) = (advisory.take(), url.clone());
+        let look = move || match held.map(AdvisoryLock::still_held) {
+            Some(Some(lock)) => Ok(Some(lock)),
+            _ => AdvisoryLock::try_acquire(&url),
+        };
+        match tokio::task::spawn_blocking(look).await? {
+            Ok(Some(lock)) => advisory = Some(lock),
+            Ok(None) => bail!("another wabridge serves this database now; this one stops"),
+            Err(error) => tracing::warn!(error = %error, "the database is away; so is the lock on it"),
+        }
+    }
 }
 
 /// Waits on PostgreSQL until the other one is gone; refuses at once on the embedded database.

@@ -1,5 +1,5 @@
 //! Rounds that keep things as they should be: the gauges of the queue, the directory (in case that another
-//! process changed it), what portals have of us.
+//! process changed it), queues whose line a person has mended, what portals have of us.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,39 @@ use crate::telemetry::Metrics;
 
 /// Between two checks of what the portals have of us.
 const PORTALS_ROUND: Duration = Duration::from_secs(24 * 3600);
-/// Between two looks.
-const ROUND: Duration = Duration::from_secs(15);
+/// Between two looks at what is held.
+const BEAT: Duration = Duration::from_millis(500);
+/// Beats between two looks at the database.
+const ROUND: u32 = 30;
+/// Rounds between two looks at idle portals: an hour.
+const IDLE_ROUNDS: u32 = 240;
 
 /// Looks until `stop`.
 pub async fn run(relay: Arc<Relay>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut beat: u32 = 0;
     loop {
-        if let Err(error) = look(&relay, &metrics).await {
+        wake_mended(&relay);
+        if beat.is_multiple_of(ROUND)
+            && let Err(error) = look(&relay, &metrics).await
+        {
             tracing::warn!(error = %error, "the state of the queue could not be read");
         }
+        if beat.is_multiple_of(ROUND * IDLE_ROUNDS) {
+            relay.gateway.keep_alive().await;
+        }
+        beat = beat.wrapping_add(1);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(ROUND) => {}
+            () = tokio::time::sleep(BEAT) => {}
+        }
+    }
+}
+
+/// A line that waits for a person (to bind it, to install the app again) goes on when that has happened.
+fn wake_mended(relay: &Relay) {
+    for (queue, stamp) in relay.scheduler.held() {
+        if relay.line_stamp(&queue) != stamp {
+            relay.scheduler.resume(&queue);
         }
     }
 }

@@ -186,7 +186,8 @@ pub(super) fn read_error(value: &Value, http: u16) -> Option<CallError> {
     Some(CallError::Refused { http, code: code.trim().to_uppercase(), description })
 }
 
-fn batch_params(commands: &[Command]) -> Value {
+/// Parameters of `batch`.
+pub fn batch_params(commands: &[Command]) -> Value {
     let line = |command: &Command| match encode_form(&command.params) {
         query if query.is_empty() => command.method.clone(),
         query => format!("{}?{query}", command.method),
@@ -196,7 +197,8 @@ fn batch_params(commands: &[Command]) -> Value {
     json!({"halt": 0, "cmd": cmd})
 }
 
-fn read_batch(commands: &[Command], result: &Value) -> BTreeMap<String, Result<Answer, CallError>> {
+/// The outcome of each command of `batch`, by its key.
+pub fn read_batch(commands: &[Command], result: &Value) -> BTreeMap<String, Result<Answer, CallError>> {
     commands
         .iter()
         .map(|command| {

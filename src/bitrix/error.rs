@@ -32,6 +32,12 @@ pub enum CallError {
         #[source]
         source: reqwest::Error,
     },
+    /// Not made: the portal's rate limits leave no room for it soon.
+    #[error("the portal's rate limits hold the call back")]
+    Throttled {
+        /// When to ask again.
+        wait: Duration,
+    },
     /// An answer with an error code, whatever its HTTP status.
     #[error("the call was refused: {code} (HTTP {http}) {description}")]
     Refused {
@@ -76,6 +82,7 @@ impl CallError {
             Self::Moved { .. } | Self::Transport { .. } | Self::Unreadable { .. } | Self::Shape { .. } => {
                 Verdict::Retry
             }
+            Self::Throttled { wait } => Verdict::RetryAfter(*wait),
             Self::Refused { http, code, .. } => refusal_verdict(*http, code),
         }
     }
@@ -103,14 +110,15 @@ impl CallError {
 
     /// Whether the portal's rate governor spoke (facts §1.3).
     pub fn is_rate_limit(&self) -> bool {
-        matches!(self.code(), "QUERY_LIMIT_EXCEEDED" | "OPERATION_TIME_LIMIT" | "OVERLOAD_LIMIT")
+        matches!(self, Self::Throttled { .. })
+            || matches!(self.code(), "QUERY_LIMIT_EXCEEDED" | "OPERATION_TIME_LIMIT" | "OVERLOAD_LIMIT")
     }
 
     /// Whether the call had certainly no effect. `false` is doubt: a timeout, a broken connection, a 502
     /// or 504 may hide a call that ran (facts §1.3, §3.8).
     pub fn surely_not_executed(&self) -> bool {
         match self {
-            Self::Moved { .. } => true,
+            Self::Moved { .. } | Self::Throttled { .. } => true,
             Self::Transport { in_doubt, .. } => !in_doubt,
             // The web server itself refused; 408 is a timeout on the way.
             Self::Unreadable { http } => (400..500).contains(http) && *http != 408,

@@ -17,6 +17,10 @@ const SLOW_DOWN_AT: f64 = 0.8;
 /// The part of the bucket that we fill: the rest is for the jitter of the way and for other apps.
 const HEADROOM: f64 = 0.9;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Calls over the bucket by which it is tried whether there is more.
+const PROBE: f64 = 6.0;
+/// After a try that failed.
+const PROBE_EVERY: Duration = Duration::from_secs(3600);
 /// Methods whose budget is remembered; more than the bridge uses.
 const METHODS: usize = 256;
 
@@ -34,6 +38,8 @@ impl RateLimits {
     pub const STANDARD: Self = Self { drain_per_second: 2.0, burst: 50.0 };
     /// The Enterprise plan.
     pub const ENTERPRISE: Self = Self { drain_per_second: 5.0, burst: 250.0 };
+    /// On-premise, where the administrator set none: what no bridge reaches.
+    pub const NONE: Self = Self { drain_per_second: 10_000.0, burst: 100_000.0 };
 
     /// By `LICENSE` or `LICENSE_FAMILY` of `app.info` (`ent`, `ru_ent250`, …).
     pub fn for_license(license: &str) -> Self {
@@ -62,6 +68,10 @@ pub struct Governor {
     strikes: u32,
     operating_limit: f64,
     methods: BTreeMap<String, Budget>,
+    /// From when on it may be tried whether the bucket is larger than believed; `None`: never.
+    probe_from: Option<DateTime<Utc>>,
+    /// What was believed before a try succeeded.
+    believed: Vec<RateLimits>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,18 +92,33 @@ impl Governor {
             strikes: 0,
             operating_limit: OPERATING_LIMIT,
             methods: BTreeMap::new(),
+            probe_from: None,
+            believed: Vec::new(),
         }
+    }
+
+    /// As [`Governor::new`], but when the bucket is full, a few calls now and then go over it: are they
+    /// taken, then the portal allows more (another plan; on-premise has no limit). The 503 that says
+    /// otherwise costs nothing, since the call did not run.
+    pub fn learning(limits: RateLimits, now: DateTime<Utc>) -> Self {
+        Self { probe_from: Some(now), ..Self::new(limits, now) }
     }
 
     /// Other limits, learned from the portal's licence. What is in the bucket stays.
     pub fn set_limits(&mut self, now: DateTime<Utc>, limits: RateLimits) {
         self.drain(now);
+        self.believed.clear();
         self.limits = limits;
     }
 
     /// The present limits.
     pub fn limits(&self) -> RateLimits {
         self.limits
+    }
+
+    /// Whether answers have taught larger limits than were given.
+    pub fn has_learned(&self) -> bool {
+        !self.believed.is_empty()
     }
 
     /// Takes a place for one call, or says how long to wait before asking again. A batch is one call by
@@ -106,7 +131,8 @@ impl Governor {
         if let Some(wait) = self.method_wait(now, method) {
             return Err(wait);
         }
-        let ceiling = (self.limits.burst * HEADROOM).max(1.0);
+        let probing = self.probe_from.is_some_and(|from| from <= now);
+        let ceiling = if probing { self.limits.burst + PROBE } else { self.limits.burst * HEADROOM }.max(1.0);
         let over = self.level + 1.0 - ceiling;
         // A tiny tolerance, or rounding would send the caller back for less than a microsecond.
         if over > 1e-5 {
@@ -128,9 +154,22 @@ impl Governor {
             Ok(answer) => {
                 self.strikes = 0;
                 self.spend(now, method, answer);
+                // What we count is never less than what the portal counts of us, but for the jitter.
+                if self.probe_from.is_some() && self.level > self.limits.burst + PROBE / 2.0 {
+                    let more = if self.limits.burst < RateLimits::ENTERPRISE.burst {
+                        RateLimits::ENTERPRISE
+                    } else {
+                        RateLimits::NONE
+                    };
+                    self.believed.push(std::mem::replace(&mut self.limits, more));
+                }
             }
             Err(error) => match error.code() {
                 "QUERY_LIMIT_EXCEEDED" => {
+                    self.probe_from = self.probe_from.map(|from| from.max(later(now, PROBE_EVERY)));
+                    if let Some(before) = self.believed.pop() {
+                        self.limits = before;
+                    }
                     self.level = self.level.max(self.limits.burst);
                     let pause = QUERY_LIMIT_PAUSE.saturating_mul(1 << self.strikes.min(6)).min(LONGEST_PAUSE);
                     self.strikes = self.strikes.saturating_add(1);
@@ -359,6 +398,48 @@ mod tests {
         let mut governor = Governor::new(RateLimits::STANDARD, start());
         governor.set_limits(at(0), RateLimits::ENTERPRISE);
         assert!(calls_in(&mut governor, 1).abs_diff(225 + 5) <= 1);
+    }
+
+    /// Calls that a portal with this bucket takes and refuses in `seconds`.
+    fn against(governor: &mut Governor, drain: f64, burst: f64, seconds: i64) -> (usize, usize) {
+        let (mut now, mut level, mut taken, mut refused_calls) = (at(0), 0.0_f64, 0, 0);
+        let mut drained_at = now;
+        while now < at(seconds * 1000) {
+            match governor.admit(now, SEND) {
+                Ok(()) => {
+                    let elapsed = (now - drained_at).num_microseconds().unwrap() as f64 / 1e6;
+                    (level, drained_at) = ((level - elapsed * drain).max(0.0), now);
+                    if level + 1.0 > burst {
+                        refused_calls += 1;
+                        governor.observe(now, SEND, &refused(503, "QUERY_LIMIT_EXCEEDED"));
+                    } else {
+                        level += 1.0;
+                        taken += 1;
+                        governor.observe(now, SEND, &good(1.0, 600));
+                    }
+                }
+                Err(wait) => now += TimeDelta::from_std(wait).unwrap(),
+            }
+        }
+        (taken, refused_calls)
+    }
+
+    #[test]
+    fn a_larger_bucket_is_learned_from_answers_and_a_smaller_one_costs_one_refusal_an_hour() {
+        let learning = || Governor::learning(RateLimits::STANDARD, start());
+        let (taken, refused_calls) = against(&mut learning(), 2.0, 50.0, 600);
+        assert_eq!(refused_calls, 1);
+        assert!(taken.abs_diff(50 + 1200) <= 10, "{taken}");
+        let mut governor = learning();
+        let (taken, refused_calls) = against(&mut governor, 5.0, 250.0, 600);
+        assert_eq!((refused_calls, governor.limits()), (1, RateLimits::ENTERPRISE));
+        assert!(taken.abs_diff(250 + 3000) <= 40, "{taken}");
+        let mut governor = learning();
+        while governor.limits() != RateLimits::NONE {
+            governor.admit(at(0), SEND).unwrap();
+            governor.observe(at(0), SEND, &good(0.0, 600));
+        }
+        assert_eq!(governor.admit(at(0), SEND), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Take {
     pub jobs: usize,
     /// Jobs of kind [`Kind::File`] in one claim.
     pub files: usize,
+    /// Lanes in one claim that were set aside as new to the other side, see [`Lanes::set_aside`].
+    pub newcomers: usize,
 }
 
 /// A job that is claimed.
@@ -56,6 +58,7 @@ struct Lane {
     queue: Arc<str>,
     entries: VecDeque<Entry>,
     running: bool,
+    newcomer: bool,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,26 @@ struct Queue {
     in_flight: usize,
     failures: u32,
     paused_until: Option<DateTime<Utc>>,
+    /// What the pause waits for to change, see [`Lanes::hold`].
+    held: Option<String>,
+}
+
+impl Queue {
+    /// Whether one more claim may run. After a failure one goes ahead as a probe.
+    fn has_room(&self, take: Take) -> bool {
+        self.in_flight < if self.failures > 0 { 1 } else { take.parallel }
+    }
+
+    fn next_due(&self, take: Take) -> Option<DateTime<Utc>> {
+        if !self.has_room(take) {
+            return None;
+        }
+        match self.waiting.first() {
+            _ if !self.ready.is_empty() => self.paused_until,
+            Some((at, _)) => Some(self.paused_until.map_or(*at, |paused| paused.max(*at))),
+            None => None,
+        }
+    }
 }
 
 /// All lanes and queues.
@@ -94,6 +117,7 @@ impl Lanes {
                 queue,
                 entries: VecDeque::new(),
                 running: false,
+                newcomer: false,
             });
             let at = lane.entries.partition_point(|entry| entry.seq < offer.seq);
             if lane.entries.get(at).is_some_and(|entry| entry.seq == offer.seq) {
@@ -125,9 +149,7 @@ impl Lanes {
         for step in 0..count {
             let index = (first + step) % count;
             let Some((key, queue)) = queues.get_mut(index) else { continue };
-            // After a failure one claim goes ahead as a probe.
-            let parallel = if queue.failures > 0 { 1 } else { take.parallel };
-            if queue.in_flight >= parallel || queue.paused_until.is_some_and(|until| until > now) {
+            if !queue.has_room(take) || queue.paused_until.is_some_and(|until| until > now) {
                 continue;
             }
             while let Some((at, lane)) = queue.waiting.first().cloned() {
@@ -162,20 +184,31 @@ impl Lanes {
     /// A claimed job ended: `again` is `None` when its lane goes on with the next one.
     pub fn settle(&mut self, lane_key: &Arc<str>, id: &str, again: Option<Option<DateTime<Utc>>>) {
         let Some(lane) = self.lanes.get_mut(lane_key) else { return };
+        // A run that was broken off may be settled after all: its job may be over, and another may run.
+        let Some(entry) = lane.entries.front_mut().filter(|entry| lane.running && entry.id == id) else {
+            return;
+        };
         lane.running = false;
-        let ours = lane.entries.front().is_some_and(|entry| entry.id == id);
-        match (again, lane.entries.front_mut()) {
-            (Some(not_before), Some(entry)) if ours => entry.not_before = not_before,
-            (None, Some(_)) if ours => {
+        match again {
+            Some(not_before) => entry.not_before = not_before,
+            None => {
+                lane.newcomer = false;
                 lane.entries.pop_front();
             }
-            _ => {}
         }
         if lane.entries.is_empty() {
             self.lanes.remove(lane_key);
             return;
         }
         self.index(lane_key);
+    }
+
+    /// The other side does not know this lane yet, and takes only few of such at a time
+    /// ([`Take::newcomers`]); known ones need not stand behind them. Until a job of the lane is done.
+    pub fn set_aside(&mut self, lane_key: &str) {
+        if let Some(lane) = self.lanes.get_mut(lane_key) {
+            lane.newcomer = true;
+        }
     }
 
     /// The claim as a whole is over.
@@ -193,11 +226,37 @@ impl Lanes {
         now: DateTime<Utc>,
     ) -> DateTime<Utc> {
         let Some(queue) = self.queue_mut(queue_key) else { return now };
-        let delay = policy::circuit_delay(queue.failures).max(at_least.unwrap_or_default());
-        queue.failures = queue.failures.saturating_add(1);
-        let until = now + delay;
+        let running = queue.paused_until.filter(|until| *until > now);
+        let mut until = running.unwrap_or(now).max(now + at_least.unwrap_or_default());
+        // What failed together failed of one cause: the calls under way when a pause began count once.
+        if running.is_none() {
+            until = until.max(now + policy::circuit_delay(queue.failures));
+            queue.failures = queue.failures.saturating_add(1);
+        }
         queue.paused_until = Some(until);
         until
+    }
+
+    /// As [`Lanes::pause`], for something that only a person can change: `stamp` names how it is now, and who
+    /// sees another one may end the pause at once.
+    pub fn hold(
+        &mut self,
+        queue_key: &str,
+        stamp: String,
+        at_least: chrono::Duration,
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let until = self.pause(queue_key, Some(at_least), now);
+        if let Some(queue) = self.queue_mut(queue_key) {
+            queue.held = Some(stamp);
+        }
+        until
+    }
+
+    /// Queues that are held, with their stamps.
+    pub fn held(&self) -> Vec<(String, String)> {
+        let queues = self.queues.values().flatten();
+        queues.filter_map(|(key, queue)| Some((key.to_string(), queue.held.clone()?))).collect()
     }
 
     /// The other side of a queue answered: it is well.
@@ -205,6 +264,7 @@ impl Lanes {
         if let Some(queue) = self.queue_mut(queue_key) {
             queue.failures = 0;
             queue.paused_until = None;
+            queue.held = None;
         }
     }
 
@@ -240,20 +300,11 @@ impl Lanes {
         }
     }
 
-    /// When something of a class may run that may not run now.
-    pub fn next_due(&self, class: Class) -> Option<DateTime<Utc>> {
+    /// When something of a class may run that may not run now for the time alone. A queue all of whose claims
+    /// are under way is not among it: their end rings.
+    pub fn next_due(&self, class: Class, take: Take) -> Option<DateTime<Utc>> {
         let queues = self.queues.get(&class)?;
-        queues
-            .iter()
-            .filter_map(|(_, queue)| {
-                let waiting = queue.waiting.first().map(|(at, _)| *at);
-                let work = if queue.ready.is_empty() { waiting } else { queue.paused_until };
-                match (work, queue.paused_until) {
-                    (Some(work), Some(paused)) => Some(work.max(paused)),
-                    (work, _) => work,
-                }
-            })
-            .min()
+        queues.iter().filter_map(|(_, queue)| queue.next_due(take)).min()
     }
 
     /// Jobs that are not finished.
@@ -310,21 +361,24 @@ impl Lanes {
 
 fn pick(queue: &Queue, lanes: &HashMap<Arc<str>, Lane>, take: Take) -> Vec<Claimed> {
     let mut jobs: Vec<Claimed> = Vec::new();
-    let mut files = 0;
+    let (mut files, mut newcomers) = (0, 0);
     for (_, lane_key) in &queue.ready {
         if jobs.len() >= take.jobs {
             break;
         }
-        let Some(entry) = lanes.get(lane_key).and_then(|lane| lane.entries.front()) else { continue };
+        let Some(lane) = lanes.get(lane_key) else { continue };
+        let Some(entry) = lane.entries.front() else { continue };
         if jobs.first().is_some_and(|first| first.kind.family() != entry.kind.family()) {
             continue;
         }
-        if entry.kind == Kind::File {
-            if files >= take.files {
-                continue;
-            }
-            files += 1;
+        if entry.kind == Kind::File && files >= take.files {
+            continue;
         }
+        if lane.newcomer && newcomers >= take.newcomers {
+            continue;
+        }
+        files += usize::from(entry.kind == Kind::File);
+        newcomers += usize::from(lane.newcomer);
         jobs.push(Claimed { id: entry.id.clone(), lane: lane_key.clone(), kind: entry.kind });
     }
     jobs
@@ -336,7 +390,7 @@ mod tests {
 
     use super::*;
 
-    const TAKE: Take = Take { parallel: 4, jobs: 1, files: 1 };
+    const TAKE: Take = Take { parallel: 4, jobs: 1, files: 1, newcomers: 1 };
 
     fn now() -> DateTime<Utc> {
         "2026-03-01T10:00:00Z".parse().unwrap()
@@ -385,7 +439,7 @@ mod tests {
             offer_of(5, "d", "update", "line:p1"),
             offer_of(6, "e", "note", "line:p1"),
         ]);
-        let take = Take { parallel: 1, jobs: 50, files: 1 };
+        let take = Take { parallel: 1, jobs: 50, files: 1, newcomers: 5 };
         assert_eq!(ids(&lanes.claim(Class::Line, take, now()).unwrap()), ["j1", "j3", "j6"]);
         assert_eq!(lanes.claim(Class::Line, take, now()), None, "one claim of the queue at a time");
     }
@@ -399,7 +453,7 @@ mod tests {
         lanes.settle(&claim.jobs[0].lane, "j1", Some(Some(later)));
         lanes.release("line:p1");
         assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j3"]);
-        assert_eq!(lanes.next_due(Class::Line), Some(later));
+        assert_eq!(lanes.next_due(Class::Line, TAKE), Some(later));
         assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
         assert_eq!(ids(&lanes.claim(Class::Line, TAKE, later).unwrap()), ["j1"]);
     }
@@ -414,7 +468,7 @@ mod tests {
         lanes.release("line:p1");
         assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
         assert!(lanes.claim(Class::Send, TAKE, now()).is_some());
-        assert_eq!(lanes.next_due(Class::Line), Some(until));
+        assert_eq!(lanes.next_due(Class::Line, TAKE), Some(until));
         assert!(lanes.claim(Class::Line, TAKE, until).is_some());
         assert_eq!(lanes.claim(Class::Line, TAKE, until), None, "the probe goes alone");
         lanes.resume("line:p1");
@@ -430,7 +484,100 @@ mod tests {
         assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
         assert_eq!(lanes.wake("a", "j1"), Some(Class::Line));
         assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j1"]);
-        assert_eq!(lanes.next_due(Class::Line), None);
+        assert_eq!(lanes.next_due(Class::Line, TAKE), None);
+    }
+
+    #[test]
+    fn a_full_queue_is_not_due_before_a_claim_of_it_ends() {
+        let take = Take { parallel: 1, ..TAKE };
+        let mut lanes = Lanes::default();
+        let mut waiting = offer(2, "b");
+        waiting.not_before = Some(now() + Duration::seconds(1));
+        lanes.offer(vec![offer(1, "a"), waiting]);
+        let claim = lanes.claim(Class::Line, take, now()).unwrap();
+        let later = now() + Duration::seconds(5);
+        assert_eq!(lanes.claim(Class::Line, take, later), None);
+        assert_eq!(lanes.next_due(Class::Line, take), None, "looking again would find nothing");
+        lanes.settle(&claim.jobs[0].lane, "j1", None);
+        lanes.release("line:p1");
+        assert_eq!(lanes.next_due(Class::Line, take), Some(now() + Duration::seconds(1)));
+        assert!(lanes.claim(Class::Line, take, later).is_some());
+    }
+
+    #[test]
+    fn a_paused_queue_is_due_at_the_end_of_its_pause() {
+        let mut lanes = Lanes::default();
+        let mut waiting = offer(1, "a");
+        waiting.not_before = Some(now() + Duration::milliseconds(1));
+        lanes.offer(vec![waiting]);
+        let until = lanes.pause("line:p1", Some(Duration::seconds(9)), now());
+        assert_eq!(until, now() + Duration::seconds(9));
+        assert_eq!(lanes.next_due(Class::Line, TAKE), Some(until));
+        lanes.offer(vec![offer(2, "b")]);
+        assert_eq!(lanes.next_due(Class::Line, TAKE), Some(until));
+        assert_eq!(lanes.claim(Class::Line, TAKE, until - Duration::milliseconds(1)), None);
+        assert!(lanes.claim(Class::Line, TAKE, until).is_some());
+    }
+
+    #[test]
+    fn calls_that_fail_together_lengthen_the_pause_once_and_never_shorten_it() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(1, "a")]);
+        let until = lanes.pause("line:p1", Some(Duration::seconds(60)), now());
+        for _ in 0..16 {
+            assert_eq!(lanes.pause("line:p1", None, now()), until);
+        }
+        assert_eq!(lanes.pause("line:p1", None, until), until + policy::circuit_delay(1));
+    }
+
+    #[test]
+    fn a_queue_that_is_held_tells_what_it_waits_for() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(1, "a")]);
+        lanes.hold("line:p1", "no line".into(), Duration::seconds(30), now());
+        assert_eq!(lanes.held(), [("line:p1".to_owned(), "no line".to_owned())]);
+        lanes.resume("line:p1");
+        assert!(lanes.held().is_empty() && lanes.claim(Class::Line, TAKE, now()).is_some());
+    }
+
+    #[test]
+    fn known_lanes_do_not_stand_behind_newcomers() {
+        let take = Take { parallel: 1, jobs: 3, files: 1, newcomers: 1 };
+        let mut lanes = Lanes::default();
+        lanes.offer((1..=4).map(|seq| offer(seq, &format!("new{seq}"))).collect());
+        lanes.offer(vec![offer(5, "old")]);
+        (1..=4).for_each(|seq| lanes.set_aside(&format!("new{seq}")));
+        let claim = lanes.claim(Class::Line, take, now()).unwrap();
+        assert_eq!(ids(&claim), ["j1", "j5"]);
+        for job in &claim.jobs {
+            lanes.settle(&job.lane, &job.id, None);
+        }
+        lanes.release("line:p1");
+        lanes.offer(vec![offer(6, "new1")]);
+        assert_eq!(ids(&lanes.claim(Class::Line, take, now()).unwrap()), ["j2", "j6"]);
+    }
+
+    #[test]
+    fn a_late_end_of_a_run_that_was_broken_off_lets_no_second_job_of_the_lane_run() {
+        let mut lanes = Lanes::default();
+        lanes.offer(vec![offer(1, "a"), offer(2, "a"), offer(3, "a")]);
+        let first = lanes.claim(Class::Line, TAKE, now()).unwrap();
+        lanes.settle(&first.jobs[0].lane, "j1", None);
+        assert_eq!(ids(&lanes.claim(Class::Line, TAKE, now()).unwrap()), ["j2"]);
+        lanes.settle(&first.jobs[0].lane, "j1", Some(None));
+        assert_eq!(lanes.claim(Class::Line, TAKE, now()), None);
+    }
+
+    #[test]
+    fn queues_take_turns() {
+        let mut lanes = Lanes::default();
+        for seq in 0..6 {
+            let queue = if seq < 4 { "send:p1" } else { "send:p2" };
+            lanes.offer(vec![offer_of(seq, &format!("l{seq}"), "send", queue)]);
+        }
+        let claims: Vec<_> = (0..4).map(|_| lanes.claim(Class::Send, TAKE, now()).unwrap().queue).collect();
+        let second = claims.iter().filter(|queue| &***queue == "send:p2").count();
+        assert_eq!(second, 2, "{claims:?}");
     }
 
     #[test]

@@ -69,6 +69,21 @@ impl Scheduler {
         self.lock().pause(queue, Some(at_least), now)
     }
 
+    /// Pauses a queue until a person changes something; see [`Lanes::hold`].
+    pub fn hold(&self, queue: &str, stamp: String, at_least: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.lock().hold(queue, stamp, at_least, now)
+    }
+
+    /// Queues that are held, with their stamps.
+    pub fn held(&self) -> Vec<(String, String)> {
+        self.lock().held()
+    }
+
+    /// Sets a lane aside as new to the other side; see [`Lanes::set_aside`].
+    pub fn set_aside(&self, lane: &str) {
+        self.lock().set_aside(lane);
+    }
+
     /// Ends a queue's pause.
     pub fn resume(&self, queue: &str) {
         self.lock().resume(queue);
@@ -91,8 +106,8 @@ impl Scheduler {
     }
 
     /// When something of a class may run that may not run now.
-    pub fn next_due(&self, class: Class) -> Option<DateTime<Utc>> {
-        self.lock().next_due(class)
+    pub fn next_due(&self, class: Class, take: Take) -> Option<DateTime<Utc>> {
+        self.lock().next_due(class, take)
     }
 
     /// Jobs that are not finished.

@@ -1,9 +1,12 @@
 //! Takes work from the scheduler, leases it on disk, lets a runner do it, writes how it ended.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +23,10 @@ const LEASE: Duration = Duration::minutes(10);
 const RUN_DEADLINE: StdDuration = StdDuration::from_secs(9 * 60);
 /// Between tries to write an end while the database is away.
 const STORE_RETRY: StdDuration = StdDuration::from_millis(500);
+/// So often the database may refuse the same ends before they are written one by one.
+const STORE_REFUSALS: u32 = 3;
+/// A queue rests so long after a run that panicked or never ended.
+const AFTER_BREAK: Duration = Duration::seconds(5);
 
 /// What finishing a job needs and every runner has.
 #[derive(Clone)]
@@ -93,40 +100,44 @@ impl Worker {
     pub async fn serve<R: Runner>(self, class: Class, take: Take, runner: Arc<R>, stop: CancellationToken) {
         let mut running = JoinSet::new();
         loop {
+            while running.try_join_next().is_some() {}
             while !stop.is_cancelled() {
                 let Some(claim) = self.scheduler.claim(class, take, self.clock.now()) else { break };
-                running.spawn(self.clone().run_claim(claim, runner.clone()));
+                running.spawn(self.clone().run_claim(claim, runner.clone(), stop.clone()));
             }
-            let due = self.scheduler.next_due(class);
+            let due = self.scheduler.next_due(class, take);
             let sleep = due.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.scheduler.bell(class).notified() => {}
                 Some(_) = running.join_next() => {}
-                () = tokio::time::sleep(sleep.unwrap_or(StdDuration::from_secs(3600))), if sleep.is_some() => {}
+                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
             }
         }
         while running.join_next().await.is_some() {}
     }
 
-    async fn run_claim<R: Runner>(self, claim: Claim, runner: Arc<R>) {
+    async fn run_claim<R: Runner>(self, claim: Claim, runner: Arc<R>, stop: CancellationToken) {
         let queue = claim.queue.clone();
-        match self.start(&claim).await {
-            Ok(started) if started.jobs.is_empty() => {}
-            Ok(started) => {
-                let lanes: Vec<Claimed> = started.jobs.iter().map(|job| job.claimed.clone()).collect();
-                if tokio::time::timeout(RUN_DEADLINE, runner.run(started)).await.is_err() {
-                    tracing::error!(
-                        queue = &*queue,
-                        "a run took longer than its deadline and was broken off"
-                    );
-                    self.put_back(&lanes).await;
+        match self.start(&claim, &stop).await {
+            Some(started) if started.jobs.is_empty() => {}
+            Some(started) => {
+                let jobs: Vec<Claimed> = started.jobs.iter().map(|job| job.claimed.clone()).collect();
+                let lease_id = started.lease_id.clone();
+                let run = AssertUnwindSafe(runner.run(started)).catch_unwind();
+                let broken_off = match tokio::time::timeout(RUN_DEADLINE, run).await {
+                    Ok(Ok(())) => None,
+                    Ok(Err(_)) => Some("a run ended in a panic"),
+                    Err(_) => Some("a run took longer than its deadline and was broken off"),
+                };
+                if let Some(why) = broken_off {
+                    tracing::error!(queue = &*queue, "{why}; its jobs are in doubt");
+                    // A job that brings this about each time must not hold its queue at full speed.
+                    self.scheduler.pause(&queue, AFTER_BREAK, self.clock.now());
+                    self.put_back(&lease_id, jobs).await;
                 }
             }
-            Err(error) => {
-                tracing::warn!(queue = &*queue, error = %error, "jobs cannot be leased; the queue waits");
-                let now = self.clock.now();
-                self.scheduler.pause(&queue, Duration::seconds(1), now);
+            None => {
                 for job in &claim.jobs {
                     self.scheduler.settle(&job.lane, &job.id, Some(None));
                 }
@@ -135,41 +146,60 @@ impl Worker {
         self.scheduler.release(&queue);
     }
 
-    async fn start(&self, claim: &Claim) -> Result<Started, StoreError> {
+    /// Leases the jobs of a claim; waits for the database if it is away. `None`: stopped meanwhile.
+    async fn start(&self, claim: &Claim, stop: &CancellationToken) -> Option<Started> {
         let lease_id = new_id();
         let ids: Vec<String> = claim.jobs.iter().map(|job| job.id.clone()).collect();
-        let (lease, until) = (lease_id.clone(), self.clock.now() + LEASE);
-        let rows = self.db.write(move |tx| jobs::start(tx.conn, &ids, &lease, until)).await?;
+        let rows = loop {
+            let (ids, lease, until) = (ids.clone(), lease_id.clone(), self.clock.now() + LEASE);
+            // The lease stays the same, since a try whose answer was lost may have written it.
+            match self.db.write(move |tx| jobs::start(tx.conn, &ids, &lease, until)).await {
+                Ok(rows) => break rows,
+                Err(error) => {
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(queue = &*claim.queue, error = %error, source, "jobs cannot be leased; the queue waits");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = tokio::time::sleep(STORE_RETRY) => {}
+            }
+        };
+        let mut rows: HashMap<String, JobRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let mut started = Vec::with_capacity(rows.len());
         for claimed in &claim.jobs {
-            match rows.iter().find(|row| row.id == claimed.id) {
-                Some(row) => started.push(Running { row: row.clone(), claimed: claimed.clone() }),
+            match rows.remove(&claimed.id) {
+                Some(row) => started.push(Running { row, claimed: claimed.clone() }),
                 // It was dropped or erased meanwhile.
                 None => self.scheduler.settle(&claimed.lane, &claimed.id, None),
             }
         }
         started.sort_by_key(|job| job.row.lane_seq);
-        Ok(Started { queue: claim.queue.clone(), lease_id, jobs: started })
+        Some(Started { queue: claim.queue.clone(), lease_id, jobs: started })
     }
 
     /// Writes how jobs of a run ended, with their effects, in one transaction; waits for the database if it
-    /// is away, since what happened at the other side must not be forgotten.
+    /// is away, since what happened at the other side must not be forgotten. Effects that the database
+    /// refuses for what they are cost their own job its effects, and hold nothing else.
     pub async fn finish(&self, lease_id: &str, settled: Vec<Settled>) {
         let ends: Vec<(Claimed, Option<Option<DateTime<Utc>>>)> =
             settled.iter().map(|settled| (settled.job.claimed.clone(), again(&settled.settlement))).collect();
-        let shared = Arc::new(std::sync::Mutex::new(settled));
-        loop {
-            let (batch, lease, now) = (shared.clone(), lease_id.to_owned(), self.clock.now());
-            let written = self.db.write(move |tx| write_ends(tx, &batch, &lease, now)).await;
-            match written {
-                Ok(()) => break,
-                Err(StoreError::Unavailable(reason)) => {
-                    tracing::warn!(reason, "the end of jobs cannot be written; trying again");
-                    tokio::time::sleep(STORE_RETRY).await;
+        let together = Arc::new(Mutex::new(settled));
+        if self.write_ends(lease_id, &together).await.is_err() {
+            let alone = std::mem::take(&mut *lock(&together));
+            for mut settled in alone {
+                let job_id = settled.job.row.id.clone();
+                let one = Arc::new(Mutex::new(vec![settled]));
+                if self.write_ends(lease_id, &one).await.is_ok() {
+                    continue;
                 }
-                Err(error) => {
-                    tracing::error!(error = %error, source = ?error, "the end of jobs was refused; trying again");
-                    tokio::time::sleep(STORE_RETRY).await;
+                tracing::error!(job.id = job_id, "what follows from the end of a job is not written");
+                settled = match lock(&one).pop() {
+                    Some(settled) => settled.with(|_| Ok(())),
+                    None => continue,
+                };
+                if self.write_ends(lease_id, &Arc::new(Mutex::new(vec![settled]))).await.is_err() {
+                    tracing::error!(job.id = job_id, "the end of a job is not written; it is in doubt");
                 }
             }
         }
@@ -178,13 +208,42 @@ impl Worker {
         }
     }
 
-    async fn put_back(&self, jobs: &[Claimed]) {
-        let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
-        if let Err(error) = self.db.write(move |tx| jobs::put_back(tx.conn, &ids)).await {
-            tracing::error!(error = %error, "jobs that were broken off stay leased until the next start");
-            return;
+    /// Writes the ends of a batch. `Err`: refused again and again, and not because the database is away.
+    async fn write_ends(&self, lease_id: &str, batch: &Arc<Mutex<Vec<Settled>>>) -> Result<(), StoreError> {
+        let mut refusals = 0;
+        loop {
+            let (shared, lease, now) = (batch.clone(), lease_id.to_owned(), self.clock.now());
+            match self.db.write(move |tx| write_ends(tx, &shared, &lease, now)).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_outage() => {
+                    tracing::warn!(error = %error, "the end of jobs cannot be written; trying again");
+                }
+                Err(error) => {
+                    refusals += 1;
+                    tracing::error!(error = %error, source = ?error, "the end of jobs was refused");
+                    if refusals >= STORE_REFUSALS {
+                        return Err(error);
+                    }
+                }
+            }
+            tokio::time::sleep(STORE_RETRY).await;
         }
-        for job in jobs {
+    }
+
+    async fn put_back(&self, lease_id: &str, claimed: Vec<Claimed>) {
+        let ids: Vec<String> = claimed.iter().map(|job| job.id.clone()).collect();
+        loop {
+            let (ids, lease) = (ids.clone(), lease_id.to_owned());
+            match self.db.write(move |tx| jobs::put_back(tx.conn, &ids, &lease)).await {
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::error!(error = %error, "jobs that were broken off cannot be put back; trying again");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+            }
+        }
+        for job in claimed {
+            // One that had ended all the same is found so when it is leased.
             self.scheduler.settle(&job.lane, &job.id, Some(None));
         }
     }
@@ -198,13 +257,17 @@ fn again(settlement: &Settlement) -> Option<Option<DateTime<Utc>>> {
     }
 }
 
+fn lock(batch: &Mutex<Vec<Settled>>) -> MutexGuard<'_, Vec<Settled>> {
+    batch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn write_ends(
     tx: &mut Tx<'_>,
-    batch: &std::sync::Mutex<Vec<Settled>>,
+    batch: &Mutex<Vec<Settled>>,
     lease_id: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let mut batch = batch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut batch = lock(batch);
     for settled in batch.iter_mut() {
         let id = &settled.job.row.id;
         match jobs::finish(tx.conn, id, lease_id, &settled.settlement, settled.maybe_twice, now)? {

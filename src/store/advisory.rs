@@ -9,9 +9,14 @@ use super::db::{Conn, DbUrl, StoreError};
 const KEY: i64 = 0x7761_6272_6964;
 
 /// Held as long as its session lives.
-pub struct AdvisoryLock(#[expect(dead_code, reason = "the lock is the session")] PgConnection);
+pub struct AdvisoryLock(PgConnection);
 
 impl AdvisoryLock {
+    /// The lock again, if its session still lives.
+    pub fn still_held(mut self) -> Option<Self> {
+        diesel::sql_query("SELECT 1").execute(&mut self.0).is_ok().then_some(self)
+    }
+
     /// `None`: somebody else holds it.
     pub fn try_acquire(url: &DbUrl) -> Result<Option<Self>, StoreError> {
         #[derive(QueryableByName)]

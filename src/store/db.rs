@@ -4,6 +4,7 @@
 //! that one flush to disk serves many webhooks. If one request of a group fails, the group is rolled back
 //! and replayed request by request: one bad request cannot fail its neighbours.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,9 +88,46 @@ impl StoreError {
     }
 }
 
+/// What the engines say when it is not the statement's fault, for want of a code in what diesel tells: no
+/// space, no disk, no server, a writer elsewhere.
+const OUTAGES: [&str; 11] = [
+    "disk is full",
+    "disk I/O error",
+    "unable to open database file",
+    "database is locked",
+    "readonly database",
+    "No space left on device",
+    "could not extend file",
+    "terminating connection",
+    "server closed the connection",
+    "no connection to the server",
+    "the database system is",
+];
+
 impl From<diesel::result::Error> for StoreError {
     fn from(error: diesel::result::Error) -> Self {
-        Self::Query(Arc::new(error))
+        use diesel::result::{DatabaseErrorKind as Kind, Error};
+        let outage = match &error {
+            Error::DatabaseError(Kind::Unknown, told) => {
+                OUTAGES.iter().any(|words| told.message().contains(words))
+            }
+            Error::DatabaseError(kind, _) => matches!(
+                kind,
+                Kind::ClosedConnection
+                    | Kind::UnableToSendCommand
+                    | Kind::ReadOnlyTransaction
+                    | Kind::SerializationFailure
+            ),
+            _ => false,
+        };
+        if outage { Self::Unavailable(error.to_string()) } else { Self::Query(Arc::new(error)) }
+    }
+}
+
+impl StoreError {
+    /// Whether the same may well succeed later: the database is away, full or busy.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Busy)
     }
 }
 
@@ -288,10 +326,13 @@ impl Db {
                 None => open_reader(&url)?,
             };
             let outcome = body(&mut conn);
-            // A connection that failed may be broken: it is not used again.
-            if outcome.is_ok() {
-                readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            let mut idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            match &outcome {
+                // Most likely the server was restarted: what lies idle is as broken as this one.
+                Err(StoreError::Unavailable(_)) => idle.clear(),
+                _ => idle.push(conn),
             }
+            drop(idle);
             outcome
         };
         tokio::task::spawn_blocking(run).await.map_err(|_| gone())?
@@ -352,22 +393,28 @@ impl Writer {
         }
     }
 
+    /// A connection inside a transaction. One that cannot begin is broken, as after a restart of the server;
+    /// nothing was written by then, so a new one is tried.
+    fn begin(&mut self) -> Result<Conn, StoreError> {
+        if let Some(mut conn) = self.conn.take()
+            && begin(&mut conn).is_ok()
+        {
+            return Ok(conn);
+        }
+        let mut conn = self.url.open()?;
+        begin(&mut conn)?;
+        Ok(conn)
+    }
+
     fn transaction(&mut self, group: &mut [Box<dyn WriteOp>]) -> Result<(), StoreError> {
-        let mut conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => self.url.open()?,
-        };
-        let begin = match &conn {
-            // A deferred transaction that reads and then writes fails at once when another process writes.
-            Conn::Sqlite(_) => "BEGIN IMMEDIATE",
-            Conn::Postgres(_) => "BEGIN",
-        };
-        // A connection that cannot begin is broken and dropped; the next group opens a new one.
-        conn.batch_execute(begin).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let mut conn = self.begin()?;
         let seq_before = self.seq;
         let mut offers = Vec::new();
         let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers };
-        let ran = group.iter_mut().try_for_each(|op| op.run(&mut tx));
+        let run = || group.iter_mut().try_for_each(|op| op.run(&mut tx));
+        // Whatever it was, it is rolled back; and the only writer must live on.
+        let ran = std::panic::catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("a write ended in a panic".into())));
         let outcome = ran.and_then(|()| conn.batch_execute("COMMIT").map_err(StoreError::from));
         match outcome {
             Ok(()) => {
@@ -384,6 +431,15 @@ impl Writer {
             }
         }
     }
+}
+
+fn begin(conn: &mut Conn) -> Result<(), StoreError> {
+    let statement = match &conn {
+        // A deferred transaction that reads and then writes fails at once when another process writes.
+        Conn::Sqlite(_) => "BEGIN IMMEDIATE",
+        Conn::Postgres(_) => "BEGIN",
+    };
+    conn.batch_execute(statement).map_err(|e| StoreError::Unavailable(e.to_string()))
 }
 
 /// Copies an embedded database into `target` while others use it.

@@ -152,6 +152,7 @@ pub fn start(
     lease_id: &str,
     lease_until: DateTime<Utc>,
 ) -> Result<Vec<JobRow>, StoreError> {
+    // No job that is ready bears a lease; one that bears this very lease was started by a try whose answer was lost.
     diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.eq("ready")))
         .set((jobs::state.eq("running"), jobs::lease_id.eq(lease_id), jobs::lease_until.eq(ts(lease_until))))
         .execute(conn)?;
@@ -204,9 +205,9 @@ pub fn finish(
                 jobs::last_error.eq(error),
             ))
             .execute(conn)?,
-        Settlement::Released => {
-            diesel::update(target).set((jobs::state.eq("ready"), jobs::lease_id.eq(none))).execute(conn)?
-        }
+        Settlement::Released => diesel::update(target)
+            .set((jobs::state.eq("ready"), jobs::lease_id.eq(none), jobs::maybe_twice.eq(maybe_twice)))
+            .execute(conn)?,
         Settlement::Dead { error } => diesel::update(target)
             .set((
                 jobs::state.eq("dead"),
@@ -236,8 +237,8 @@ pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
 }
 
 /// Jobs that were broken off: ready again, and in doubt.
-pub fn put_back(conn: &mut Conn, ids: &[String]) -> Result<usize, StoreError> {
-    Ok(diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.eq("running")))
+pub fn put_back(conn: &mut Conn, ids: &[String], lease_id: &str) -> Result<usize, StoreError> {
+    Ok(diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_id.eq(lease_id)))
         .set((
             jobs::state.eq("ready"),
             jobs::lease_id.eq(None::<String>),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::db::{Conn, StoreError, on_backend};
 use super::schema::{chats, messages};
@@ -253,21 +254,29 @@ pub fn relayed(
     body: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let state = diesel::dsl::case_when(
+        messages::state.eq(DeliveryState::Pending.as_str()),
+        DeliveryState::Accepted.as_str().into_sql::<Text>(),
+    )
+    .otherwise(messages::state);
+    // A column that is `None` here stays as it is.
+    let told = Relayed { im_chat_id, body: body.map(|body| body.replace('\0', "")) };
     diesel::update(messages::table.find(id))
         .set((
             messages::portal_id.eq(portal_id),
-            messages::im_chat_id.eq(im_chat_id),
             messages::relayed_at.eq(ts(now)),
+            messages::state.eq(state),
+            told,
         ))
         .execute(conn)?;
-    let pending = messages::table.find(id).filter(messages::state.eq(DeliveryState::Pending.as_str()));
-    diesel::update(pending).set(messages::state.eq(DeliveryState::Accepted.as_str())).execute(conn)?;
-    if let Some(body) = body {
-        diesel::update(messages::table.find(id))
-            .set(messages::body.eq(body.replace('\0', "")))
-            .execute(conn)?;
-    }
     Ok(())
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = messages)]
+struct Relayed<'a> {
+    im_chat_id: Option<&'a str>,
+    body: Option<String>,
 }
 
 /// The file of a message came, failed, or went.

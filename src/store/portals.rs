@@ -7,7 +7,7 @@ use super::crud::crud;
 crud!(portals, PortalRow);
 
 /// A Bitrix24 account.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = portals, treat_none_as_null = true)]
 pub struct PortalRow {
     /// Our id.

@@ -41,6 +41,11 @@ pub enum Note {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A contact's message was given up.
+    NotShown {
+        /// Tries so far.
+        attempts: u32,
+    },
     /// A message may have reached the customer twice.
     MaybeTwice,
     /// Nothing of an operator's message could be sent: it was empty after translation.
@@ -118,6 +123,16 @@ pub fn text(note: &Note, language: Language) -> String {
             Language::Ru => format!(
                 "Не отправлено: попыток без успеха: {attempts}. Отправьте сообщение снова; если это \
                  повторяется, сообщите администратору."
+            ),
+        }),
+        Note::NotShown { attempts } => red(&match language {
+            Language::En => format!(
+                "A message of the customer could not be shown here: {attempts} attempts failed. Ask the \
+                 customer to send it again; if this goes on, tell your administrator."
+            ),
+            Language::Ru => format!(
+                "Сообщение клиента не удалось показать здесь: попыток без успеха: {attempts}. Попросите \
+                 клиента отправить его снова; если это повторяется, сообщите администратору."
             ),
         }),
         Note::MaybeTwice => say(

@@ -1,0 +1,161 @@
+//! What became of a message at the portal, and what follows from it.
+
+use chrono::Duration;
+
+use super::{Content, Line, Parcel, Taken, Told, UNBOUND_PAUSE};
+use crate::bitrix::error::CallError;
+use crate::domain::{ChatId, Verdict};
+use crate::queue::job::{Job, Kind, note, to_line};
+use crate::queue::worker::Settled;
+use crate::relay::Relay;
+use crate::relay::fetch::{chain, late_file};
+use crate::relay::to_portal::{Loaded, user_of};
+use crate::store::jobs::{self, Settlement};
+use crate::store::{blobs, chats, messages as ledger};
+use crate::translate::notes::{self, Note};
+
+/// How long a media link stays good after the portal took the message.
+const LINK_AFTER: Duration = Duration::hours(72);
+
+impl Relay {
+    /// The portal's verdict on one parcel.
+    pub(super) fn told(&self, line: &Line, parcel: Parcel, told: Told) -> Settled {
+        match told {
+            Told::Taken(taken) => self.taken(line, parcel, taken),
+            // What was taken of it is not to be shown again: its history is looked at first.
+            Told::Refused { error, partly } => self.refused(line, parcel, error, partly),
+        }
+    }
+
+    /// The portal has it.
+    pub(super) fn taken(&self, line: &Line, parcel: Parcel, taken: Taken) -> Settled {
+        let now = self.clock.now();
+        let Parcel { loaded, content, maybe_twice } = parcel;
+        let message = loaded.message.clone();
+        let portal_id = line.portal.id.to_string();
+        let Content::Messages(prepared) = content else {
+            return Settled::plain(loaded.running, Settlement::Done).with(move |tx| match &message {
+                Some(message) => ledger::relayed(tx.conn, &message.id, &portal_id, None, None, now),
+                None => Ok(()),
+            });
+        };
+        let sent_files = prepared.messages.first().map_or(0, |message| message.message.files.len());
+        let dropped = taken.files.is_some_and(|files| files < sent_files);
+        let im_chat_id =
+            taken.im_chat_id.or_else(|| loaded.chat.portal_chat_id.clone().filter(|_| line.knows(&loaded)));
+        let user = serde_json::to_string(&user_of(&loaded)).unwrap_or_default();
+        let unchanged = line.knows(&loaded)
+            && loaded.chat.portal_user.as_deref() == Some(user.as_str())
+            && loaded.chat.portal_chat_id == im_chat_id;
+        let (line_key, phone) = (line.key(), line.phone.clone());
+        let chat_id = loaded.chat.id.clone();
+        let link = prepared.link.filter(|_| !dropped);
+        let (summary, without_file) = (prepared.summary, prepared.without_file);
+        if let Some(message) = &message {
+            let took = (now - message.created_at.and_utc()).to_std().unwrap_or_default();
+            self.metrics.relayed("inbound", took);
+        }
+        let mut settled = Settled::plain(loaded.running, Settlement::Done).with(move |tx| {
+            if !unchanged {
+                chats::known_to_portal(tx.conn, &chat_id, &user, &line_key, im_chat_id.as_deref())?;
+            }
+            if let Some((_, blob)) = &link {
+                blobs::expire_links(tx.conn, blob, now + LINK_AFTER)?;
+            }
+            let Some(message) = &message else { return Ok(()) };
+            // The text is written once: mostly it stands there as it came.
+            let body = summary.as_deref().filter(|summary| *summary != message.body);
+            ledger::relayed(tx.conn, &message.id, &portal_id, im_chat_id.as_deref(), body, now)?;
+            if without_file {
+                late_file(tx, message, now)?;
+            }
+            if dropped {
+                let job = Job::Relay { chat_id: chat_id.clone(), late_file: true };
+                let chat = ChatId::from(chat_id.as_str());
+                let mut job = to_line(Kind::File, &phone, &chat, Some(message.id.clone()), &job);
+                job.dedupe_key = Some(format!("link:{}", message.id));
+                if let Some(id) = jobs::enqueue(tx, &job, now)? {
+                    jobs::set_attempts(tx.conn, &id, 1)?;
+                }
+            }
+            Ok(())
+        });
+        settled.maybe_twice = maybe_twice;
+        settled
+    }
+
+    /// A verdict on the message itself: tried again with growing delay, then dead with a visible note.
+    fn refused(&self, line: &Line, parcel: Parcel, error: String, in_doubt: bool) -> Settled {
+        let Parcel { loaded, maybe_twice, .. } = parcel;
+        tracing::warn!(
+            job.id = loaded.running.row.id,
+            chat.id = loaded.chat.id,
+            error,
+            "the portal refused a message"
+        );
+        let attempts = loaded.running.row.attempts;
+        let mut settlement = self.settings.policy.own_verdict(attempts, error, self.clock.now());
+        if let Settlement::Again { doubtful, .. } = &mut settlement {
+            *doubtful = in_doubt;
+        }
+        self.ended(line, loaded, maybe_twice, settlement)
+    }
+
+    /// Nothing is known of the parcels of a call: settled by what the error means.
+    pub(super) fn call_failed(
+        &self,
+        queue: &str,
+        line: &Line,
+        parcels: Vec<Parcel>,
+        error: &CallError,
+    ) -> Vec<Settled> {
+        let now = self.clock.now();
+        let (in_doubt, text, verdict) = (!error.surely_not_executed(), chain(error), error.verdict());
+        let until = match verdict {
+            Verdict::GiveUp => None,
+            Verdict::Retry => Some(self.scheduler.pause(queue, Duration::zero(), now)),
+            Verdict::RetryAfter(wait) => {
+                let wait = Duration::from_std(wait).unwrap_or_default();
+                Some(self.scheduler.pause(queue, wait, now))
+            }
+            Verdict::Reauthorize => {
+                Some(self.scheduler.hold(queue, self.line_stamp(queue), UNBOUND_PAUSE, now))
+            }
+        };
+        if let Some(until) = until {
+            tracing::warn!(portal.member_id = %line.portal.member_id, error = text, until = %until, "the portal cannot be used; its messages wait");
+        }
+        let settle = |parcel: Parcel| {
+            if verdict == Verdict::GiveUp {
+                return self.refused(line, parcel, text.clone(), in_doubt);
+            }
+            let Parcel { loaded, maybe_twice, .. } = parcel;
+            let created = loaded.running.row.created_at.and_utc();
+            let policy = self.settings.policy;
+            let failure = policy.decide(verdict, in_doubt, text.clone(), created, now);
+            self.ended(line, loaded, maybe_twice, failure.settlement)
+        };
+        parcels.into_iter().map(settle).collect()
+    }
+
+    /// Ends a run; who waits for a message that will not come is told.
+    fn ended(&self, line: &Line, loaded: Loaded, maybe_twice: bool, settlement: Settlement) -> Settled {
+        let now = self.clock.now();
+        let row = &loaded.running.row;
+        let dead = matches!(settlement, Settlement::Dead { .. });
+        let shown = matches!(loaded.job, Job::Relay { .. });
+        let attempts = u32::try_from(row.attempts).unwrap_or(0) + 1;
+        let text = (dead && shown).then(|| notes::text(&Note::NotShown { attempts }, line.portal.language));
+        let (phone, chat) = (line.phone.clone(), ChatId::from(loaded.chat.id.as_str()));
+        // A job that was given another chance has another place in its lane.
+        let key = format!("dead:{}:{}", row.id, row.lane_seq);
+        let mut settled = Settled::plain(loaded.running, settlement).with(move |tx| {
+            if let Some(text) = &text {
+                jobs::enqueue(tx, &note(&phone, &chat, &key, text.clone()), now)?;
+            }
+            Ok(())
+        });
+        settled.maybe_twice = maybe_twice;
+        settled
+    }
+}
