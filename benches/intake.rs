@@ -146,7 +146,7 @@ impl Bench {
         let token = String::from_utf8(token.stdout).unwrap();
         let api = Api::new(&base, token.trim());
         prepare_cloud(&cloud);
-        let linked = link(&api, &cloud, &portal, None).await;
+        let linked = link(&api, &cloud, &portal).await;
         if !line {
             api.call("DELETE", &format!("/phones/{}/line", linked.phone_id), None).await;
         }

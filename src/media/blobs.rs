@@ -86,6 +86,15 @@ pub enum BlobError {
 }
 
 impl BlobError {
+    /// Whether the file is larger than what is taken, by our limit or by the fetcher's.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } => true,
+            Self::Source(error) => matches!(error.downcast_ref(), Some(FetchError::TooLarge { .. })),
+            _ => false,
+        }
+    }
+
     /// Only a file that is too large stays so; all else may pass. A broken fetch knows its own verdict.
     pub fn verdict(&self) -> Verdict {
         match self {

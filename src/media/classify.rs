@@ -82,6 +82,25 @@ pub fn classify(file: &FileType, size: u64, voice_hint: bool, details: Details) 
 }
 
 impl SendAs {
+    const ALL: [Self; 6] = [Self::Image, Self::Video, Self::Audio, Self::Voice, Self::Document, Self::Link];
+
+    /// Its name in a stored plan.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Voice => "voice",
+            Self::Document => "document",
+            Self::Link => "link",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == text)
+    }
+
     /// What to try when Meta has refused the file in this form (131053, or 100 at the upload).
     pub fn after_refusal(self) -> Self {
         match self {
@@ -182,6 +201,7 @@ mod tests {
     fn a_refused_file_goes_down_the_ladder() {
         assert_eq!(SendAs::Voice.after_refusal(), SendAs::Document);
         assert_eq!(SendAs::Document.after_refusal(), SendAs::Link);
+        assert!(SendAs::ALL.iter().all(|choice| SendAs::parse(choice.as_str()) == Some(*choice)));
         assert!(SendAs::Image.takes_caption() && !SendAs::Audio.takes_caption());
     }
 }

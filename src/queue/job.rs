@@ -192,6 +192,18 @@ pub struct OperatorFile {
     /// Declared size in bytes.
     #[serde(default)]
     pub size: Option<u64>,
+    /// It is here already, while another file of the message is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub here: Option<FileHere>,
+}
+
+/// An operator's file that was fetched in an earlier run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FileHere {
+    /// Its file on disk.
+    pub blob_id: String,
+    /// The form in which it goes.
+    pub send_as: String,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -30,6 +30,8 @@ pub struct MediaFetcher(pub Arc<Relay>);
 enum Failed {
     /// With the file itself: tried again with growing delay, a limited number of times.
     Own(String),
+    /// With the file itself, and it stays so.
+    Never(String),
     /// With Meta or the way to it.
     Cloud(Verdict, String),
     /// With our disk.
@@ -63,6 +65,7 @@ impl Relay {
             Err(failed) => {
                 self.metrics.graph_call("media", "failed");
                 let settlement = match failed {
+                    Failed::Never(error) => Settlement::Dead { error },
                     Failed::Own(error) => self.settings.policy.own_verdict(job.row.attempts, error, now),
                     Failed::Disk(error) => {
                         tracing::error!(error, "a file cannot be written to disk");
@@ -108,7 +111,8 @@ impl Relay {
             None => self.graph.clone(),
         };
         let id = channel.phone.phone_number_id.clone();
-        let media_id = media.id.as_ref().ok_or_else(|| Failed::Own("Meta gave no id of the file".into()))?;
+        let media_id =
+            media.id.as_ref().ok_or_else(|| Failed::Never("Meta gave no id of the file".into()))?;
         let info = graph.media_url(channel.token(), media_id, Some(&id)).await.map_err(of_graph)?;
         let response =
             graph.download(channel.token(), &info.url, &self.settings.media_hosts).await.map_err(of_graph)?;
@@ -118,6 +122,7 @@ impl Relay {
                 DownloadError::Store(crate::media::blobs::BlobError::DiskFull { .. }) => {
                     Failed::Disk(chain(&error))
                 }
+                error if error.verdict() == Verdict::GiveUp => Failed::Never(chain(&error)),
                 error => Failed::Own(chain(&error)),
             },
         )

@@ -64,6 +64,12 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
                 match step {
                     Step::Send(placed) => take(tx, &portal_id, placed, now, &mut receipt)?,
                     Step::Note { phone, chat, key, text } => {
+                        let known = chats::get(tx.conn, chat.as_str())?;
+                        if known.is_none_or(|known| known.phone_id != phone.key.as_str()) {
+                            tracing::warn!(chat.id = %chat, "an operator changed a message in a chat that is not known here");
+                            receipt.kept += 1;
+                            continue;
+                        }
                         jobs::enqueue(tx, &job::note(&phone.key, chat, key, text.clone()), now)?;
                         receipt.taken += 1;
                     }
@@ -168,7 +174,7 @@ fn take(
         queue: Class::Send.queue(&placed.phone.key),
         lane: lane_out(&chat_id),
         dedupe_key: Some(format!("operator:{portal_id}:{}", item.im_message_id)),
-        payload: payload.to_json().replace("\\u0000", "\u{2400}"),
+        payload: payload.to_json(),
         message_id: None,
         not_before: None,
     };
@@ -181,22 +187,26 @@ fn take(
 }
 
 fn stored_item(portal_id: &str, item: &OperatorMessage) -> OperatorItem {
+    // PostgreSQL takes no NUL in text.
+    let clean = |text: &str| text.replace('\0', "\u{2400}");
     let file = |file: &crate::bitrix::event::OperatorFile| OperatorFile {
-        name: file.name.clone(),
+        name: clean(&file.name),
         kind: format!("{:?}", file.kind).to_lowercase(),
-        mime: file.mime.clone(),
+        mime: clean(&file.mime),
         links: [&file.download_link, &file.link]
             .into_iter()
             .flatten()
             .map(|link| link.split('#').next().unwrap_or_default().to_owned())
+            .filter(|link| !link.is_empty())
             .collect(),
         size: file.size,
+        here: None,
     };
     OperatorItem {
         portal_id: portal_id.to_owned(),
         im_chat_id: item.im_chat_id.clone(),
         im_message_id: item.im_message_id.to_string(),
-        text: item.text.clone(),
+        text: clean(&item.text),
         files: item.files.iter().map(file).collect(),
     }
 }

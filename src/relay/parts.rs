@@ -38,6 +38,9 @@ pub enum Form {
         /// Text beside it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
+        /// Meta's id of the upload, so that a send that has to wait does not upload again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uploaded: Option<MediaId>,
     },
 }
 
@@ -99,6 +102,22 @@ impl Part {
         }
     }
 
+    /// Meta's id of its file, if it is uploaded.
+    pub fn uploaded(&self) -> Option<&MediaId> {
+        match &self.form {
+            Form::File { uploaded, .. } => uploaded.as_ref(),
+            Form::Text { .. } => None,
+        }
+    }
+
+    /// The same with its file uploaded as `id`, or not uploaded.
+    pub fn with_upload(mut self, id: Option<MediaId>) -> Self {
+        if let Form::File { uploaded, .. } = &mut self.form {
+            *uploaded = id;
+        }
+        self
+    }
+
     /// The stored form.
     pub fn to_json(&self) -> String {
         // Plain data with text keys: writing it as JSON cannot fail.
@@ -110,12 +129,12 @@ impl Part {
         serde_json::from_str(text)
     }
 
-    /// Meta's form; `uploaded` is the file of a [`Form::File`].
-    pub fn content(&self, uploaded: Option<MediaId>) -> Option<OutgoingContent> {
+    /// Meta's form. `None`: its file is not uploaded.
+    pub fn content(&self) -> Option<OutgoingContent> {
         let content = match &self.form {
             Form::Text { body } => OutgoingContent::Text { body: body.clone(), preview_url: has_link(body) },
-            Form::File { shown_as, filename, caption, .. } => {
-                let (media, caption) = (MediaRef::Id(uploaded?), caption.clone());
+            Form::File { shown_as, filename, caption, uploaded, .. } => {
+                let (media, caption) = (MediaRef::Id(uploaded.clone()?), caption.clone());
                 match shown_as {
                     ShownAs::Image => OutgoingContent::Image { media, caption },
                     ShownAs::Video => OutgoingContent::Video { media, caption },
@@ -148,6 +167,7 @@ mod tests {
                 mime: "application/pdf".into(),
                 filename: "offer.pdf".into(),
                 caption: None,
+                uploaded: None,
             },
             quote: Some(Wamid::from("wamid.1")),
         };
@@ -162,10 +182,13 @@ mod tests {
             mime: "audio/ogg; codecs=opus".into(),
             filename: "a.ogg".into(),
             caption: None,
+            uploaded: None,
         };
         let part = Part { form, quote: None };
-        assert_eq!(part.content(None), None);
-        let content = part.content(Some(MediaId::from("7"))).unwrap();
+        assert_eq!(part.content(), None);
+        let part = part.with_upload(Some(MediaId::from("7")));
+        assert_eq!(Part::from_json(&part.to_json()).unwrap().uploaded(), Some(&MediaId::from("7")));
+        let content = part.content().unwrap();
         assert!(matches!(content, OutgoingContent::Audio { voice: true, .. }));
     }
 

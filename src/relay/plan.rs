@@ -11,10 +11,11 @@ use super::parts::{Form, Part, ShownAs};
 use crate::domain::{BlobId, Verdict, Wamid};
 use crate::media::blobs::{StoredBlob, WriteLimits};
 use crate::media::classify::{self, Details, SendAs};
+use crate::media::fetch::FetchError;
 use crate::media::sniff::FileType;
 use crate::media::{name, sniff, voice};
 use crate::queue::job::OperatorFile;
-use crate::store::blobs::BlobRow;
+use crate::store::blobs::{self, BlobRow};
 use crate::translate::split;
 
 /// A download from the portal takes at most this long.
@@ -29,11 +30,33 @@ pub struct PlannedPart {
     pub blob: Option<BlobId>,
 }
 
+/// An operator's file as far as it can go to WhatsApp.
+#[derive(Clone, Debug)]
+pub enum OutgoingFile {
+    /// It is here.
+    Here(FetchedFile),
+    /// It is larger than what is taken here: the portal's own public link has to do.
+    TooLarge {
+        /// Its name.
+        name: String,
+        /// The portal's link.
+        link: String,
+    },
+}
+
+impl OutgoingFile {
+    fn takes_caption(&self) -> bool {
+        matches!(self, Self::Here(file) if file.send_as.takes_caption())
+    }
+}
+
 /// A file that is here.
 #[derive(Clone, Debug)]
 pub struct FetchedFile {
-    /// Its row, to be written with the plan.
+    /// Its row.
     pub row: BlobRow,
+    /// Whether the row is written already; else it is written with the plan.
+    pub stored: bool,
     /// The form that its bytes and Meta's limits allow.
     pub send_as: SendAs,
 }
@@ -45,17 +68,29 @@ pub enum FileTrouble {
     Later(String),
     /// It will not come.
     Never(String),
+    /// It is larger than what is taken here.
+    TooLarge,
+}
+
+impl FileTrouble {
+    /// Of several troubles with one file the one that leaves most hope tells how to go on.
+    fn hope(&self) -> u8 {
+        match self {
+            Self::Never(_) => 0,
+            Self::TooLarge => 1,
+            Self::Later(_) => 2,
+        }
+    }
 }
 
 /// Arranges text and files. `link_of` makes a link for a file that does not fit WhatsApp.
 pub fn arrange(
     body: &str,
     quote: Option<Wamid>,
-    files: &[FetchedFile],
+    files: &[OutgoingFile],
     mut link_of: impl FnMut(&FetchedFile) -> String,
 ) -> Vec<PlannedPart> {
-    let captioned =
-        files.iter().position(|file| file.send_as.takes_caption()).filter(|_| !body.trim().is_empty());
+    let captioned = files.iter().position(OutgoingFile::takes_caption).filter(|_| !body.trim().is_empty());
     let (caption, texts) = match captioned {
         Some(_) => split::caption(body),
         None => (None, split::text(body)),
@@ -78,16 +113,25 @@ pub fn arrange(
 }
 
 fn file_part(
-    file: &FetchedFile,
+    file: &OutgoingFile,
     caption: Option<String>,
     link_of: &mut impl FnMut(&FetchedFile) -> String,
 ) -> PlannedPart {
+    let file = match file {
+        OutgoingFile::Here(file) => file,
+        OutgoingFile::TooLarge { name, link } => {
+            return PlannedPart { part: Part::text(format!("{name}: {link}")), blob: None };
+        }
+    };
     let blob = Some(BlobId::from(file.row.id.as_str()));
     match ShownAs::of(file.send_as) {
         Some(shown_as) => {
             let (mime, filename) = (file.row.mime.clone(), file.row.name.clone());
             PlannedPart {
-                part: Part { form: Form::File { shown_as, mime, filename, caption }, quote: None },
+                part: Part {
+                    form: Form::File { shown_as, mime, filename, caption, uploaded: None },
+                    quote: None,
+                },
                 blob,
             }
         }
@@ -105,7 +149,8 @@ impl Relay {
         for link in &file.links {
             match self.fetch_link(link, file).await {
                 Ok(fetched) => return Ok(fetched),
-                Err(error) => trouble = error,
+                Err(error) if error.hope() >= trouble.hope() => trouble = error,
+                Err(_) => {}
             }
         }
         Err(trouble)
@@ -116,14 +161,17 @@ impl Relay {
             Verdict::GiveUp => FileTrouble::Never(error),
             _ => FileTrouble::Later(error),
         };
-        let fetched = self.fetcher.get(link).await.map_err(|error| told(error.verdict(), chain(&error)))?;
+        let fetched = self.fetcher.get(link).await.map_err(|error| match error {
+            FetchError::TooLarge { .. } => FileTrouble::TooLarge,
+            error => told(error.verdict(), chain(&error)),
+        })?;
         let content_type = fetched.content_type.clone().filter(|mime| mime != "application/octet-stream");
         let limits = WriteLimits { max_bytes: self.settings.media_max, deadline: DEADLINE };
-        let stored = self
-            .blobs
-            .write(fetched.body, limits)
-            .await
-            .map_err(|error| told(error.verdict(), chain(&error)))?;
+        let stored =
+            self.blobs.write(fetched.body, limits).await.map_err(|error| match error.is_too_large() {
+                true => FileTrouble::TooLarge,
+                false => told(error.verdict(), chain(&error)),
+            })?;
         let mime = Some(file.mime.as_str()).filter(|mime| !mime.is_empty()).or(content_type.as_deref());
         let kind = sniff::sniff(&stored.head, mime, Some(&file.name));
         self.classified(stored, kind, file).await
@@ -185,7 +233,25 @@ impl Relay {
                 size: i64::try_from(stored.size).unwrap_or(i64::MAX),
                 created_at: self.clock.now().naive_utc(),
             },
+            stored: false,
             send_as,
+        }
+    }
+
+    /// A file that an earlier run of the job has fetched.
+    pub(super) async fn file_that_is_here(&self, file: &OperatorFile) -> Option<FetchedFile> {
+        let here = file.here.clone()?;
+        let send_as = SendAs::parse(&here.send_as)?;
+        let row = self.db.read(move |conn| blobs::get(conn, &here.blob_id)).await.ok()??;
+        Some(FetchedFile { row, stored: true, send_as })
+    }
+
+    /// Removes the bytes of files whose plan was not written. What fails is left to the janitor.
+    pub(super) async fn forget_files(&self, files: &[OutgoingFile]) {
+        for file in files {
+            if let OutgoingFile::Here(FetchedFile { row, stored: false, .. }) = file {
+                let _ = self.blobs.remove(&BlobId::from(row.id.as_str())).await;
+            }
         }
     }
 }
@@ -205,7 +271,7 @@ fn is_recording(kind: &FileType, file: &OperatorFile) -> bool {
 mod tests {
     use super::*;
 
-    fn file(name: &str, send_as: SendAs) -> FetchedFile {
+    fn file(name: &str, send_as: SendAs) -> OutgoingFile {
         let row = BlobRow {
             id: format!("blob-{name}"),
             sha256: String::new(),
@@ -214,7 +280,7 @@ mod tests {
             size: 1,
             created_at: chrono::DateTime::UNIX_EPOCH.naive_utc(),
         };
-        FetchedFile { row, send_as }
+        OutgoingFile::Here(FetchedFile { row, stored: false, send_as })
     }
 
     fn shape(parts: &[PlannedPart]) -> Vec<String> {
@@ -262,5 +328,8 @@ mod tests {
         let parts = arrange("", None, &[file("big.zip", SendAs::Link)], link);
         assert_eq!(shape(&parts), ["text:big.zip: https://x/big.zip"]);
         assert!(parts[0].blob.is_some());
+        let too_large = OutgoingFile::TooLarge { name: "huge.zip".into(), link: "https://portal/~x".into() };
+        let parts = arrange("see", None, &[too_large], link);
+        assert_eq!(shape(&parts), ["text:see", "text:huge.zip: https://portal/~x"]);
     }
 }

@@ -3,12 +3,14 @@
 use chrono::Duration;
 
 use super::Relay;
+use super::fetch::chain;
 use super::parts::{Form, Part, ShownAs};
-use super::plan::{FetchedFile, FileTrouble, PlannedPart, arrange};
+use super::plan::{FetchedFile, FileTrouble, OutgoingFile, PlannedPart, arrange};
 use super::sender::Outgoing;
 use super::statuses;
 use crate::domain::{ChatId, DeliveryState, Direction, Wamid};
-use crate::queue::job::{self, OperatorItem};
+use crate::media::classify::MAX_DOCUMENT_BYTES;
+use crate::queue::job::{self, FileHere, Job, OperatorItem};
 use crate::queue::worker::{Running, Settled};
 use crate::store::StoreError;
 use crate::store::blobs::{self, BlobRow};
@@ -22,6 +24,8 @@ use crate::translate::to_whatsapp::{HeldBack, OperatorOptions, OperatorText, ope
 const QUOTES_DAYS: i64 = 400;
 /// Messages of a chat that are looked through for a quoted text.
 const QUOTES_MESSAGES: i64 = 500;
+/// After so long no further file is begun: a run must end before its deadline, and what is here is kept.
+const FETCHING: Duration = Duration::minutes(4);
 
 type Ending = Box<dyn FnOnce(Running) -> Settled + Send>;
 
@@ -54,7 +58,7 @@ impl Relay {
         if !outgoing.chat.window().allows_free_text(self.clock.now()) {
             return Err(self.ends_with_note(outgoing, &job.row.id, Note::WindowClosed));
         }
-        let (files, lost) = self.fetch_files(job, item).await?;
+        let (files, lost) = self.fetch_files(job, &outgoing.chat.id, item).await?;
         let (body, quote) = self.with_quote(outgoing, &text).await;
         let mut links = Vec::new();
         let parts = arrange(&body, quote, &files, |file| {
@@ -66,20 +70,32 @@ impl Relay {
             return Err(self.ends_with_note(outgoing, &job.row.id, Note::NothingToSend));
         }
         let mut notes: Vec<Note> = lost.into_iter().map(|name| Note::FileUnavailable { name }).collect();
-        let as_link = files.iter().filter(|file| ShownAs::of(file.send_as).is_none());
-        notes.extend(as_link.map(|file| Note::FileAsLink {
-            name: file.row.name.clone(),
-            limit: Some(crate::media::classify::MAX_DOCUMENT_BYTES),
-        }));
-        let blobs: Vec<BlobRow> = files.into_iter().map(|file| file.row).collect();
-        self.write_plan(job, outgoing, 0, parts, blobs, links, notes).await.map_err(|error| {
-            let (clock, error) = (self.clock.clone(), error.to_string());
-            let ending: Ending = Box::new(move |job| {
-                let not_before = clock.now() + Duration::seconds(1);
-                Settled::plain(job, Settlement::Again { not_before, error, counts: false, doubtful: false })
-            });
-            ending
-        })
+        notes.extend(files.iter().filter_map(|file| self.link_note(file)));
+        match self.write_plan(job, outgoing, 0, parts, new_rows(&files), links, notes).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                self.forget_files(&files).await;
+                let (not_before, error) = (self.clock.now() + Duration::seconds(1), chain(&error));
+                let again = Settlement::Again { not_before, error, counts: false, doubtful: false };
+                Err(Box::new(move |job| Settled::plain(job, again)))
+            }
+        }
+    }
+
+    /// Tells the operator of a file that goes as a link.
+    fn link_note(&self, file: &OutgoingFile) -> Option<Note> {
+        match file {
+            OutgoingFile::Here(file) if ShownAs::of(file.send_as).is_some() => None,
+            OutgoingFile::Here(file) => {
+                let is_large = u64::try_from(file.row.size).is_ok_and(|size| size > MAX_DOCUMENT_BYTES);
+                let limit = is_large.then_some(MAX_DOCUMENT_BYTES);
+                Some(Note::FileAsLink { name: file.row.name.clone(), limit })
+            }
+            OutgoingFile::TooLarge { name, .. } => {
+                let limit = Some(self.settings.media_max.min(MAX_DOCUMENT_BYTES));
+                Some(Note::FileAsLink { name: name.clone(), limit })
+            }
+        }
     }
 
     /// The other form of a part that Meta refused after it had taken it. `None`: there is none, or it is gone.
@@ -93,7 +109,7 @@ impl Relay {
             return Ok(None);
         };
         let Some(part) = Part::from_json(&failed.payload).ok() else { return Ok(None) };
-        let Some(other) = self.other_form(&failed, &part).await else { return Ok(None) };
+        let Some(other) = self.other_form(&failed, &part).await? else { return Ok(None) };
         let name = match &part.form {
             Form::File { filename, .. } => filename.clone(),
             Form::Text { .. } => String::new(),
@@ -110,45 +126,63 @@ impl Relay {
     }
 
     /// A file in the form that Meta may take instead: a document, else a link. `None` for a text.
-    pub(super) async fn other_form(&self, row: &MessageRow, part: &Part) -> Option<Part> {
-        let Form::File { shown_as, mime, filename, caption } = &part.form else { return None };
+    pub(super) async fn other_form(&self, row: &MessageRow, part: &Part) -> Result<Option<Part>, StoreError> {
+        let Form::File { shown_as, mime, filename, caption, .. } = &part.form else { return Ok(None) };
         if *shown_as != ShownAs::Document {
             let (mime, filename, caption) = (mime.clone(), filename.clone(), caption.clone());
-            let form = Form::File { shown_as: ShownAs::Document, mime, filename, caption };
-            return Some(Part { form, quote: part.quote.clone() });
+            let form = Form::File { shown_as: ShownAs::Document, mime, filename, caption, uploaded: None };
+            return Ok(Some(Part { form, quote: part.quote.clone() }));
         }
-        let (blob_id, (url, hash)) = (row.blob_id.clone()?, self.media_link(filename)?);
+        let Some((blob_id, (url, hash))) = row.blob_id.clone().zip(self.media_link(filename)) else {
+            return Ok(None);
+        };
         let (now, until) = (self.clock.now(), self.clock.now() + self.settings.media_kept);
-        self.db.write(move |tx| blobs::link(tx.conn, &hash, &blob_id, Some(until), now)).await.ok()?;
+        self.db.write(move |tx| blobs::link(tx.conn, &hash, &blob_id, Some(until), now)).await?;
         let text = match caption {
             Some(caption) => format!("{caption}\n{filename}: {url}"),
             None => format!("{filename}: {url}"),
         };
-        Some(Part { form: Form::Text { body: text }, quote: part.quote.clone() })
+        Ok(Some(Part { form: Form::Text { body: text }, quote: part.quote.clone() }))
     }
 
-    /// Brings the files here; names of those that will not come. `Err`: they may come later.
+    /// Brings the files here; names of those that will not come. `Err`: they may come later, and what is
+    /// here by then is kept for that.
     async fn fetch_files(
         &self,
         job: &Running,
+        chat_id: &str,
         item: &OperatorItem,
-    ) -> Result<(Vec<FetchedFile>, Vec<String>), Ending> {
-        let (mut files, mut lost) = (Vec::new(), Vec::new());
-        for file in &item.files {
-            match self.fetch_operator_file(file).await {
-                Ok(fetched) => files.push(fetched),
-                Err(FileTrouble::Later(reason))
+    ) -> Result<(Vec<OutgoingFile>, Vec<String>), Ending> {
+        let (mut files, mut lost, began) = (Vec::new(), Vec::new(), self.clock.now());
+        // Which file of the message each of them is.
+        let mut places = Vec::new();
+        for (at, file) in item.files.iter().enumerate() {
+            let fetched = match self.file_that_is_here(file).await {
+                Some(here) => Ok(here),
+                None if self.clock.now() - began > FETCHING => {
+                    Err(FileTrouble::Later("the files of one message take long".into()))
+                }
+                None => self.fetch_operator_file(file).await,
+            };
+            let public = file.links.last().cloned();
+            match (fetched, public) {
+                (Ok(fetched), _) => {
+                    files.push(OutgoingFile::Here(fetched));
+                    places.push(at);
+                }
+                (Err(FileTrouble::TooLarge), Some(link)) => {
+                    let name = if file.name.is_empty() { "file".to_owned() } else { file.name.clone() };
+                    files.push(OutgoingFile::TooLarge { name, link });
+                    places.push(at);
+                }
+                (Err(FileTrouble::Later(reason)), _)
                     if job.row.attempts + 1 < self.settings.policy.max_attempts =>
                 {
                     tracing::info!(job.id = job.row.id, reason, "an operator's file is not here yet");
-                    let (policy, now) = (self.settings.policy, self.clock.now());
-                    return Err(Box::new(move |job: Running| {
-                        let settlement = policy.own_verdict(job.row.attempts, reason, now);
-                        Settled::plain(job, settlement)
-                    }));
+                    return Err(self.files_later(chat_id, item, &files, &places, reason));
                 }
-                Err(FileTrouble::Later(reason) | FileTrouble::Never(reason)) => {
-                    tracing::warn!(job.id = job.row.id, reason, "an operator's file cannot be fetched");
+                (Err(trouble), _) => {
+                    tracing::warn!(job.id = job.row.id, ?trouble, "an operator's file cannot be fetched");
                     lost.push(file.name.clone());
                 }
             }
@@ -156,19 +190,57 @@ impl Relay {
         Ok((files, lost))
     }
 
-    /// The text and the message that it quotes: found by the portal's id or by its text in this chat; else
-    /// the quote stays in the text.
+    /// The job runs again, and finds what is here by then.
+    fn files_later(
+        &self,
+        chat_id: &str,
+        item: &OperatorItem,
+        files: &[OutgoingFile],
+        places: &[usize],
+        reason: String,
+    ) -> Ending {
+        let (mut item, rows) = (item.clone(), new_rows(files));
+        for (file, at) in files.iter().zip(places) {
+            if let (OutgoingFile::Here(fetched), Some(of)) = (file, item.files.get_mut(*at)) {
+                let (blob_id, send_as) = (fetched.row.id.clone(), fetched.send_as.as_str().to_owned());
+                of.here = Some(FileHere { blob_id, send_as });
+            }
+        }
+        let payload = Job::Send { chat_id: chat_id.to_owned(), item }.to_json();
+        let (policy, now) = (self.settings.policy, self.clock.now());
+        Box::new(move |job: Running| {
+            let id = job.row.id.clone();
+            let settlement = policy.own_verdict(job.row.attempts, reason, now);
+            Settled::plain(job, settlement).with(move |tx| {
+                for row in &rows {
+                    blobs::insert(tx.conn, row)?;
+                }
+                jobs::set_payload(tx.conn, &id, &payload)
+            })
+        })
+    }
+
+    /// The text and the message that it quotes: found by the portal's id, else by its text in this chat, the
+    /// newest first; else the quote stays in the text.
     async fn with_quote(&self, outgoing: &Outgoing, text: &OperatorText) -> (String, Option<Wamid>) {
         let Some(quote) = &text.quote else { return (text.body.clone(), None) };
+        let portal = outgoing.item.as_ref().map(|item| item.portal_id.as_str()).unwrap_or_default();
         let (chat_id, since) = (outgoing.chat.id.clone(), self.clock.now() - Duration::days(QUOTES_DAYS));
         let recent = self.db.read(move |conn| ledger::recent(conn, &chat_id, since, QUOTES_MESSAGES)).await;
         let wanted = markup::plain_key(&quote.text);
         let im_id = quote.message.as_ref().map(|id| id.as_str().to_owned());
-        let found = recent.unwrap_or_default().into_iter().find(|row| {
-            let by_id = im_id.is_some() && row.im_message_id == im_id;
-            row.wamid.is_some() && (by_id || (!wanted.is_empty() && markup::plain_key(&row.body) == wanted))
-        });
-        match found.and_then(|row| row.wamid) {
+        // What failed is not on the contact's phone.
+        let mut recent = recent.unwrap_or_default();
+        recent.retain(|row| row.wamid.is_some() && row.delivery() != DeliveryState::Failed);
+        let of_portal = |row: &&MessageRow| row.portal_id.as_deref() == Some(portal);
+        let by_id = recent
+            .iter()
+            .filter(|row| im_id.is_some() && row.im_message_id == im_id)
+            .filter(of_portal)
+            .min_by_key(|row| row.part);
+        let by_text =
+            || recent.iter().find(|row| !wanted.is_empty() && markup::plain_key(&row.body) == wanted);
+        match by_id.or_else(by_text).and_then(|row| row.wamid.clone()) {
             Some(wamid) => (text.body.clone(), Some(Wamid::from(wamid))),
             None => (text.body_with_quote.clone(), None),
         }
@@ -245,4 +317,15 @@ impl Relay {
             })
         })
     }
+}
+
+/// The rows of files that are not written yet.
+fn new_rows(files: &[OutgoingFile]) -> Vec<BlobRow> {
+    files
+        .iter()
+        .filter_map(|file| match file {
+            OutgoingFile::Here(FetchedFile { row, stored: false, .. }) => Some(row.clone()),
+            _ => None,
+        })
+        .collect()
 }

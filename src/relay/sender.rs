@@ -31,6 +31,10 @@ use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
 const PAIR_RATE: i64 = 131056;
 /// The service window is closed.
 const WINDOW_CLOSED: i64 = 131047;
+/// Among others: there is no upload with this id.
+const INVALID_PARAMETER: i64 = 100;
+/// Meta could not process a media file.
+const MEDIA_REFUSED: i64 = 131053;
 /// Codes that say something of the person, not of the message: the other parts would fail alike.
 const OF_PERSON: [i64; 7] = [WINDOW_CLOSED, 131021, 131026, 131030, 130403, 130497, 131062];
 
@@ -98,6 +102,8 @@ impl Outgoing {
 /// How one part went.
 enum Gone {
     Accepted(Box<Accepted>),
+    /// Its answer was lost, but a status has proven it already.
+    Proven,
     Refused {
         code: Option<i64>,
         error: WireError,
@@ -127,7 +133,7 @@ impl Relay {
         let (outgoing, rows) = match self.load(&job, chat_id, Some(item)).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return gone(job),
-            Err(error) => return self.store_failed(job, &error),
+            Err(error) => return self.not_read(job, &error),
         };
         let rows = match rows.is_empty() {
             false => rows,
@@ -143,14 +149,14 @@ impl Relay {
         let (outgoing, rows) = match self.load(&job, chat_id, None).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return gone(job),
-            Err(error) => return self.store_failed(job, &error),
+            Err(error) => return self.not_read(job, &error),
         };
         let rows = match rows.is_empty() {
             false => rows,
             true => match self.plan_fallback(&job, &outgoing, failed_id).await {
                 Ok(Some(rows)) => rows,
                 Ok(None) => return gone(job),
-                Err(error) => return self.store_failed(job, &error),
+                Err(error) => return self.not_read(job, &error),
             },
         };
         self.drive(queue, job, outgoing, rows).await
@@ -171,6 +177,14 @@ impl Relay {
                 Ok(person.map(|person| (chat, person)).zip(Some(ledger::of_job(conn, &job_id)?)))
             })
             .await?;
+        // A job that was given up runs only because somebody replays it.
+        let given_up = loaded.iter().flat_map(|(_, rows)| rows).filter(|row| row.was_given_up());
+        let given_up: Vec<String> = given_up.map(|row| row.id.clone()).collect();
+        if !given_up.is_empty() {
+            let revive =
+                move |tx: &mut Tx<'_>| given_up.iter().try_for_each(|id| ledger::revive(tx.conn, id));
+            self.db.write(revive).await?;
+        }
         Ok(loaded.map(|((chat, person), rows)| {
             let phone = PhoneKey::from(chat.phone_id.as_str());
             (Outgoing { chat, person, snapshot: self.directory.now(), phone, item }, rows)
@@ -184,7 +198,8 @@ impl Relay {
         let mut last = None;
         let mut refused: Option<WireError> = None;
         for row in rows {
-            if row.wamid.is_some() || row.delivery() == DeliveryState::Failed {
+            let failed = row.delivery() == DeliveryState::Failed && !row.was_given_up();
+            if row.wamid.is_some() || failed {
                 accepted_any |= row.wamid.is_some();
                 continue;
             }
@@ -196,6 +211,7 @@ impl Relay {
                 continue;
             }
             if row.send_started {
+                // After a restart there is no waiting time: then it has to be waited for from now.
                 let waited = job.row.doubtful && job.row.not_before.is_some();
                 if !waited {
                     let not_before = self.clock.now() + self.settings.doubt;
@@ -206,9 +222,9 @@ impl Relay {
                         Settlement::Again { not_before, error, counts: false, doubtful: true },
                     );
                 }
-                maybe_twice = true;
             }
-            match self.send_part(queue, &job, &outgoing, &row, maybe_twice).await {
+            match self.send_part(queue, &job, &outgoing, &row, &mut maybe_twice).await {
+                Gone::Proven => accepted_any = true,
                 Gone::Accepted(accepted) => {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
@@ -222,8 +238,11 @@ impl Relay {
                 Gone::Replanned => {
                     let now = self.clock.now();
                     let error = "sent in another form".to_owned();
-                    let again = Settlement::Again { not_before: now, error, counts: false, doubtful: false };
-                    return Settled::plain(job, again);
+                    let doubtful = row.send_started;
+                    let again = Settlement::Again { not_before: now, error, counts: false, doubtful };
+                    let mut settled = Settled::plain(job, again);
+                    settled.maybe_twice = maybe_twice;
+                    return settled;
                 }
                 Gone::Stopped(settlement) => {
                     let mut settled = Settled::plain(job, settlement);
@@ -254,17 +273,17 @@ impl Relay {
         job: &Running,
         outgoing: &Outgoing,
         row: &MessageRow,
-        maybe_twice: bool,
+        maybe_twice: &mut bool,
     ) -> Gone {
         let now = self.clock.now();
+        // What this part has waited for in doubt is not waited for again.
+        let doubtful = row.send_started;
+        let later = |not_before: DateTime<Utc>, error: String| {
+            Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful })
+        };
         let Some((channel, graph)) = self.way_out(outgoing) else {
-            return self.cloud_trouble(
-                queue,
-                job,
-                Verdict::Reauthorize,
-                false,
-                "the phone cannot be used".into(),
-            );
+            let error = "the phone cannot be used".to_owned();
+            return self.cloud_trouble(queue, job, Verdict::Reauthorize, doubtful, error);
         };
         let Some(to) = outgoing.recipient() else {
             return refused_here(row, "the contact has neither a number nor a user id");
@@ -272,40 +291,50 @@ impl Relay {
         let Ok(part) = Part::from_json(&row.payload) else {
             return refused_here(row, "this version cannot read the stored part");
         };
-        if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
-            let error = "waiting: too many messages to one person".to_owned();
-            let not_before = now + wait;
-            return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: false });
+        // It may have waited for long since it was planned.
+        if !outgoing.chat.window().allows_free_text(now) {
+            return window_closed();
         }
-        let uploaded = match &part.form {
-            Form::Text { .. } => None,
-            Form::File { mime, filename, .. } => {
+        if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
+            return later(now + wait, "waiting: too many messages to one person".to_owned());
+        }
+        let uploaded_before = part.uploaded().is_some();
+        let part = match &part.form {
+            Form::File { mime, filename, uploaded: None, .. } => {
                 match self.upload(&graph, &channel, row, mime, filename).await {
-                    Ok(id) => Some(id),
+                    Ok(id) => part.with_upload(Some(id)),
+                    Err(GraphError::File(error)) => {
+                        tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
+                        return refused_here(row, "the file of the message is gone");
+                    }
                     Err(error) if error.verdict() == Verdict::GiveUp => {
-                        return self.in_another_form(row, &part, &chain(&error)).await;
+                        return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
                     }
                     Err(error) => {
-                        return self.cloud_trouble(queue, job, error.verdict(), false, chain(&error));
+                        return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
                     }
                 }
             }
+            _ => part,
         };
-        let Some(content) = part.content(uploaded) else {
+        let Some(content) = part.content() else {
             return refused_here(row, "the file of the part is missing");
         };
-        let (id, opaque) = (row.id.clone(), row.opaque().unwrap_or_default());
-        if let Err(error) = self.db.write(move |tx| ledger::send_started(tx.conn, &id, maybe_twice)).await {
-            let error = chain(&error);
-            let not_before = now + Duration::seconds(1);
-            return Gone::Stopped(Settlement::Again {
-                not_before,
-                error,
-                counts: false,
-                doubtful: row.send_started,
-            });
+        let (id, opaque, repeated) = (row.id.clone(), row.opaque().unwrap_or_default(), row.send_started);
+        let marked = row.maybe_twice || repeated;
+        let uploaded = (!uploaded_before && part.uploaded().is_some()).then(|| part.clone());
+        let start = move |tx: &mut Tx<'_>| {
+            if let Some(part) = &uploaded {
+                ledger::replan(tx.conn, &id, part.kind(), part.body(), &part.to_json())?;
+            }
+            ledger::send_started(tx.conn, &id, marked)
+        };
+        if let Err(error) = self.db.write(start).await {
+            return later(now + Duration::seconds(1), chain(&error));
         }
-        let message = OutgoingMessage { to, content, context: part.quote.clone(), opaque };
+        *maybe_twice |= repeated;
+        let context = part.quote.clone();
+        let message = OutgoingMessage { to, content, context, opaque };
         match graph.send(channel.token(), &channel.phone.phone_number_id, &message).await {
             Ok(accepted) => {
                 self.scheduler.resume(queue);
@@ -314,18 +343,34 @@ impl Relay {
             }
             Err(error) => {
                 self.metrics.graph_call("send", "failed");
-                self.send_failed(queue, job, row, error).await
+                let gone = self.send_failed(queue, job, row, &error).await;
+                match gone {
+                    // The upload may have expired or belong to another number: once more with a fresh one.
+                    Gone::Refused { code: Some(INVALID_PARAMETER), .. } if uploaded_before => {
+                        self.replan(row, part.with_upload(None), None).await
+                    }
+                    Gone::Refused { code: Some(MEDIA_REFUSED), .. } if part.uploaded().is_some() => {
+                        self.in_another_form(outgoing, row, &part, &chain(&error)).await
+                    }
+                    gone => gone,
+                }
             }
         }
     }
 
-    async fn send_failed(&self, queue: &str, job: &Running, row: &MessageRow, error: GraphError) -> Gone {
+    async fn send_failed(&self, queue: &str, job: &Running, row: &MessageRow, error: &GraphError) -> Gone {
         let now = self.clock.now();
         if error.in_doubt() {
-            tracing::warn!(job.id = job.row.id, error = chain(&error), "the answer to a send never came");
+            tracing::warn!(job.id = job.row.id, error = chain(error), "the answer to a send never came");
             self.scheduler.pause(queue, Duration::zero(), now);
+            // The status may have been faster than the end of the connection.
+            let id = row.id.clone();
+            let current = self.db.read(move |conn| ledger::get(conn, &id)).await;
+            if current.is_ok_and(|row| row.is_some_and(|row| row.wamid.is_some())) {
+                return Gone::Proven;
+            }
             let not_before = now + self.settings.doubt;
-            let error = chain(&error);
+            let error = chain(error);
             return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: true });
         }
         // The call surely had no effect: the mark goes, so that a later try is no repeat.
@@ -334,20 +379,20 @@ impl Relay {
         let code = error.code();
         if code == Some(PAIR_RATE) {
             let wait = crate::queue::policy::own_delay(job.row.attempts.clamp(1, 4));
-            let (not_before, error) = (now + wait, chain(&error));
+            let (not_before, error) = (now + wait, chain(error));
             // The pace is ours to keep: it counts against no message.
             return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: false });
         }
         if error.retry_class() == Some(RetryClass::FewTimes) {
-            let settlement = self.settings.policy.own_verdict(job.row.attempts, chain(&error), now);
+            let settlement = self.settings.policy.own_verdict(job.row.attempts, chain(error), now);
             return match settlement {
-                Settlement::Dead { .. } => Gone::Refused { code, error: wire_error(&error) },
+                Settlement::Dead { .. } => Gone::Refused { code, error: wire_error(error) },
                 again => Gone::Stopped(again),
             };
         }
         match error.verdict() {
-            Verdict::GiveUp => Gone::Refused { code, error: wire_error(&error) },
-            verdict => self.cloud_trouble(queue, job, verdict, false, chain(&error)),
+            Verdict::GiveUp => Gone::Refused { code, error: wire_error(error) },
+            verdict => self.cloud_trouble(queue, job, verdict, false, chain(error)),
         }
     }
 
@@ -396,15 +441,43 @@ impl Relay {
         graph.upload(channel.token(), &channel.phone.phone_number_id, file).await
     }
 
-    /// The upload was refused: a document instead, or a link instead of a document.
-    async fn in_another_form(&self, row: &MessageRow, part: &Part, reason: &str) -> Gone {
+    /// The file was refused: a document instead, or a link instead of a document.
+    async fn in_another_form(
+        &self,
+        outgoing: &Outgoing,
+        row: &MessageRow,
+        part: &Part,
+        reason: &str,
+    ) -> Gone {
         tracing::info!(message.id = row.id, reason, "a file is sent in another form");
-        let Some(other) = self.other_form(row, part).await else {
-            return refused_here(row, reason);
+        let other = match self.other_form(row, part).await {
+            Ok(Some(other)) => other,
+            Ok(None) => return refused_here(row, reason),
+            Err(error) => {
+                let not_before = self.clock.now() + Duration::seconds(1);
+                let (error, doubtful) = (chain(&error), row.send_started);
+                return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful });
+            }
         };
-        let (id, stored) = (row.id.clone(), other.clone());
+        let note = match (&part.form, &other.form) {
+            (Form::File { filename, .. }, Form::Text { .. }) => {
+                outgoing.snapshot.phone(&outgoing.phone).map(|phone| {
+                    let note = Note::FileAsLink { name: filename.clone(), limit: None };
+                    let text = notes::text(&note, statuses::language_of(&outgoing.snapshot, phone));
+                    let chat = ChatId::from(outgoing.chat.id.as_str());
+                    job::note(&phone.key, &chat, &format!("form:{}", row.id), text)
+                })
+            }
+            _ => None,
+        };
+        self.replan(row, other, note).await
+    }
+
+    async fn replan(&self, row: &MessageRow, part: Part, note: Option<NewJob>) -> Gone {
+        let (id, now) = (row.id.clone(), self.clock.now());
         let replan = move |tx: &mut Tx<'_>| {
-            ledger::replan(tx.conn, &id, stored.kind(), stored.body(), &stored.to_json())
+            ledger::replan(tx.conn, &id, part.kind(), part.body(), &part.to_json())?;
+            note.iter().try_for_each(|note| jobs::enqueue(tx, note, now).map(drop))
         };
         self.write_surely(Box::new(replan)).await;
         Gone::Replanned
@@ -416,8 +489,12 @@ impl Relay {
         let Some(channel) = phone.as_ref().and_then(|phone| snapshot.channel(phone)) else {
             return gone(job);
         };
+        let graph = match &channel.app.graph_version {
+            Some(version) => self.graph.at_version(version),
+            None => self.graph.clone(),
+        };
         let outcome =
-            self.graph.mark_read(channel.token(), &channel.phone.phone_number_id, &Wamid::from(wamid)).await;
+            graph.mark_read(channel.token(), &channel.phone.phone_number_id, &Wamid::from(wamid)).await;
         match outcome {
             Ok(()) => Settled::plain(job, Settlement::Done),
             Err(error) if error.verdict() == Verdict::GiveUp => {
@@ -429,6 +506,13 @@ impl Relay {
                 _ => Settled::plain(job, Settlement::Done),
             },
         }
+    }
+
+    /// The database is away before anything was sent. What was in doubt must still wait for its time.
+    fn not_read(&self, job: Running, error: &StoreError) -> Settled {
+        let not_before = self.clock.now() + Duration::seconds(1);
+        let error = chain(error);
+        Settled::plain(job, Settlement::Again { not_before, error, counts: false, doubtful: false })
     }
 
     pub(super) fn store_failed(&self, job: Running, error: &StoreError) -> Settled {
@@ -470,6 +554,12 @@ fn wire_error(error: &GraphError) -> WireError {
         message: None,
         details: refusal.and_then(|refusal| refusal.details.clone()),
     }
+}
+
+fn window_closed() -> Gone {
+    let title = "the service window is closed".to_owned();
+    let error = WireError { code: Some(WINDOW_CLOSED), title: Some(title), message: None, details: None };
+    Gone::Refused { code: Some(WINDOW_CLOSED), error }
 }
 
 fn refused_here(row: &MessageRow, reason: &str) -> Gone {
@@ -528,18 +618,25 @@ fn refusal(
 /// A job that ended without Meta's verdict: its parts failed, and the line is told.
 fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>) -> Settled {
     let (job_id, attempts) = (settled.job.row.id.clone(), settled.job.row.attempts);
+    // A job that dies again after a replay is told again.
+    let key = format!("dead:{job_id}:{}", settled.job.row.lane_seq);
     settled.with(move |tx| {
+        let mut accepted_any = false;
         for row in ledger::of_job(tx.conn, &job_id)? {
+            accepted_any |= row.wamid.is_some();
             if row.wamid.is_none() && row.delivery() != DeliveryState::Failed {
-                ledger::failed(tx.conn, &row.id, None, "given up", now)?;
+                ledger::failed(tx.conn, &row.id, None, ledger::GIVEN_UP, now)?;
             }
+        }
+        if accepted_any {
+            after_acceptance(tx, &outgoing, now)?;
         }
         let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
         let language = statuses::language_of(&outgoing.snapshot, phone);
         let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
         let text = notes::text(&Note::Dead { attempts }, language);
         let chat = ChatId::from(outgoing.chat.id.as_str());
-        jobs::enqueue(tx, &job::note(&phone.key, &chat, &format!("dead:{job_id}"), text), now)?;
+        jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
         Ok(())
     })
 }

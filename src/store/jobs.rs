@@ -228,6 +228,12 @@ pub fn set_attempts(conn: &mut Conn, id: &str, attempts: i32) -> Result<(), Stor
     Ok(())
 }
 
+/// Writes down how far a job has come.
+pub fn set_payload(conn: &mut Conn, id: &str, payload: &str) -> Result<(), StoreError> {
+    diesel::update(jobs::table.find(id)).set(jobs::payload.eq(payload)).execute(conn)?;
+    Ok(())
+}
+
 /// Lets a waiting job run now; how a stored file wakes the message that waits for it.
 pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     diesel::update(jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.eq("ready")))

@@ -76,6 +76,13 @@ impl MessageRow {
         DeliveryState::parse(&self.state).unwrap_or(DeliveryState::Pending)
     }
 
+    /// Whether it failed only because its job ended without Meta's verdict.
+    pub fn was_given_up(&self) -> bool {
+        self.delivery() == DeliveryState::Failed
+            && self.error_code.is_none()
+            && self.error_text.as_deref() == Some(GIVEN_UP)
+    }
+
     /// What `biz_opaque_callback_data` bears for it: the job and the part.
     pub fn opaque(&self) -> Option<String> {
         self.job_id.as_ref().map(|job| format!("{job}.{}", self.part))
@@ -316,6 +323,21 @@ pub fn accepted(conn: &mut Conn, id: &str, wamid: &str, now: DateTime<Utc>) -> R
         .execute(conn)?;
     diesel::update(messages::table.find(id).filter(messages::state.eq(DeliveryState::Pending.as_str())))
         .set(messages::state.eq(DeliveryState::Accepted.as_str()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// What is written as error of a message whose job ended without Meta's verdict.
+pub const GIVEN_UP: &str = "given up";
+
+/// A message that was given up is to be sent after all, since its job is replayed.
+pub fn revive(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    diesel::update(messages::table.find(id))
+        .set((
+            messages::state.eq(DeliveryState::Pending.as_str()),
+            messages::error_text.eq(None::<String>),
+            messages::failed_at.eq(None::<NaiveDateTime>),
+        ))
         .execute(conn)?;
     Ok(())
 }

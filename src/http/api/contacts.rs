@@ -61,7 +61,7 @@ pub(super) async fn export(state: web::Data<State>, id: web::Path<String>) -> Re
     responses((status = 204), (status = 404, body = Problem)))]
 pub(super) async fn erase(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     state.setup.erase_contact(&id).await?;
-    state.relay.forget_known_chats();
+    state.relay.known_chats.forget_all();
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -32,8 +32,8 @@ pub fn prepare_cloud(cloud: &SimCloud) {
     cloud.add_phone(WABA_ID, PHONE_ID, "+1 555-078-3881", "Lucky Shrub");
 }
 
-/// Links everything; `phone` are settings of the phone.
-pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal, phone: Option<Value>) -> Linked {
+/// Links everything.
+pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal) -> Linked {
     let app = api
         .post(
             "/apps",
@@ -51,9 +51,6 @@ pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal, phone: Option
         )
         .await;
     let phone_id = text(&created, "id");
-    if let Some(settings) = phone {
-        api.patch(&format!("/phones/{phone_id}"), settings).await;
-    }
     let local = portal.create_local_app(
         &format!("{}/api/bitrix/", base_of(&callback_url)),
         &format!("{}/app-install/", base_of(&callback_url)),

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod database;
+pub mod files;
 pub mod linking;
 pub mod process;
 
@@ -18,7 +19,7 @@ use wabridge::clock::Clock;
 use wabridge::config::Config;
 use wabridge::relay::Relay;
 use wabridge::sandbox::cloud::{CloudOptions, ReceivedMessage, SimCloud, SimCustomer};
-use wabridge::sandbox::portal::{LineEntry, PortalOptions, SimPortal};
+use wabridge::sandbox::portal::{Author, LineEntry, PortalOptions, SimFile, SimPortal};
 use wabridge::store::jobs;
 
 /// The longest that anything in a test may take.
@@ -39,8 +40,7 @@ pub struct Options {
     pub cloud: Option<CloudOptions>,
     pub portal: Option<PortalOptions>,
     pub config: Option<Change<Config>>,
-    /// Settings of the phone, as the API takes them.
-    pub phone: Option<serde_json::Value>,
+    pub phone: Option<Change<wabridge::store::phones::PhoneRow>>,
     /// The bridge is started and linked to nothing.
     pub unlinked: bool,
     /// Jobs may be left when the test ends.
@@ -119,11 +119,23 @@ impl TestApp {
         };
         linking::prepare_cloud(&test.cloud);
         if !options.unlinked {
-            let linked = linking::link(&test.api, &test.cloud, &test.portal, options.phone).await;
+            let linked = linking::link(&test.api, &test.cloud, &test.portal).await;
             test.line = linked.line.clone();
+            if let Some(change) = options.phone {
+                test.change_phone(&linked.phone_id, change).await;
+            }
             test.linked = Some(linked);
         }
         test
+    }
+
+    async fn change_phone(&self, id: &str, change: Change<wabridge::store::phones::PhoneRow>) {
+        use wabridge::store::phones;
+        let id = id.to_owned();
+        let mut row = self.relay.db.read(move |conn| phones::get(conn, &id)).await.unwrap().unwrap();
+        change(&mut row);
+        self.relay.db.write(move |tx| phones::update(tx.conn, &row)).await.unwrap();
+        self.relay.directory.reload().await.unwrap();
     }
 
     /// The chats of the line as the portal has them.
@@ -280,6 +292,90 @@ impl TestApp {
         self.relay.db.read(move |conn| jobs::list(conn, Some(state), &page)).await.unwrap()
     }
 
+    /// A customer who has written once, and the chat that this made in the line.
+    pub async fn opened(&self, customer: &SimCustomer) -> String {
+        self.customer_writes(customer, "Good morning");
+        let chat = self.chat_of(customer.name.split(' ').next().unwrap()).await;
+        self.line_has(&chat, 1).await;
+        self.settled().await;
+        chat
+    }
+
+    /// The operator writes into a chat.
+    pub fn operator(&self, chat: &str, text: &str, files: Vec<SimFile>) -> String {
+        self.portal.operator_writes(&self.line, chat, text, files).unwrap()
+    }
+
+    /// One entry of a chat.
+    pub fn entry(&self, chat: &str, im_message_id: &str) -> LineEntry {
+        let shown = self.conversation(chat);
+        shown.into_iter().find(|entry| entry.im_message_id == im_message_id).unwrap()
+    }
+
+    /// Our own notes in a chat.
+    pub fn notes(&self, chat: &str) -> Vec<String> {
+        let shown = self.conversation(chat).into_iter();
+        shown.filter(|entry| entry.author == Author::System).map(|entry| entry.text).collect()
+    }
+
+    /// Waits until some note in a chat holds these words.
+    pub async fn note(&self, chat: &str, words: &str) -> String {
+        let line = self.line.clone();
+        let find = |portal: &SimPortal| {
+            let shown = portal.conversation(&line, chat).into_iter();
+            shown.filter(|entry| entry.author == Author::System).find(|entry| entry.text.contains(words))
+        };
+        let told = self.portal.wait_until(DEADLINE, |portal| find(portal).is_some()).await;
+        assert!(told, "no note says {words:?}: {:#?}", self.notes(chat));
+        find(&self.portal).unwrap().text
+    }
+
+    /// The calls that acknowledge an operator's message: the wamids of each.
+    pub fn acknowledged(&self, im_message_id: &str) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        for call in self.portal.calls("imconnector.send.status.delivery") {
+            for item in items(&call, "MESSAGES") {
+                if text_of(&item["im"]["message_id"]) == im_message_id {
+                    let ids = match &item["message"]["id"] {
+                        serde_json::Value::Array(ids) => ids.iter().map(text_of).collect(),
+                        serde_json::Value::Object(ids) => ids.values().map(text_of).collect(),
+                        id => vec![text_of(id)],
+                    };
+                    found.push(ids);
+                }
+            }
+        }
+        found
+    }
+
+    /// What the ledger holds of the business's messages in a chat, oldest first.
+    pub async fn ledger(&self, chat: &str) -> Vec<wabridge::store::messages::MessageRow> {
+        let chat = chat.to_owned();
+        let mut rows =
+            self.relay.db.read(move |conn| wabridge::store::messages::of_chat(conn, &chat)).await.unwrap();
+        rows.retain(|row| row.direction == "outbound");
+        rows.sort_by(|a, b| (&a.created_at, a.part).cmp(&(&b.created_at, b.part)));
+        rows
+    }
+
+    /// The jobs that send an operator's messages, oldest first.
+    pub async fn sends(&self) -> Vec<jobs::JobRow> {
+        let page = wabridge::store::Page { limit: 1000, cursor: None };
+        let mut rows = self.relay.db.read(move |conn| jobs::list(conn, None, &page)).await.unwrap();
+        rows.retain(|row| row.kind == "send");
+        rows.sort_by_key(|row| row.lane_seq);
+        rows
+    }
+
+    /// Waits until a condition on the bridge's own data holds.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while !holds().await {
+            assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Ends the bridge as an administrator would, and asserts that it left nothing undone.
     pub async fn stop(mut self) {
         if !self.leaves_jobs {
@@ -334,6 +430,44 @@ pub fn anna() -> SimCustomer {
     SimCustomer::with_number("16505551234", "Anna Sample")
 }
 
+pub fn bob() -> SimCustomer {
+    SimCustomer::with_number("16505554321", "Bob Sample")
+}
+
 pub fn key_of(customer: &SimCustomer) -> String {
     customer.wa_id.clone().or(customer.user_id.clone()).unwrap()
+}
+
+/// A number or text as text.
+fn text_of(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The elements under `key`, wherever a logged call has them; form arrays are objects there.
+fn items(call: &serde_json::Value, key: &str) -> Vec<serde_json::Value> {
+    match call {
+        serde_json::Value::Object(map) => match map.get(key) {
+            Some(serde_json::Value::Array(items)) => items.clone(),
+            Some(serde_json::Value::Object(items)) => items.values().cloned().collect(),
+            _ => map.values().flat_map(|value| items(value, key)).collect(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// An operator's file.
+pub fn file(name: &str, mime: &str, bytes: impl Into<Vec<u8>>) -> SimFile {
+    SimFile { name: name.into(), mime: mime.into(), bytes: bytes.into() }
+}
+
+/// A picture of so many bytes, as far as its first bytes tell.
+pub fn jpeg(size: usize) -> Vec<u8> {
+    let mut bytes = b"\xff\xd8\xff\xe0\0\x10JFIF\0".to_vec();
+    bytes.resize(size.max(bytes.len()), 7);
+    bytes
+}
+
+/// A file of `tests/fixtures/media`.
+pub fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }

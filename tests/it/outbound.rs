@@ -1,0 +1,457 @@
+//! What operators write on its way to WhatsApp: texts, quotes, order, doubt, notes.
+
+use std::time::Duration;
+
+use wabridge::sandbox::cloud::{ReceivedMessage, SendFault};
+use wabridge::sandbox::portal::OperatorMessage;
+
+use crate::support::{Options, PHONE_ID, TestApp, anna, bob, file, jpeg, key_of};
+
+fn bodies(received: &[ReceivedMessage]) -> Vec<String> {
+    received.iter().map(|message| message.body["text"]["body"].as_str().unwrap_or("-").to_owned()).collect()
+}
+
+fn told(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn quoted(message: &ReceivedMessage) -> Option<&str> {
+    message.body["context"]["message_id"].as_str()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_portals_markup_becomes_whatsapps() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let told = [
+        ("[b]bold[/b] [i]slanted[/i] [s]gone[/s]", "*bold* _slanted_ ~gone~"),
+        ("one[br]two\nthree", "one\ntwo\nthree"),
+        ("[url=https://example.com/x]here[/url]", "here (https://example.com/x)"),
+        ("fine :f09f9880:", "fine 😀"),
+        (r"a path C:\u0000 and a [bracket]", r"a path C:\u0000 and a [bracket]"),
+        ("[USER=5]Ann Lee[/USER], look", "Ann Lee, look"),
+    ];
+    for (text, _) in told {
+        app.operator(&chat, text, vec![]);
+    }
+    let received = app.customer_has(&anna, told.len()).await;
+    assert_eq!(bodies(&received), told.map(|(_, shown)| shown.to_owned()));
+    assert_eq!(app.notes(&chat), Vec::<String>::new());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_item_of_an_event_goes_out() {
+    let app = TestApp::start().await;
+    let (anna, bob) = (anna(), bob());
+    let (first, second) = (app.opened(&anna).await, app.opened(&bob).await);
+    let item = |chat: &str, text: &str| OperatorMessage {
+        external_chat_id: chat.into(),
+        text: text.into(),
+        files: vec![],
+    };
+    let items = vec![item(&first, "one"), item(&second, "two"), item(&first, "three")];
+    app.portal.operator_writes_many(&app.line, items).unwrap();
+    assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "three"]);
+    assert_eq!(bodies(&app.customer_has(&bob, 1).await), ["two"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_above_4096_is_split_and_acknowledged_once_after_its_last_part() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let text: String = (0..900).map(|n| format!("word{n:04} ")).collect();
+    let id = app.operator(&chat, &text, vec![]);
+    let received = app.customer_has(&anna, 2).await;
+    app.settled().await;
+    assert_eq!(bodies(&received).join(" "), text.trim());
+    assert!(bodies(&received).iter().all(|part| part.chars().count() <= 4096));
+    let wamids: Vec<String> = received.into_iter().map(|message| message.wamid).collect();
+    assert_eq!(app.acknowledged(&id), [wamids.clone()]);
+    assert_eq!(app.entry(&chat, &id).connector_mids, wamids);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_becomes_a_reply_where_the_quoted_message_is_known() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let question = app.customer_writes(&anna, "Is it *red* [or] blue?");
+    app.line_has(&chat, 2).await;
+    let quote = wabridge::sandbox::portal::quote;
+    let shown = app.conversation(&chat)[1].text.clone();
+    // By its text.
+    app.operator(&chat, &quote("Anna Sample", "01.03.2026 10:00", None, &shown, "Red."), vec![]);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!((bodies(&received)[0].as_str(), quoted(&received[0])), ("Red.", Some(question.as_str())));
+    // By the portal's id, although a newer message says the same.
+    let first = app.operator(&chat, "Anything else?", vec![]);
+    app.operator(&chat, "Anything else?", vec![]);
+    let sent = app.customer_has(&anna, 3).await;
+    app.settled().await;
+    let context = format!("chat1/{first}");
+    let text = quote("Op", "01.03.2026 10:05", Some(&context), "Anything else?", "I mean this");
+    app.operator(&chat, &text, vec![]);
+    let received = app.customer_has(&anna, 4).await;
+    assert_eq!(quoted(&received[3]), Some(sent[1].wamid.as_str()));
+    // Not known: it stays in the text.
+    app.operator(&chat, &quote("Bob", "01.03.2020 10:05", None, "Long ago", "Yes"), vec![]);
+    let received = app.customer_has(&anna, 5).await;
+    assert_eq!(quoted(&received[4]), None);
+    assert_eq!(bodies(&received)[4], "> Bob:\n> Long ago\nYes");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_by_id_means_the_first_part_of_a_message_that_became_several() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let files = (0..4).map(|n| file(&format!("{n}.jpg"), "image/jpeg", jpeg(100 + n))).collect();
+    let id = app.operator(&chat, "Four pictures", files);
+    let sent = app.customer_has(&anna, 4).await;
+    app.settled().await;
+    let context = format!("chat1/{id}");
+    let text =
+        wabridge::sandbox::portal::quote("Op", "01.03.2026 10:05", Some(&context), "Four pictures", "These");
+    app.operator(&chat, &text, vec![]);
+    let received = app.customer_has(&anna, 5).await;
+    assert_eq!(quoted(&received[4]), Some(sent[0].wamid.as_str()));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_signature_is_stripped_unless_the_phone_keeps_it() {
+    for (setting, shown) in [("strip", "Hello"), ("keep", "*Ann Lee:*\nHello")] {
+        let phone: Box<dyn FnOnce(&mut wabridge::store::phones::PhoneRow) + Send> =
+            Box::new(move |phone| phone.signature = setting.into());
+        let app = TestApp::with(Options { phone: Some(phone), ..Options::default() }).await;
+        let anna = anna();
+        let chat = app.opened(&anna).await;
+        let item = told(&[("[user_id]", "5"), ("[text]", "[b]Ann Lee:[/b] [br]Hello")]);
+        app.post("ONIMCONNECTORMESSAGEADD", &chat, "900", &item).await;
+        assert_eq!(bodies(&app.customer_has(&anna, 1).await), [shown], "{setting}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn automatic_messages_are_dropped_unless_the_phone_sends_them() {
+    for (setting, expected) in [("drop", vec!["by hand"]), ("send", vec!["Welcome!", "by hand"])] {
+        let phone: Box<dyn FnOnce(&mut wabridge::store::phones::PhoneRow) + Send> =
+            Box::new(move |phone| phone.system_messages = setting.into());
+        let app = TestApp::with(Options { phone: Some(phone), ..Options::default() }).await;
+        let anna = anna();
+        let chat = app.opened(&anna).await;
+        app.portal.automatic_message(&app.line, &chat, "Welcome!").unwrap();
+        app.operator(&chat, "by hand", vec![]);
+        let received = app.customer_has(&anna, expected.len()).await;
+        assert_eq!(bodies(&received), expected, "{setting}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_the_portals_inside_is_held_back_with_a_note() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let link = format!("http://{}/crm/deal/details/7/", app.portal.domain());
+    let id = app.operator(&chat, &format!("see {link}"), vec![]);
+    app.note(&chat, "inside of your Bitrix24").await;
+    app.operator(&chat, "sorry", vec![]);
+    assert_eq!(bodies(&app.customer_has(&anna, 1).await), ["sorry"]);
+    app.settled().await;
+    assert_eq!(app.acknowledged(&id), Vec::<Vec<String>>::new(), "nothing was accepted");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_edit_or_deletion_is_answered_with_one_note() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let id = app.operator(&chat, "first", vec![]);
+    app.customer_has(&anna, 1).await;
+    for _ in 0..2 {
+        app.post("ONIMCONNECTORMESSAGEUPDATE", &chat, &id, &told(&[("[id][0]", "w"), ("[text]", "second")]))
+            .await;
+    }
+    app.note(&chat, "WhatsApp cannot change").await;
+    for _ in 0..2 {
+        app.post("ONIMCONNECTORMESSAGEDELETE", &chat, &id, &told(&[("[id]", "w")])).await;
+    }
+    app.note(&chat, "deleted only here").await;
+    app.settled().await;
+    assert_eq!(app.notes(&chat).len(), 2, "{:?}", app.notes(&chat));
+    // In a chat that is not known here there is nobody to tell.
+    app.post("ONIMCONNECTORMESSAGEDELETE", "nobody", "1", &told(&[("[id]", "w")])).await;
+    app.settled().await;
+    assert!(app.jobs("dead").await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_refuses_is_told_and_not_acknowledged() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::WindowAtOnce]);
+    let text: String = (0..900).map(|n| format!("word{n:04} ")).collect();
+    let id = app.operator(&chat, &text, vec![]);
+    app.note(&chat, "131047").await;
+    app.settled().await;
+    assert_eq!(app.acknowledged(&id), Vec::<Vec<String>>::new());
+    assert_eq!(app.notes(&chat).len(), 1, "one note for all parts: {:?}", app.notes(&chat));
+    assert!(app.ledger(&chat).await.iter().all(|row| row.state == "failed"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_accepted_parts_are_acknowledged() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    // The first part is taken, though its answer is lost; the second is refused.
+    app.cloud.change_faults(|faults| {
+        faults.send_next = vec![SendFault::LostAnswer, SendFault::WindowAtOnce];
+    });
+    let text: String = (0..900).map(|n| format!("word{n:04} ")).collect();
+    let id = app.operator(&chat, &text, vec![]);
+    app.note(&chat, "131047").await;
+    app.settled().await;
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(received.len(), 1);
+    assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throughput_limits_delay_and_keep_the_order() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Throughput]);
+    for text in ["one", "two", "three"] {
+        app.operator(&chat, text, vec![]);
+    }
+    assert_eq!(bodies(&app.customer_has(&anna, 3).await), ["one", "two", "three"]);
+    app.settled().await;
+    assert!(app.notes(&chat).is_empty());
+    assert!(app.sends().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pair_rate_delays_one_chat_and_no_other() {
+    let app = TestApp::start().await;
+    let (anna, bob) = (anna(), bob());
+    let (first, second) = (app.opened(&anna).await, app.opened(&bob).await);
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::PairRate]);
+    app.operator(&first, "one", vec![]);
+    app.until("the first is put off", || async {
+        app.sends().await.first().is_some_and(|job| job.last_error.is_some())
+    })
+    .await;
+    app.operator(&first, "two", vec![]);
+    app.operator(&second, "hello", vec![]);
+    app.customer_has(&bob, 1).await;
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0, "the other chat did not wait");
+    assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
+    app.settled().await;
+    assert!(app.notes(&first).is_empty());
+    assert!(app.sends().await.iter().all(|job| job.attempts == 0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_pauses_and_counts_against_no_message() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.token_expired = true);
+    app.operator(&chat, "one", vec![]);
+    app.operator(&chat, "two", vec![]);
+    app.until("the first is put off", || async {
+        app.sends().await.first().is_some_and(|job| job.last_error.is_some())
+    })
+    .await;
+    assert!(app.notes(&chat).is_empty());
+    app.cloud.change_faults(|faults| faults.token_expired = false);
+    // What the API does when an administrator has given a new token.
+    app.relay.scheduler.resume("send:phone");
+    assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
+    app.settled().await;
+    assert!(app.sends().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_is_found_by_its_status_and_nothing_is_sent_twice() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::LostAnswer]);
+    let id = app.operator(&chat, "one", vec![]);
+    app.operator(&chat, "two", vec![]);
+    let received = app.customer_has(&anna, 2).await;
+    app.settled().await;
+    assert_eq!(bodies(&received), ["one", "two"]);
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 2);
+    assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
+    assert!(app.sends().await.iter().all(|job| !job.maybe_twice), "{:#?}", app.sends().await);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_overtakes_a_lost_answer_ends_the_doubt_at_once() {
+    let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
+        Box::new(|config| config.relay.doubt = Duration::from_secs(60));
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    // The status is here long before the connection breaks.
+    app.cloud.change_faults(|faults| {
+        faults.send_next = vec![SendFault::LostAnswer];
+        faults.hang_ms = 700;
+    });
+    app.operator(&chat, "one", vec![]);
+    app.operator(&chat, "two", vec![]);
+    assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
+    app.settled().await;
+    assert!(app.sends().await.iter().all(|job| !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_dropped_is_sent_once_after_the_doubt_and_says_maybe_twice() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped]);
+    let text: String = (0..900).map(|n| format!("word{n:04} ")).collect();
+    app.operator(&chat, &text, vec![]);
+    app.operator(&chat, "next", vec![]);
+    let received = app.customer_has(&anna, 3).await;
+    app.settled().await;
+    assert_eq!(bodies(&received)[..2].join(" "), text.trim());
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 3);
+    let sends = app.sends().await;
+    assert_eq!(sends.iter().map(|job| job.maybe_twice).collect::<Vec<_>>(), [true, false]);
+    let marked: Vec<bool> = app.ledger(&chat).await.iter().map(|row| row.maybe_twice).collect();
+    assert_eq!(marked, [true, false, false], "only the part in doubt is marked");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_repeat_keeps_the_doubt_it_has_waited_for() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped, SendFault::Throughput]);
+    app.operator(&chat, "one", vec![]);
+    app.customer_has(&anna, 1).await;
+    app.settled().await;
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 1);
+    assert!(app.sends().await[0].maybe_twice);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_were_accepted_are_not_sent_again_when_a_later_one_waits() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let text: String = (0..1400).map(|n| format!("word{n:04} ")).collect();
+    app.cloud.change_faults(|faults| faults.statuses_withheld = true);
+    app.operator(&chat, "zero", vec![]);
+    app.customer_has(&anna, 1).await;
+    // The first part is taken; the second meets the limit, then an outage.
+    app.cloud.change_faults(|faults| faults.send_next = vec![]);
+    let id = {
+        app.relay.scheduler.pause("send:phone", chrono::Duration::seconds(60), app.clock.now());
+        let id = app.operator(&chat, &text, vec![]);
+        app.cloud.change_faults(|faults| {
+            faults.send_next = vec![SendFault::Throughput, SendFault::Unavailable];
+        });
+        app.relay.scheduler.resume("send:phone");
+        id
+    };
+    let received = app.customer_has(&anna, 5).await;
+    app.settled().await;
+    assert_eq!(bodies(&received)[1..].join(" "), text.trim());
+    assert_eq!(app.acknowledged(&id)[0].len(), 4);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contacts_message_is_marked_read_when_the_phone_says_so() {
+    for (setting, read) in [(true, true), (false, false)] {
+        let phone: Box<dyn FnOnce(&mut wabridge::store::phones::PhoneRow) + Send> =
+            Box::new(move |phone| phone.read_receipts = setting);
+        let app = TestApp::with(Options { phone: Some(phone), ..Options::default() }).await;
+        let anna = anna();
+        let chat = app.opened(&anna).await;
+        app.operator(&chat, "Hello", vec![]);
+        app.customer_has(&anna, 1).await;
+        app.settled().await;
+        let thread = app.cloud.thread(PHONE_ID, &key_of(&anna));
+        let seen = thread.iter().find(|message| message.from_customer).unwrap().status;
+        assert_eq!(seen == wabridge::sandbox::cloud::SimStatus::Read, read);
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_event_is_sent_once() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.portal.change_faults(|faults| faults.duplicate_events = true);
+    app.operator(&chat, "one", vec![]);
+    app.operator(&chat, "two", vec![]);
+    assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
+    let portal = app.portal.clone();
+    assert!(portal.wait_until(crate::support::DEADLINE, |portal| portal.events_waiting() == 0).await);
+    app.settled().await;
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 2);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_with_nothing_to_show_is_told() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.operator(&chat, "[b] [/b]", vec![]);
+    app.note(&chat, "nothing of this message").await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_send_that_is_replayed_goes_out() {
+    let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
+        Box::new(|config| config.relay.outage = Duration::ZERO);
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Throughput]);
+    let id = app.operator(&chat, "one", vec![]);
+    app.note(&chat, "Not sent").await;
+    app.settled().await;
+    let dead = app.jobs("dead").await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(app.ledger(&chat).await[0].state, "failed");
+    let job = dead[0].id.clone();
+    assert!(app.relay.db.write(move |tx| wabridge::store::jobs::retry(tx, &job)).await.unwrap());
+    app.relay.scheduler.resume("send:phone");
+    let received = app.customer_has(&anna, 1).await;
+    app.settled().await;
+    assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
+    assert_ne!(app.ledger(&chat).await[0].state, "failed");
+    app.stop().await;
+}
