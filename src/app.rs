@@ -4,7 +4,7 @@ pub mod backup;
 pub mod commands;
 mod janitor;
 mod lock;
-// pub mod sandbox;
+pub mod sandbox;
 pub mod serve;
 mod upkeep;
 mod web;
@@ -150,8 +150,11 @@ impl App {
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
         let mut watch = JoinSet::new();
         watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
-        // Ends at the stop, or when somebody else serves the database.
-        let watched = watch.join_next().await;
+        // Ends at the stop (a look at the lock may hang then), or when somebody else serves the database.
+        let mut watched = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = watch.join_next() => ended,
+        };
         stop.cancel();
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
@@ -162,6 +165,9 @@ impl App {
         }
         let writer = self.writer;
         tokio::task::spawn_blocking(move || writer.close()).await?;
+        if watched.is_none() {
+            watched = tokio::time::timeout(LOCK_RELEASE, watch.join_next()).await.ok().flatten();
+        }
         // Only now may another serve; unless one does already, which is an error here.
         drop(watched.transpose()?.transpose()?);
         Ok(())
@@ -170,6 +176,8 @@ impl App {
 
 /// How long calls under way may take to end after a stop; a stop is over within 8 s.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(6);
+/// How long a look at the lock may take to end after a stop.
+const LOCK_RELEASE: std::time::Duration = std::time::Duration::from_secs(1);
 
 fn database_url(config: &Config) -> DbUrl {
     match &config.database.url {

@@ -34,7 +34,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         match cli.command {
             Command::Serve => app::serve::serve(config).await,
-            Command::Sandbox { port } => anyhow::bail!("{port}"),
+            Command::Sandbox { port } => app::sandbox::run(config, port).await,
             Command::Token(command) => app::commands::token(&config, command).await,
             Command::Config { .. } => app::commands::print(&config.effective_toml()),
             Command::Openapi => app::commands::print(&wabridge::http::openapi_json()),

@@ -10,7 +10,9 @@
 mod api;
 mod architecture;
 mod bad_days;
+mod cli;
 mod courier;
+mod crash;
 mod desk;
 mod fields;
 mod identity;

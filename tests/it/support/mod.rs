@@ -4,6 +4,7 @@ pub mod api;
 pub mod database;
 pub mod files;
 pub mod linking;
+pub mod process;
 
 use std::net::TcpListener;
 use std::sync::Arc;

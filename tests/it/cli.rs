@@ -1,0 +1,321 @@
+//! The command line, run as a process: what it prints where, how it ends, and what it refuses.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use wabridge::sandbox::cloud::{CloudOptions, SimCloud};
+use wabridge::sandbox::portal::{FaultKind, PortalOptions, SimPortal};
+
+use crate::support::process::{Installation, bare_command, finish, free_port};
+use crate::support::{DEADLINE, PHONE_ID, anna, key_of, linking, listener};
+
+fn on_postgres() -> bool {
+    std::env::var_os("WABRIDGE_TEST_DATABASE_URL").is_some()
+}
+
+#[tokio::test]
+async fn a_token_is_printed_once_listed_without_itself_and_revoked() {
+    let home = Installation::new("log.level = \"debug\"\n").await;
+    let made = home.run(&["token", "create", "--name", "ci", "--role", "read", "--expires", "30"]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let token = made.stdout.strip_suffix('\n').unwrap();
+    assert!(token.starts_with("wab_") && !token.contains(char::is_whitespace), "alone on its line: {made:?}");
+
+    let again = home.run(&["token", "create", "--name", "ci"]).await;
+    assert_eq!((again.code, again.stdout.as_str()), (Some(1), ""));
+    let complaint = again.stderr.lines().last().unwrap();
+    assert!(complaint.starts_with("wabridge: ") && complaint.contains("name"), "{complaint}");
+
+    let listed = home.run(&["token", "list"]).await;
+    assert_eq!(listed.code, Some(0));
+    assert!(listed.stdout.contains("ci\tread\t") && !listed.stdout.contains(token), "{}", listed.stdout);
+
+    assert_eq!(home.run(&["token", "revoke", "ci"]).await.code, Some(0));
+    let unknown = home.run(&["token", "revoke", "ci"]).await;
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("ci"), "{unknown:?}");
+    assert!(!home.run(&["token", "list"]).await.stdout.contains("ci\t"));
+}
+
+#[tokio::test]
+async fn a_token_made_beside_a_running_bridge_opens_at_once_and_shuts_at_once() {
+    let home = Installation::new("").await;
+    let bridge = home.serve().await;
+    let api = home.api().await;
+    assert_eq!(api.get("/phones").await["items"], Value::Array(vec![]));
+    assert_eq!(home.run(&["token", "revoke", "test"]).await.code, Some(0));
+    assert_eq!(api.call("GET", "/phones", None).await.0, 401);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_effective_configuration_masks_secrets_and_names_variables() {
+    let key = "5e".repeat(32);
+    let home = Installation::new(&format!("secrets.master_key = \"{key}\"\n")).await;
+    let mut command = home.command(&["config"]);
+    command.env("WABRIDGE_RELAY__MAX_ATTEMPTS", "5").env("WABRIDGE_NO__SUCH", "1");
+    let shown = finish(command).await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let table: toml::Table = shown.stdout.parse().unwrap();
+    assert_eq!(table["relay"]["max_attempts"].as_integer(), Some(5));
+    assert_eq!(table["secrets"]["master_key"].as_str(), Some("••••"));
+    assert!(shown.stdout.contains("WABRIDGE_RELAY__MAX_ATTEMPTS"));
+    assert!(!shown.stdout.contains(&key) && !shown.stderr.contains(&key));
+    assert!(shown.stderr.contains("WABRIDGE_NO__SUCH"), "a warning on stderr: {}", shown.stderr);
+}
+
+#[tokio::test]
+async fn the_defaults_are_a_commented_file_that_is_good_as_it_is() {
+    let printed = finish(bare_command(&["config", "--defaults"])).await;
+    assert_eq!(printed.code, Some(0));
+    assert!(printed.stdout.lines().any(|line| line.starts_with('#')));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("defaults.toml");
+    std::fs::write(&file, printed.stdout).unwrap();
+    let read = finish(bare_command(&["config", "--config", file.to_str().unwrap()])).await;
+    assert_eq!(read.code, Some(0), "{read:?}");
+}
+
+#[tokio::test]
+async fn the_openapi_document_holds_the_contracts_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bare_command(&["openapi"]);
+    command.current_dir(folder.path());
+    let printed = finish(command).await;
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let document: Value = serde_json::from_str(&printed.stdout).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    for path in [
+        "apps",
+        "apps/{id}",
+        "wabas",
+        "phones",
+        "phones/{id}/line",
+        "portal-apps",
+        "portals",
+        "messages",
+        "contacts",
+        "contacts/{id}/export",
+        "jobs",
+        "jobs/{id}/retry",
+        "jobs/{id}/drop",
+        "events",
+        "health",
+    ] {
+        assert!(paths.contains_key(&format!("/api/v1/{path}")), "{path} of {:?}", paths.keys());
+    }
+    assert!(!folder.path().join("data").exists(), "nothing is made for it");
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_2_and_says_why_on_stderr() {
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["token"],
+        &["token", "create"],
+        &["token", "create", "--name", "a", "--role", "king"],
+        &["backup"],
+        &["serve", "--listen", "x"],
+    ] {
+        let ended = finish(bare_command(arguments)).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(!ended.stderr.trim().is_empty(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_fault_by_fault() {
+    let home = Installation::new(
+        "relay.max_attempts = \"many\"\nbitrix.colour = \"red\"\nretention.id_map_days = 3\n",
+    )
+    .await;
+    let mut command = home.command(&["serve"]);
+    command.env("WABRIDGE_LOG__LEVEL", "loud");
+    let ended = finish(command).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    for named in
+        ["relay.max_attempts", "bitrix.colour", "retention.id_map_days", "log.level", "WABRIDGE_LOG__LEVEL"]
+    {
+        assert!(ended.stderr.contains(named), "{named}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("absent.toml", None), ("broken.toml", Some("a = \"hunter2\nb"))] {
+        let file = folder.path().join(name);
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let ended = finish(bare_command(&["serve", "--config", file.to_str().unwrap()])).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+        assert!(ended.stderr.contains(name) && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn only_one_serves_the_same_data() {
+    let home = Installation::new("log.level = \"info\"\n").await;
+    let first = home.serve().await;
+    if on_postgres() {
+        let port = free_port();
+        let mut second = home.spawn_on(port);
+        home.logs("standing by").await;
+        first.stop().await;
+        second.answers().await;
+        second.stop().await;
+        return;
+    }
+    let mut command = home.command(&["serve"]);
+    command.env("WABRIDGE_HTTP__LISTEN", "127.0.0.1:0");
+    let refused = finish(command).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("another wabridge"), "{}", refused.stderr);
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn a_bridge_that_stands_by_can_be_stopped() {
+    if !on_postgres() {
+        return;
+    }
+    let home = Installation::new("log.level = \"info\"\n").await;
+    let first = home.serve().await;
+    let second = home.spawn_on(free_port());
+    home.logs("standing by").await;
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_master_key_refuses_to_start_with_the_remedy() {
+    let home = Installation::new("").await;
+    home.serve().await.stop().await;
+    let file = home.folder.path().join("secret.key");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, "ab".repeat(32)).unwrap();
+    let refused = home.run(&["serve"]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("master key") && refused.stderr.contains("secrets.master_key"),
+        "{refused:?}"
+    );
+    assert!(!refused.stderr.contains(&"ab".repeat(32)));
+    std::fs::write(&file, good).unwrap();
+    home.serve().await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_over_within_8_seconds_though_a_call_hangs_and_its_message_arrives_later() {
+    let world = World::start("").await;
+    let mut bridge = world.home.serve().await;
+    let line = world.link().await;
+    world.portal.plan_fault(FaultKind::Hang, Some("imconnector.send.messages"), 1);
+    world.cloud.customer_sends(PHONE_ID, &anna(), text("Are you there?"));
+    let hangs = |portal: &SimPortal| portal.call_count("imconnector.send.messages") > 0;
+    assert!(world.portal.wait_until(DEADLINE, hangs).await);
+    bridge.terminate();
+    let status = bridge.ended(Duration::from_secs(8)).await;
+    assert!(status.success(), "{status}");
+
+    let bridge = world.home.serve().await;
+    let shown = |portal: &SimPortal| portal.chats(&line).len() == 1;
+    assert!(world.portal.wait_until(DEADLINE, shown).await);
+    bridge.stop().await;
+    let chat = world.portal.chats(&line).remove(0).external_id;
+    let texts: Vec<String> =
+        world.portal.conversation(&line, &chat).into_iter().map(|entry| entry.text).collect();
+    assert_eq!(texts, ["Are you there?"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
+    let world = World::start("").await;
+    let home = &world.home;
+    let bridge = home.serve().await;
+    let line = world.link().await;
+    let api = home.api_named("reader").await;
+    world.cloud.customer_sends(PHONE_ID, &anna(), text("Keep this"));
+    let shown = |portal: &SimPortal| portal.chats(&line).len() == 1;
+    assert!(world.portal.wait_until(DEADLINE, shown).await);
+    let chat = world.portal.chats(&line).remove(0).external_id;
+    world.portal.operator_writes(&line, &chat, "Kept", vec![]).unwrap();
+    let answered = |cloud: &SimCloud| cloud.received_count(PHONE_ID, &key_of(&anna())) == 1;
+    assert!(world.cloud.wait_until(DEADLINE, answered).await);
+
+    let archive = home.folder.path().join("copy.tar");
+    let archive = archive.to_str().unwrap();
+    let written = home.run(&["backup", archive]).await;
+    if on_postgres() {
+        assert_eq!(written.code, Some(1));
+        assert!(written.stderr.contains("pg_dump"), "{written:?}");
+        bridge.stop().await;
+        return world.stop().await;
+    }
+    assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{written:?}");
+    let before = texts(&api.get("/messages").await);
+    let running = home.run(&["restore", archive]).await;
+    assert_eq!(running.code, Some(1));
+    assert!(running.stderr.contains("stop it first"), "{running:?}");
+    bridge.stop().await;
+    let there = home.run(&["restore", archive]).await;
+    assert_eq!(there.code, Some(1));
+    assert!(there.stderr.contains("is there already"), "{there:?}");
+
+    let other = Installation::between(&world.cloud, &world.portal, "").await;
+    let restored = other.run(&["restore", archive]).await;
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert!(!other.folder.path().join("secret.key").exists(), "the master key is kept elsewhere");
+    std::fs::copy(home.folder.path().join("secret.key"), other.folder.path().join("secret.key")).unwrap();
+    let bridge = other.serve().await;
+    let after = texts(&other.api_named("another").await.get("/messages").await);
+    assert_eq!(before, ["Kept", "Keep this"]);
+    assert_eq!(after, before);
+    bridge.stop().await;
+    let nonsense = other.folder.path().join("nonsense.tar");
+    std::fs::write(&nonsense, "no archive").unwrap();
+    let third = Installation::new("").await;
+    let refused = third.run(&["restore", nonsense.to_str().unwrap()]).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(!third.folder.path().join("wabridge.db").exists());
+    world.stop().await;
+}
+
+/// Both clouds and a place for the bridge.
+struct World {
+    cloud: SimCloud,
+    portal: SimPortal,
+    home: Installation,
+}
+
+impl World {
+    async fn start(settings: &str) -> Self {
+        let cloud = SimCloud::start(listener(), CloudOptions::default()).await.unwrap();
+        let portal = SimPortal::start(listener(), listener(), PortalOptions::default()).await.unwrap();
+        let home = Installation::between(&cloud, &portal, settings).await;
+        Self { cloud, portal, home }
+    }
+
+    /// Links the running bridge; the line.
+    async fn link(&self) -> String {
+        linking::prepare_cloud(&self.cloud);
+        linking::link(&self.home.api().await, &self.cloud, &self.portal, None).await.line
+    }
+
+    async fn stop(self) {
+        self.cloud.stop().await;
+        self.portal.stop().await;
+    }
+}
+
+fn text(body: &str) -> Value {
+    serde_json::json!({"type": "text", "text": {"body": body}})
+}
+
+fn texts(messages: &Value) -> Vec<String> {
+    let all = messages["items"].as_array().unwrap().iter();
+    all.map(|message| message["text"].as_str().unwrap().to_owned()).collect()
+}
