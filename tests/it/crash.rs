@@ -34,7 +34,7 @@ async fn twenty_kills_lose_nothing_and_change_no_order() {
     let mut bridge = rig.installation.serve().await;
     let api = rig.installation.api().await;
     linking::prepare_cloud(&rig.cloud);
-    let line = linking::link(&api, &rig.cloud, &rig.portal, None).await.line;
+    let line = linking::link(&api, &rig.cloud, &rig.portal).await.line;
     rig.fail_at_random(seed);
 
     let begun = Instant::now();
