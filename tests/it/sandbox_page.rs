@@ -30,7 +30,7 @@ const ARGUMENTS: [&str; 11] = [
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    "--window-size=1280,900",
+    "--window-size=1280,1040",
 ];
 
 #[tokio::test]

@@ -209,7 +209,10 @@ function reconcile(list, items, make) {
     if (!node || node.sign !== sign) {
       const fresh = make(item);
       added ||= !node;
-      if (node) fresh.style.animation = "none";
+      if (!node && list.dataset.was === list.dataset.of) {
+        fresh.classList.add("new");
+        fresh.addEventListener("animationend", () => fresh.classList.remove("new"), { once: true });
+      }
       if (node?.contains(document.activeElement)) queueMicrotask(() => fresh.querySelector(".act")?.focus());
       node = fresh;
       node.sign = sign;
