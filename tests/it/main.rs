@@ -23,6 +23,7 @@ mod media_out;
 mod outbound;
 mod rate;
 mod retention;
+mod sandbox_page;
 mod spine;
 mod statuses;
 mod store;

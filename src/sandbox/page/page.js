@@ -71,6 +71,7 @@ events.addEventListener("open", () => live("on", "live"));
 events.addEventListener("error", () => live("off", "not connected"));
 events.addEventListener("state", (event) => {
   state = JSON.parse(event.data);
+  live("on", "bridge at " + state.bridge.replace(/^https?:\/\//, ""));
   draw();
 });
 events.addEventListener("strip", (event) => crossed(JSON.parse(event.data)));
@@ -183,7 +184,7 @@ function build({ tag, argument, children }) {
   if (tag === "url") return link(argument || children.map((child) => child.textContent ?? child).join(""), ...children);
   if (tag === "img") return link(children.map((child) => child.textContent ?? child).join(""), ...children);
   const node = el(TAGS[tag], {}, ...children);
-  if (tag === "color" && /^(#[0-9a-f]{3,8}|[a-z]{3,20})$/i.test(argument)) node.style.color = argument;
+  if (tag === "color" && /^(#[0-9a-f]{3,8}|[a-z]{3,20})$/i.test(argument)) node.style.color = `color-mix(in srgb, ${argument} 65%, var(--ink))`;
   return node;
 }
 
@@ -208,7 +209,10 @@ function reconcile(list, items, make) {
     if (!node || node.sign !== sign) {
       const fresh = make(item);
       added ||= !node;
-      if (node) fresh.style.animation = "none";
+      if (!node && list.dataset.was === list.dataset.of) {
+        fresh.classList.add("new");
+        fresh.addEventListener("animationend", () => fresh.classList.remove("new"), { once: true });
+      }
       if (node?.contains(document.activeElement)) queueMicrotask(() => fresh.querySelector(".act")?.focus());
       node = fresh;
       node.sign = sign;
@@ -258,9 +262,9 @@ function drawPeople(people) {
   });
   const focused = box.contains(document.activeElement);
   reconcile(box, items, (one) =>
-    el("button", { type: "button", role: "radio", "aria-checked": String(one.on), tabIndex: one.on ? 0 : -1, "data-customer": one.key, onclick: () => choose(one.key) },
+    el("button", { type: "button", role: "radio", "aria-checked": String(one.on), tabIndex: one.on ? 0 : -1, "data-customer": one.key, title: `${one.name}, ${one.detail}`, onclick: () => choose(one.key) },
       el("span", { className: "avatar", "data-hue": hue(one.name), "aria-hidden": "true" }, initials(one.name)),
-      el("span", { className: "who" }, el("strong", {}, one.name), el("small", {}, one.detail)),
+      el("span", { className: "who" }, el("strong", {}, one.name.split(" ")[0]), el("small", {}, one.detail)),
       one.unread > 0 && el("span", { className: "badge unread", "aria-label": one.unread + " unread" }, String(one.unread))));
   if (focused) box.querySelector("[aria-checked=true]")?.focus();
 }
@@ -342,8 +346,8 @@ function media(m, list) {
     el("audio", { controls: true, preload: "metadata", src: m.media.url, "aria-label": m.voice ? "Voice note" : "Audio", onplay: () => !m.mine && m.voice && !m.heard && act({ do: "played", message: m.id }) }));
   return documentLink(m.media.url, name, type, m.media.size);
 }
-function picture(url, alt, list) {
-  return el("a", { href: url, target: "_blank", rel: "noopener" }, el("img", { className: "picture", src: url, alt, onload: settle(list) }));
+function picture(url, alt, list, type) {
+  return el("a", { href: url, target: "_blank", rel: "noopener" }, el("img", { className: "picture", src: url, alt, "data-type": type, onload: settle(list) }));
 }
 function documentLink(url, name, type, bytes) {
   return el("a", { className: "document", href: url, download: name }, icon("file"), el("span", { className: "who" }, el("strong", {}, name), el("small", {}, `${type} · ${size(bytes)}`)));
@@ -393,7 +397,7 @@ function entry(m, list) {
   const note = m.who === "operator" && !m.sending && !m.delivered;
   const files = m.files.map((file) => {
     const type = file.mime.split(";")[0];
-    if (type.startsWith("image/")) return picture(file.url, file.name, list);
+    if (type.startsWith("image/")) return picture(file.url, file.name, list, type);
     if (type.startsWith("video/")) return el("video", { className: "picture", controls: true, preload: "metadata", src: file.url, "aria-label": file.name, onloadedmetadata: settle(list) });
     if (type.startsWith("audio/")) return el("audio", { controls: true, preload: "metadata", src: file.url, "aria-label": file.name });
     return documentLink(file.url, file.name, type, file.size);

@@ -137,7 +137,11 @@ async fn events(desk: Data<Desk>) -> HttpResponse {
 }
 
 fn stream_of(desk: Arc<Desk>) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let snapshots = desk.snapshot.subscribe();
+    let mut snapshots = desk.snapshot.subscribe();
+    // Who comes later gets what the others have seen; a newer one follows if there is one.
+    if !snapshots.borrow().is_empty() {
+        snapshots.mark_changed();
+    }
     let lines = desk.lines.subscribe();
     desk.looked.notify_one();
     // The page leaves out numbers that it has, so a line in both is shown once.

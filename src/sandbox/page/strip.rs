@@ -115,8 +115,7 @@ fn of_meta(seen: &Value) -> Shown {
             Shown { way: "meta-in", name: "webhook".to_owned(), note, status, good }
         }
         "call" => {
-            let path = text(seen, "/path");
-            let name = format!("{} {path}", text(seen, "/method"));
+            let name = format!("{} {}", text(seen, "/method"), short_path(text(seen, "/path")));
             let note = match text(seen, "/body/type") {
                 "" if text(seen, "/body/status") == "read" => "mark as read".to_owned(),
                 kind => kind.to_owned(),
@@ -166,6 +165,17 @@ fn of_portal(seen: &Value) -> Shown {
         }
         _ => missed("portal-in", seen),
     }
+}
+
+/// With the ends of long ids only; the body has the whole.
+fn short_path(path: &str) -> String {
+    let short = |part: &str| match part.len().checked_sub(4).and_then(|at| part.split_at_checked(at)) {
+        Some((head, tail)) if head.len() > 6 && part.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("…{tail}")
+        }
+        _ => part.to_owned(),
+    };
+    path.split('/').map(short).collect::<Vec<_>>().join("/")
 }
 
 fn missed(way: &'static str, seen: &Value) -> Shown {

@@ -76,13 +76,11 @@ pub(super) fn key_of(person: &SimCustomer) -> String {
     person.user_id.clone().or_else(|| person.wa_id.clone()).unwrap_or_default()
 }
 
+/// What tells customers apart at a glance: the number, or that there is none.
 fn detail(person: &SimCustomer) -> String {
-    let number = person.wa_id.as_ref().map(|number| format!("+{}", number.trim_start_matches('+')));
-    let username = person.username.as_ref().map(|name| format!("@{}", name.trim_start_matches('@')));
-    match (number, username) {
-        (Some(number), _) => number,
-        (None, Some(username)) => format!("{username} · no number"),
-        (None, None) => "no number, only a user id".to_owned(),
+    match &person.wa_id {
+        Some(number) => format!("+{}", number.trim_start_matches('+')),
+        None => "no number".to_owned(),
     }
 }
 

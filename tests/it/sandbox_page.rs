@@ -1,0 +1,192 @@
+//! The sandbox page in a real browser: a message each way with its ticks, a picture, a fault, a screenshot.
+//!
+//! `WABRIDGE_TEST_CHROMEDRIVER` names the ChromeDriver to start; without it the test says that it is skipped.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::key::Key;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+mod stand_in;
+
+use stand_in::start_sandbox;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Chromium without what calls home.
+const ARGUMENTS: [&str; 11] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=1280,1040",
+];
+
+#[tokio::test]
+async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
+    let Some(driver) = std::env::var_os("WABRIDGE_TEST_CHROMEDRIVER") else {
+        // Past the harness, which would swallow it.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: the browser test of the sandbox page: WABRIDGE_TEST_CHROMEDRIVER is not set"
+        );
+        return;
+    };
+    let browser = Browser::open(Path::new(&driver)).await;
+    let (address, run) = start_sandbox().await;
+    let page = &browser.client;
+    page.goto(&address).await.unwrap();
+    assert!(!page.current_url().await.unwrap().as_str().contains("token="));
+
+    // The customer writes.
+    let hello = "Is the <b>blue</b> one in stock?";
+    find(page, "#customer-text")
+        .await
+        .send_keys(&format!("{hello}{}", char::from(Key::Enter)))
+        .await
+        .unwrap();
+    shows(page, "#chat .bubble[data-mine=true] .text", hello).await;
+    shows(page, "#line-log .entry[data-who=client] .text", hello).await;
+    find(page, "#chat .bubble[data-mine=true] .tick").await;
+
+    // The operator answers with the helper's mark.
+    find(page, "#operator-text").await.send_keys("Yes, it is ").await.unwrap();
+    find(page, "[data-tag=b]").await.click().await.unwrap();
+    let text = format!("here{}", char::from(Key::Enter));
+    find(page, "#operator-text").await.send_keys(&text).await.unwrap();
+    shows(page, "#line-log .entry[data-who=operator] .text b", "here").await;
+    shows(page, "#chat .bubble[data-mine=false] .text strong", "here").await;
+    find(page, "#chat .bubble[data-mine=false][data-status=delivered] .tick").await;
+    find(page, "#line-log .entry[data-who=operator][data-sending=false]").await;
+
+    // A picture each way.
+    find(page, "[data-sample=picture]").await.click().await.unwrap();
+    is_drawn(page, "#chat .bubble[data-mine=true] img").await;
+    is_drawn(page, "#line-log .entry[data-who=client] img").await;
+    find(page, "#line [data-send=picture]").await.click().await.unwrap();
+    is_drawn(page, "#chat .bubble[data-mine=false] img").await;
+
+    // The customer who writes has read; a customer without a number has a chat too.
+    find(page, "[data-sample=hello]").await.click().await.unwrap();
+    find(page, "#chat .bubble[data-mine=false][data-status=read]").await;
+    find(page, "[data-customer^='US.']").await.click().await.unwrap();
+    find(page, "[data-sample=hello]").await.click().await.unwrap();
+    shows(page, "#client-name", "Omar Haddad").await;
+    find(page, "[data-customer='15550101234']").await.click().await.unwrap();
+    shows(page, "#client-name", "Maria Lopez").await;
+
+    // A crossing opens, a switch reaches its simulator.
+    find(page, "#crossings li[data-way=meta-out] button").await.click().await.unwrap();
+    find(page, "#crossing pre").await;
+    find(page, ".fault[data-key=cloud_down] input").await.click().await.unwrap();
+    find(page, ".fault.on[data-key=cloud_down]").await;
+    assert!(run.cloud.faults().cloud_down);
+    find(page, "#calm").await.click().await.unwrap();
+    holds(page, "return document.querySelectorAll('.fault.on').length === 0", &[]).await;
+    assert!(!run.cloud.faults().cloud_down);
+
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::write(target.join("sandbox.png"), page.screenshot().await.unwrap()).unwrap();
+
+    // On a phone's width nothing sticks out, and each part has its tab.
+    page.set_window_size(390, 844).await.unwrap();
+    for tab in ["line", "strip", "faults", "phone"] {
+        find(page, &format!("[role=tab][data-tab={tab}]")).await.click().await.unwrap();
+        let fits = "return document.documentElement.scrollWidth <= innerWidth \
+                    && document.getElementById(arguments[0]).checkVisibility()";
+        holds(page, fits, &[json!(tab)]).await;
+    }
+    std::fs::write(target.join("sandbox-narrow.png"), page.screenshot().await.unwrap()).unwrap();
+
+    browser.close().await;
+    run.stop().await;
+}
+
+async fn find(page: &Client, selector: &str) -> fantoccini::elements::Element {
+    let found = page.wait().at_most(DEADLINE).for_element(Locator::Css(selector)).await;
+    found.unwrap_or_else(|error| panic!("{selector}: {error}"))
+}
+
+/// Waits until a script answers true.
+async fn holds(page: &Client, script: &str, arguments: &[Value]) {
+    let held = async {
+        while page.execute(script, arguments.to_vec()).await.unwrap() != json!(true) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, held).await.unwrap_or_else(|_| panic!("never: {script} {arguments:?}"));
+}
+
+/// Waits until one of these elements shows exactly this text.
+async fn shows(page: &Client, selector: &str, text: &str) {
+    let script =
+        "return [...document.querySelectorAll(arguments[0])].some(node => node.textContent === arguments[1])";
+    holds(page, script, &[json!(selector), json!(text)]).await;
+}
+
+/// Waits until the browser has decoded the picture.
+async fn is_drawn(page: &Client, selector: &str) {
+    let script = "return [...document.querySelectorAll(arguments[0])].some(image => image.naturalWidth > 0)";
+    holds(page, script, &[json!(selector)]).await;
+}
+
+/// A ChromeDriver of our own with one session.
+struct Browser {
+    client: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    async fn open(program: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut driver = Command::new(program)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let profile = tempfile::tempdir().unwrap();
+        let mut arguments: Vec<String> = ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let wanted = json!({"goog:chromeOptions": {"args": arguments}});
+        let up = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let up = tokio::time::timeout(DEADLINE, up).await;
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let session = builder.capabilities(wanted.as_object().unwrap().clone());
+        let client = session.connect(&format!("http://127.0.0.1:{port}")).await;
+        match (up, client) {
+            (Ok(()), Ok(client)) => Self { client, driver, _profile: profile },
+            (_, failed) => {
+                let _ = driver.kill();
+                panic!("no browser: {:?}", failed.err());
+            }
+        }
+    }
+
+    async fn close(self) {
+        self.client.clone().close().await.unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
