@@ -13,6 +13,7 @@ pub mod courier;
 pub mod fetch;
 pub mod fields;
 pub mod inbound;
+pub mod known_chats;
 pub mod outbound;
 pub mod parts;
 pub mod plan;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use url::Url;
+
+use known_chats::KnownChats;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -87,15 +90,20 @@ pub struct Relay {
     /// Settings.
     pub settings: Settings,
     /// Chats of contacts that wrote lately, see [`inbound`].
-    pub known_chats: quick_cache::sync::Cache<String, String>,
+    pub known_chats: KnownChats,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }
 
 impl Relay {
     /// An empty cache of chats for [`Relay::known_chats`].
-    pub fn chat_cache() -> quick_cache::sync::Cache<String, String> {
-        quick_cache::sync::Cache::new(KNOWN_CHATS)
+    pub fn chat_cache() -> KnownChats {
+        KnownChats::new(KNOWN_CHATS)
+    }
+
+    /// To be called when a person was erased: what was known of their chats in memory is forgotten.
+    pub fn forget_known_chats(&self) {
+        self.known_chats.forget_all();
     }
 
     /// A new link to a file: what goes out, and the hash under which it must be stored first.

@@ -139,6 +139,7 @@ fn apply_preference(
     };
     let Some(phone) = phone else { return Ok(()) };
     let aliases = Aliases {
+        others: preference.person.parent_user_id.iter().map(|id| id.to_string()).collect(),
         user_id: preference.person.user_id.as_ref().map(|id| id.to_string()),
         wa_id: preference.person.wa_id.as_ref().map(|id| id.to_string()),
     };

@@ -6,18 +6,20 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::Relay;
-use super::{fields, statuses};
+use super::known_chats::{Known, KnownChats};
+use super::{Relay, fields, statuses};
 use crate::directory::{App, Phone, Snapshot};
-use crate::domain::{ChatId, DeliveryState, Direction, WabaId, WabaKey, Wamid};
-use crate::queue::job::{Class, Job, Kind, lane_in, to_line};
+use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};
+use crate::queue::job::{self, Class, Job, Kind, lane_in, to_line};
 use crate::store::contacts::{self, Aliases};
 use crate::store::events::{self, Origin};
 use crate::store::jobs::{self, NewJob};
 use crate::store::messages::{self as ledger, NewMessage};
+use crate::store::statuses as echoes;
 use crate::store::{StoreError, Tx, chats};
+use crate::translate::to_line::standby_note;
 use crate::whatsapp::message::{Content, System, WireMessage};
-use crate::whatsapp::notification::{EchoedMessage, IncomingMessage, Person};
+use crate::whatsapp::notification::{EchoedMessage, IncomingMessage, LONGEST_ID, Person};
 use crate::whatsapp::{Notification, Update};
 
 /// What became of a notification.
@@ -43,8 +45,11 @@ struct Arrival {
     at: DateTime<Utc>,
     person: Person,
     raw: String,
+    /// Where the chat is looked up in memory, and what was found there.
     cache_key: Option<String>,
-    known_chat: Option<String>,
+    known_chat: Option<Known>,
+    /// The line is told in this language that Meta's AI agent holds the conversation.
+    standby: Option<Language>,
 }
 
 enum Step {
@@ -67,23 +72,25 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
         }
         Err(error) => {
             tracing::warn!(app.id = %app.id, error = %error, "a signed notification cannot be read; it is kept");
-            vec![keep("unreadable", "unreadable", &String::from_utf8_lossy(body))]
+            vec![keep("unreadable", "unreadable", String::from_utf8_lossy(body).into_owned())]
         }
     };
     if app.save_events {
-        steps.push(keep("notification", "saved by wish", &String::from_utf8_lossy(body)));
+        steps.push(keep("notification", "saved by wish", String::from_utf8_lossy(body).into_owned()));
     }
-    let (app_id, media_wait) = (app.id.to_string(), relay.settings.media_wait);
+    let (app_id, media_wait, known_chats) =
+        (app.id.to_string(), relay.settings.media_wait, relay.known_chats.clone());
+    count(relay, &steps);
     let (receipt, opened, proven) = relay
         .db
         .write_or_busy(move |tx| {
             let (mut receipt, mut opened, mut proven) = (Receipt::default(), Vec::new(), Vec::new());
             for step in &steps {
                 match step {
-                    Step::Arrival(arrival) => match arrive(tx, arrival, media_wait, now)? {
-                        Some(chat) => {
+                    Step::Arrival(arrival) => match arrive(tx, arrival, &known_chats, media_wait, now)? {
+                        Some(known) => {
                             receipt.taken += 1;
-                            opened.extend(arrival.cache_key.clone().map(|key| (key, chat)));
+                            opened.extend(arrival.cache_key.clone().map(|key| (key, known)));
                         }
                         None => receipt.repeated += 1,
                     },
@@ -112,8 +119,8 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
             Ok((receipt, opened, proven))
         })
         .await?;
-    for (key, chat) in opened {
-        relay.known_chats.insert(key, chat);
+    for (key, known) in opened {
+        relay.known_chats.put(key, known);
     }
     for (lane, job) in proven {
         relay.scheduler.wake(&lane, &job);
@@ -124,8 +131,35 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
     Ok(receipt)
 }
 
-fn keep(field: &str, reason: &'static str, payload: &str) -> Step {
-    Step::Keep { field: field.to_owned(), reason, payload: payload.to_owned() }
+fn keep(field: &str, reason: &'static str, payload: String) -> Step {
+    Step::Keep { field: field.to_owned(), reason, payload }
+}
+
+/// Keeps an element whose phone is not set up here, with the phone that it is for.
+fn keep_unknown(list: &'static str, phone: &PhoneNumberId, raw: &str) -> Step {
+    let id = serde_json::Value::from(phone.as_str());
+    keep(list, UNKNOWN_PHONE, format!("{{\"metadata\":{{\"phone_number_id\":{id}}},\"{list}\":[{raw}]}}"))
+}
+
+const UNKNOWN_PHONE: &str = "unknown phone";
+
+fn count(relay: &Relay, steps: &[Step]) {
+    let mut counts = [("message", 0), ("status", 0), ("field", 0), ("unknown_phone", 0), ("kept", 0)];
+    for step in steps {
+        let kind = match step {
+            Step::Arrival(_) => 0,
+            Step::Status(_) => 1,
+            Step::Field(_) => 2,
+            Step::Keep { reason, .. } if *reason == UNKNOWN_PHONE => 3,
+            Step::Keep { .. } => 4,
+        };
+        if let Some((_, count)) = counts.get_mut(kind) {
+            *count += 1;
+        }
+    }
+    for (kind, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        relay.metrics.updates(kind, count);
+    }
 }
 
 fn plan(relay: &Relay, snapshot: &Snapshot, update: Update, now: DateTime<Utc>) -> Step {
@@ -134,28 +168,28 @@ fn plan(relay: &Relay, snapshot: &Snapshot, update: Update, now: DateTime<Utc>) 
         Update::Echo(echo) => echoed(snapshot, echo, now),
         Update::Status(status) => match snapshot.phone_by_id(&status.phone_number_id) {
             Some(phone) => Step::Status(Box::new(statuses::Reported::new(snapshot, phone, status, now))),
-            None => keep("statuses", "unknown phone", &status.raw),
+            None => keep_unknown("statuses", &status.phone_number_id, &status.raw),
         },
         Update::Error(error) => {
             let codes: Vec<i64> = error.errors.iter().map(|error| error.code).collect();
             tracing::warn!(waba.id = %error.waba_id, ?codes, "Meta reports an error of the account");
-            keep("errors", "account error", &error.raw)
+            keep("errors", "account error", error.raw)
         }
         Update::Field(field) => Step::Field(fields::Change::new(field)),
         Update::Unreadable(unreadable) => {
             tracing::warn!(reason = unreadable.reason, "a part of a notification cannot be read; it is kept");
-            keep(unreadable.field.as_deref().unwrap_or("messages"), "unreadable", &unreadable.raw)
+            keep(unreadable.field.as_deref().unwrap_or("messages"), "unreadable", unreadable.raw)
         }
     }
 }
 
 fn arrival(relay: &Relay, snapshot: &Snapshot, message: IncomingMessage, now: DateTime<Utc>) -> Step {
     let Some(phone) = snapshot.phone_by_id(&message.phone_number_id) else {
-        warn_unknown(&message.waba_id);
-        return keep("messages", "unknown phone", &message.raw);
+        tracing::warn!(waba.id = %message.waba_id, "a message for a phone that is not set up here is kept");
+        return keep_unknown("messages", &message.phone_number_id, &message.raw);
     };
     if message.sender.is_anonymous() {
-        return keep("messages", "no sender", &message.raw);
+        return keep("messages", "no sender", message.raw);
     }
     let cache_key = cache_key(phone, &message.sender);
     let known_chat = cache_key.as_ref().and_then(|key| relay.known_chats.get(key));
@@ -167,19 +201,23 @@ fn arrival(relay: &Relay, snapshot: &Snapshot, message: IncomingMessage, now: Da
         kind: message.kind,
         at: message.timestamp.unwrap_or(now),
         person: message.sender,
-        raw: message.raw,
+        raw: match message.standby {
+            true => WireMessage::mark_standby(&message.raw),
+            false => message.raw,
+        },
         cache_key,
         known_chat,
+        standby: message.standby.then(|| statuses::language_of(snapshot, phone)),
     }))
 }
 
 fn echoed(snapshot: &Snapshot, echo: EchoedMessage, now: DateTime<Utc>) -> Step {
     let Some(phone) = snapshot.phone_by_id(&echo.phone_number_id) else {
-        warn_unknown(&echo.waba_id);
-        return keep("message_echoes", "unknown phone", &echo.raw);
+        tracing::warn!(waba.id = %echo.waba_id, "an echo of a phone that is not set up here is kept");
+        return keep_unknown("message_echoes", &echo.phone_number_id, &echo.raw);
     };
     if echo.recipient.is_anonymous() {
-        return keep("message_echoes", "no recipient", &echo.raw);
+        return keep("message_echoes", "no recipient", echo.raw);
     }
     Step::Arrival(Box::new(Arrival {
         phone: phone.clone(),
@@ -189,14 +227,14 @@ fn echoed(snapshot: &Snapshot, echo: EchoedMessage, now: DateTime<Utc>) -> Step 
         kind: echo.kind,
         at: echo.timestamp.unwrap_or(now),
         person: echo.recipient,
-        raw: echo.raw,
+        raw: match echo.standby {
+            true => WireMessage::mark_standby(&echo.raw),
+            false => echo.raw,
+        },
         cache_key: None,
         known_chat: None,
+        standby: None,
     }))
-}
-
-fn warn_unknown(waba: &WabaId) {
-    tracing::warn!(waba.id = %waba, "a message for a phone that is not set up here is kept");
 }
 
 /// PostgreSQL takes no NUL in text, and a poisoned id must not make Meta repeat a batch for days.
@@ -208,9 +246,12 @@ fn clean_wamid(wamid: &Wamid) -> Wamid {
     Wamid::from(clean(wamid.as_str()))
 }
 
-/// Only a person known by both ids or one of them under the same name is looked up in memory; anything new
-/// about a person goes through the database.
+/// A person is looked up in memory by exactly the ids that were there before; anything new about a person goes
+/// through the database.
 fn cache_key(phone: &Phone, person: &Person) -> Option<String> {
+    if person.wa_id.is_none() && person.user_id.is_none() {
+        return None;
+    }
     let part = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let wa_id = part(person.wa_id.as_ref().map(|id| id.as_str()));
     let user_id = part(person.user_id.as_ref().map(|id| id.as_str()));
@@ -221,12 +262,18 @@ fn cache_key(phone: &Phone, person: &Person) -> Option<String> {
 fn arrive(
     tx: &mut Tx<'_>,
     arrival: &Arrival,
+    known_chats: &KnownChats,
     media_wait: Duration,
     now: DateTime<Utc>,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<Known>, StoreError> {
     let system = (arrival.kind == "system").then(|| system_change(&arrival.raw)).flatten();
+    if system.is_some() {
+        // Ids are about to change hands; what follows in this very notification must see it as well.
+        known_chats.forget_all();
+    }
+    let generation = known_chats.generation();
     let chat_id = match &arrival.known_chat {
-        Some(chat) if system.is_none() => chat.clone(),
+        Some(known) if known.generation == generation => known.chat_id.clone(),
         _ => open_chat(tx, arrival, system.as_ref(), now)?,
     };
     let has_file = matches!(arrival.kind.as_str(), "image" | "video" | "audio" | "document" | "sticker");
@@ -257,11 +304,17 @@ fn arrive(
     }
     let chat = ChatId::from(chat_id.as_str());
     let kind = match arrival.kind.as_str() {
-        "edit" => Kind::Update,
-        "revoke" => Kind::Delete,
+        "edit" if changes_known(tx, arrival, &chat_id)? => Kind::Update,
+        "revoke" if changes_known(tx, arrival, &chat_id)? => Kind::Delete,
         _ if has_file => Kind::File,
         _ => Kind::Message,
     };
+    if let Some(language) = arrival.standby {
+        // Once a day is enough.
+        let key = format!("standby:{chat_id}:{}", now.format("%Y-%m-%d"));
+        let note = job::note(&arrival.phone.key, &chat, &key, standby_note(language));
+        jobs::enqueue(tx, &note, now)?;
+    }
     let relay = Job::Relay { chat_id: chat_id.clone(), late_file: false };
     let mut job = to_line(kind, &arrival.phone.key, &chat, Some(message_id.clone()), &relay);
     if has_file {
@@ -270,7 +323,18 @@ fn arrive(
         jobs::enqueue(tx, &fetch_job(&arrival.phone, &chat_id, &message_id), now)?;
     }
     jobs::enqueue(tx, &job, now)?;
-    Ok(Some(chat_id))
+    Ok(Some(Known { chat_id, generation }))
+}
+
+/// Whether an edit or revocation is of a message that the line has: what it has not can be neither changed nor
+/// deleted there, though the portal would answer that it was; then the line gets a message.
+fn changes_known(tx: &mut Tx<'_>, arrival: &Arrival, chat_id: &str) -> Result<bool, StoreError> {
+    let original = match WireMessage::parse(&arrival.raw).map(|wire| wire.content) {
+        Ok(Content::Edit { original, .. } | Content::Revoke { original }) => original,
+        _ => return Ok(false),
+    };
+    let original = ledger::by_wamid(tx.conn, arrival.phone.key.as_str(), original.as_str())?;
+    Ok(original.is_some_and(|original| original.chat_id == chat_id))
 }
 
 fn fetch_job(phone: &Phone, chat_id: &str, message_id: &str) -> NewJob {
@@ -292,33 +356,35 @@ fn open_chat(
     now: DateTime<Utc>,
 ) -> Result<String, StoreError> {
     let waba = arrival.waba_key.as_str();
-    let text = |id: Option<&str>| id.map(clean);
-    let previous = system.and_then(|system| system.previous_user_id.as_ref());
+    let person = &arrival.person;
+    let previous = system
+        .and_then(|system| system.previous_user_id.as_ref())
+        .filter(|id| id.as_str().len() <= LONGEST_ID);
+    let (user_id, parent) = (person.user_id.as_ref(), person.parent_user_id.as_ref());
+    // Whom Meta says to have another id now is found by the one of before.
     let aliases = Aliases {
-        user_id: text(previous.or(arrival.person.user_id.as_ref()).map(|id| id.as_str())),
-        wa_id: text(arrival.person.wa_id.as_ref().map(|id| id.as_str())),
+        user_id: previous.or(user_id).map(|id| clean(id.as_str())),
+        wa_id: person.wa_id.as_ref().map(|id| clean(id.as_str())),
+        others: [user_id.filter(|_| previous.is_some()), parent]
+            .into_iter()
+            .flatten()
+            .map(|id| clean(id.as_str()))
+            .collect(),
     };
-    let name = arrival.person.name.as_deref().map(clean);
-    let username = arrival.person.username.as_deref().map(clean);
-    let contact = contacts::resolve(tx.conn, waba, &aliases, name.as_deref(), username.as_deref(), now)?;
-    // A person known by the id of a group of portfolios alone has that as the user id.
-    let contact = match contact {
-        Some(contact) => contact,
-        None => {
-            let parent = arrival.person.parent_user_id.as_ref().map(|id| clean(id.as_str()));
-            let aliases = Aliases { user_id: parent.or(Some(String::new())), wa_id: None };
-            contacts::resolve(tx.conn, waba, &aliases, name.as_deref(), username.as_deref(), now)?
-                .ok_or_else(|| StoreError::Corrupt("a contact without any id".into()))?
-        }
-    };
+    let name = person.name.as_deref().map(clean);
+    let username = person.username.as_deref().map(clean);
+    let contact = contacts::resolve(tx.conn, waba, &aliases, name.as_deref(), username.as_deref(), now)?
+        .ok_or_else(|| StoreError::Corrupt("a contact without any id".into()))?;
     if let Some(system) = system {
-        // The chat goes on: the new number and the new id lead to the same person from now on.
+        // The chat goes on: the new number and the new id lead to the same person from now on, and are newer
+        // than all that were attached above.
+        let now = now + Duration::microseconds(1);
         for (kind, value) in [
             ("wa_id", system.wa_id.as_ref().map(|id| id.as_str())),
             ("user_id", system.user_id.as_ref().map(|id| id.as_str())),
         ] {
-            if let Some(value) = value {
-                contacts::add_alias(tx.conn, waba, kind, &clean(value), &contact, now)?;
+            if let Some(value) = value.filter(|value| value.len() <= LONGEST_ID) {
+                contacts::take_over(tx.conn, waba, kind, &clean(value), &contact, now)?;
             }
         }
     }
@@ -330,6 +396,29 @@ fn system_change(raw: &str) -> Option<System> {
         Content::System(system) => Some(system),
         _ => None,
     }
+}
+
+/// The portal sent back what was posted on behalf of its user: the spinner that it shows at such a message ends,
+/// since WhatsApp has that message from elsewhere.
+pub(super) fn echo_came_back(
+    tx: &mut Tx<'_>,
+    phone: &Phone,
+    chat_id: &ChatId,
+    portal_id: &str,
+    im: (&str, &str),
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let (im_chat_id, im_message_id) = im;
+    echoes::came_back(tx.conn, chat_id.as_str(), portal_id, im_chat_id, im_message_id)?;
+    let acknowledge = Job::Acknowledge {
+        chat_id: chat_id.to_string(),
+        portal_id: portal_id.to_owned(),
+        im_chat_id: im_chat_id.to_owned(),
+        im_message_id: im_message_id.to_owned(),
+    };
+    let mut job = to_line(Kind::Acknowledge, &phone.key, chat_id, None, &acknowledge);
+    job.dedupe_key = Some(format!("acknowledge:{portal_id}:{im_message_id}"));
+    jobs::enqueue(tx, &job, now).map(drop)
 }
 
 /// The lane of a chat into its line; public for those who erase a person.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::{Relay, statuses};
+use super::{Relay, inbound, statuses};
 use crate::bitrix::event::{EventBody, OperatorMessage, PortalEvent};
 use crate::directory::{Phone, Portal};
 use crate::domain::{ChatId, Language, LineId};
@@ -156,6 +156,8 @@ fn take(
         return Ok(());
     };
     if !item.is_automatic() && events::swallow_echo(tx.conn, &chat.id, &text_hash(&item.text))? {
+        let im = (item.im_chat_id.as_str(), item.im_message_id.as_str());
+        inbound::echo_came_back(tx, &placed.phone, &item.chat_id, portal_id, im, now)?;
         receipt.left_out += 1;
         return Ok(());
     }

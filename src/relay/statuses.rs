@@ -41,7 +41,8 @@ struct Told {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ToldError {
-    code: i64,
+    /// `None`: it could not be read.
+    code: Option<i64>,
     title: String,
     details: Option<String>,
 }
@@ -50,7 +51,7 @@ impl Reported {
     /// Of a phone that is set up here.
     pub fn new(snapshot: &Snapshot, phone: &Phone, status: StatusUpdate, now: DateTime<Utc>) -> Self {
         let error = status.errors.into_iter().next().map(|error| ToldError {
-            code: error.code,
+            code: Some(error.code).filter(|code| *code != 0),
             title: clean(if error.title.is_empty() { &error.message } else { &error.title }),
             details: error.details.as_deref().map(clean),
         });
@@ -97,7 +98,7 @@ pub fn apply(
 ) -> Result<Option<(String, String)>, StoreError> {
     let told = &reported.told;
     let Some(state) = told.state else { return Ok(None) };
-    let text = told.error.as_ref().map(|error| (error.code, error.text()));
+    let text = told.error.as_ref().map(|error| (error.code.unwrap_or_default(), error.text()));
     // Plain data with text keys: writing it as JSON cannot fail.
     let raw = serde_json::to_string(told).unwrap_or_default();
     let status = NewStatus {
@@ -145,10 +146,10 @@ fn fail(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let error = reported.told.error.clone();
-    let code = error.as_ref().map(|error| error.code);
+    let code = error.as_ref().and_then(|error| error.code);
     tracing::warn!(message.wamid = reported.told.wamid, code, "Meta could not deliver a message");
     if code == Some(WINDOW_CLOSED) {
-        chats::window_closed(tx.conn, &message.chat_id)?;
+        chats::window_was_closed(tx.conn, &message.chat_id, message.created_at.and_utc())?;
     }
     let chat = ChatId::from(message.chat_id.as_str());
     if code == Some(MEDIA_REFUSED) && message.blob_id.is_some() && message.kind != "text" {

@@ -173,7 +173,10 @@ impl Relay {
             |wire| {
                 let known = Known { quoted: quoted_of(loaded, wire, binding), utc_offset: None };
                 match message.direction.as_str() {
-                    "outbound" => to_line::echo(wire, &known, EchoOf::PhoneApp, language),
+                    "outbound" => {
+                        let source = if wire.standby { EchoOf::MetaAgent } else { EchoOf::PhoneApp };
+                        to_line::echo(wire, &known, source, language)
+                    }
                     _ => to_line::message(wire, &known, language),
                 }
             },

@@ -24,6 +24,7 @@ mod faults;
 mod graph;
 mod ids;
 mod interactive;
+mod look;
 mod media;
 mod messages;
 mod multipart;
@@ -43,6 +44,7 @@ mod tests;
 
 pub use customer::{SimCustomer, SimMedia};
 pub use faults::{Faults, SendFault};
+pub use look::CustomerView;
 pub use options::{BatchShape, CloudOptions, Retry, SimApp};
 pub use state::{ReceivedMedia, ReceivedMessage, SimStatus};
 

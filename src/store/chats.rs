@@ -62,13 +62,19 @@ pub fn open(
     if let Some(id) = known {
         return Ok(id);
     }
+    // The wish about marketing is the person's.
+    let stopped: i64 = chats::table
+        .filter(chats::contact_id.eq(contact_id))
+        .filter(chats::marketing_stopped.eq(true))
+        .count()
+        .get_result(conn)?;
     let id = new_id();
     let values = (
         chats::id.eq(&id),
         chats::contact_id.eq(contact_id),
         chats::phone_id.eq(phone_id),
         chats::window_closed.eq(false),
-        chats::marketing_stopped.eq(false),
+        chats::marketing_stopped.eq(stopped > 0),
         chats::created_at.eq(ts(now)),
     );
     on_backend!(conn, |c| diesel::insert_into(chats::table).values(values).execute(c))?;
@@ -90,10 +96,11 @@ pub fn of_contact(conn: &mut Conn, contact_id: &str) -> Result<Vec<ChatRow>, Sto
     Ok(chats::table.filter(chats::contact_id.eq(contact_id)).select(ChatRow::as_select()).load(conn)?)
 }
 
-/// The contact wrote: the window opens for 24 hours from then. Late deliveries do not shorten it.
+/// The contact wrote: the window opens for 24 hours from then. Late deliveries do not shorten it; Meta tells whole
+/// seconds, so of two messages of one second the later one counts.
 pub fn contact_wrote(conn: &mut Conn, id: &str, wamid: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
     diesel::update(
-        chats::table.find(id).filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.lt(ts(at)))),
+        chats::table.find(id).filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.le(ts(at)))),
     )
     .set((
         chats::last_inbound_at.eq(ts(at)),
@@ -108,6 +115,18 @@ pub fn contact_wrote(conn: &mut Conn, id: &str, wamid: &str, at: DateTime<Utc>) 
 /// Meta refused a free text (131047): closed until the contact writes again.
 pub fn window_closed(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
     diesel::update(chats::table.find(id)).set(chats::window_closed.eq(true)).execute(conn)?;
+    Ok(())
+}
+
+/// Meta reports that a free text of `sent_at` failed with 131047: closed, unless the contact wrote after it.
+pub fn window_was_closed(conn: &mut Conn, id: &str, sent_at: DateTime<Utc>) -> Result<(), StoreError> {
+    diesel::update(
+        chats::table
+            .find(id)
+            .filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.le(ts(sent_at)))),
+    )
+    .set(chats::window_closed.eq(true))
+    .execute(conn)?;
     Ok(())
 }
 
@@ -152,24 +171,23 @@ pub struct ChatPerson {
     pub wa_id: Option<String>,
 }
 
-/// Who is behind these threads.
+/// Who is behind these threads; somebody whose number and id went to others has neither.
 pub fn people(conn: &mut Conn, ids: &[String]) -> Result<Vec<ChatPerson>, StoreError> {
-    type Row = (String, String, Option<String>, String, String);
+    type Row = (String, String, Option<String>, Option<(String, String)>);
     let rows: Vec<Row> = chats::table
         .inner_join(contacts::table.on(contacts::id.eq(chats::contact_id)))
-        .inner_join(contact_aliases::table.on(contact_aliases::contact_id.eq(contacts::id)))
+        .left_join(contact_aliases::table.on(contact_aliases::contact_id.eq(contacts::id)))
         .filter(chats::id.eq_any(ids))
-        .order(contact_aliases::created_at)
+        .order((contact_aliases::created_at, contact_aliases::value))
         .select((
             chats::id,
             contacts::name,
             contacts::username,
-            contact_aliases::kind,
-            contact_aliases::value,
+            (contact_aliases::kind, contact_aliases::value).nullable(),
         ))
         .load(conn)?;
     let mut people: Vec<ChatPerson> = Vec::new();
-    for (chat_id, name, username, kind, value) in rows {
+    for (chat_id, name, username, alias) in rows {
         let index = match people.iter().position(|person| person.chat_id == chat_id) {
             Some(index) => index,
             None => {
@@ -177,7 +195,7 @@ pub fn people(conn: &mut Conn, ids: &[String]) -> Result<Vec<ChatPerson>, StoreE
                 people.len() - 1
             }
         };
-        if let Some(person) = people.get_mut(index) {
+        if let (Some(person), Some((kind, value))) = (people.get_mut(index), alias) {
             match kind.as_str() {
                 "user_id" => person.user_id = Some(value),
                 "wa_id" => person.wa_id = Some(value),

@@ -4,7 +4,7 @@
 //! them. Two rows that turn out to be one person are not merged: their chats are different chats at the
 //! portal for good.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::db::{Conn, StoreError, on_backend};
@@ -35,17 +35,30 @@ pub struct Aliases {
     pub user_id: Option<String>,
     /// WhatsApp number without `+`.
     pub wa_id: Option<String>,
+    /// User ids by which the person may be known as well (of a group of portfolios, of before); the first is
+    /// attached only where there is nothing else.
+    pub others: Vec<String>,
 }
+
+/// A number or id that Meta says has passed to somebody is taken from a person who is known for longer than
+/// this: the number was given away. Somebody who has just appeared under it is the same person, whose message
+/// came before the word about the change.
+const NEWCOMER: Duration = Duration::days(1);
 
 impl Aliases {
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         let user_id = self.user_id.as_deref().map(|value| ("user_id", value));
         let wa_id = self.wa_id.as_deref().map(|value| ("wa_id", value));
-        user_id.into_iter().chain(wa_id).collect()
+        let known: Vec<_> = user_id.into_iter().chain(wa_id).collect();
+        match self.others.first() {
+            Some(other) if known.is_empty() => vec![("user_id", other)],
+            _ => known,
+        }
     }
 }
 
-/// Finds the person by the user id, else by the number, else makes a new row; attaches aliases that are new.
+/// Finds the person by the user id, else by the number, else by another id, else makes a new row; attaches
+/// aliases that are new.
 /// `None`: the notification names nobody.
 pub fn resolve(
     conn: &mut Conn,
@@ -60,7 +73,8 @@ pub fn resolve(
         return Ok(None);
     }
     let mut found = None;
-    for (kind, value) in &pairs {
+    let others = aliases.others.iter().map(|value| ("user_id", value.as_str()));
+    for (kind, value) in pairs.iter().copied().chain(others) {
         if found.is_none() {
             found = by_alias(conn, waba_key, kind, value)?;
         }
@@ -114,6 +128,30 @@ pub fn add_alias(
         .values(values)
         .on_conflict_do_nothing()
         .execute(c))?;
+    Ok(())
+}
+
+/// Attaches an alias that Meta says is this person's from now on: the newest, whoever had it before, unless
+/// that is a newcomer.
+pub fn take_over(
+    conn: &mut Conn,
+    waba_key: &str,
+    kind: &str,
+    value: &str,
+    contact_id: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let holder = by_alias(conn, waba_key, kind, value)?;
+    let Some(holder) = holder else { return add_alias(conn, waba_key, kind, value, contact_id, now) };
+    if holder != contact_id {
+        let known_since = get(conn, &holder)?.map(|holder| holder.created_at.and_utc());
+        if known_since.is_some_and(|since| since > now - NEWCOMER) {
+            return Ok(());
+        }
+    }
+    diesel::update(contact_aliases::table.find((waba_key, kind, value)))
+        .set((contact_aliases::contact_id.eq(contact_id), contact_aliases::created_at.eq(ts(now))))
+        .execute(conn)?;
     Ok(())
 }
 

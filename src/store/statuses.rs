@@ -11,7 +11,7 @@ use super::messages::{self as ledger, MessageRow};
 use super::schema::{messages, parked_statuses};
 use super::ts;
 use crate::clock::new_id;
-use crate::domain::DeliveryState;
+use crate::domain::{DeliveryState, Direction};
 
 /// One status.
 #[derive(Clone, Debug)]
@@ -103,6 +103,36 @@ fn by_opaque(conn: &mut Conn, phone_id: &str, opaque: &str) -> Result<Option<Mes
         .select(MessageRow::as_select())
         .first(conn)
         .optional()?)
+}
+
+/// The portal sent back what was posted there of a message that the business wrote elsewhere: notes the portal's
+/// id with the oldest such message of the chat that has none.
+pub fn came_back(
+    conn: &mut Conn,
+    chat_id: &str,
+    portal_id: &str,
+    im_chat_id: &str,
+    im_message_id: &str,
+) -> Result<(), StoreError> {
+    let oldest: Option<String> = messages::table
+        .filter(messages::chat_id.eq(chat_id))
+        .filter(messages::direction.eq(Direction::Outbound.as_str()))
+        .filter(messages::job_id.is_null())
+        .filter(messages::im_message_id.is_null())
+        .order((messages::created_at, messages::id))
+        .select(messages::id)
+        .first(conn)
+        .optional()?;
+    if let Some(id) = oldest {
+        diesel::update(messages::table.find(id))
+            .set((
+                messages::portal_id.eq(portal_id),
+                messages::im_chat_id.eq(im_chat_id),
+                messages::im_message_id.eq(im_message_id),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
 }
 
 /// Keeps a status whose message is not known (yet).

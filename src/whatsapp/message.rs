@@ -13,6 +13,9 @@ use thiserror::Error;
 
 use crate::domain::{MediaId, UserId, WaId, Wamid};
 
+/// Our own key in a stored message.
+const STANDBY: &str = "_standby";
+
 /// Why a text is not a message object.
 #[derive(Debug, Error)]
 pub enum MessageError {
@@ -52,6 +55,8 @@ pub struct WireMessage {
     pub group_id: Option<String>,
     /// What Meta says is wrong with this message.
     pub errors: Vec<WireError>,
+    /// It came while Meta's AI agent held the conversation (facts §1.11); see [`WireMessage::mark_standby`].
+    pub standby: bool,
     /// The content.
     pub content: Content,
 }
@@ -65,6 +70,14 @@ impl WireMessage {
     /// Reads one message object from parsed JSON.
     pub fn from_value(value: &Value) -> Result<Self, MessageError> {
         read::message(value)
+    }
+
+    /// Notes in a message's JSON text that it came on `standby`, which Meta says beside the message only.
+    pub fn mark_standby(raw: &str) -> String {
+        match raw.trim_start().strip_prefix('{') {
+            Some(rest) if rest.trim_start().starts_with('"') => format!("{{\"{STANDBY}\":true,{rest}"),
+            _ => raw.to_owned(),
+        }
     }
 
     /// The message this one answers, reacts to, edits or revokes.

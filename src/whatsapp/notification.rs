@@ -17,6 +17,7 @@ use crate::domain::{DeliveryState, PhoneNumberId, UserId, WaId, WabaId, Wamid};
 
 pub use fields::{FieldChange, FieldUpdate, UserPreference};
 pub use person::Person;
+pub use updates::LONGEST_ID;
 
 /// A decoded webhook body.
 #[derive(Clone, PartialEq, Debug)]

@@ -10,6 +10,10 @@
 mod api;
 mod architecture;
 mod desk;
+mod fields;
+mod identity;
+mod inbound;
 mod install;
 mod spine;
+mod statuses;
 mod support;

@@ -33,6 +33,12 @@ impl Bucket {
         self.level += 1.0;
         true
     }
+
+    /// As full as a burst makes it.
+    pub(super) fn fill(&mut self, now: DateTime<Utc>, burst: f64) {
+        self.at = Some(now);
+        self.level = burst;
+    }
 }
 
 /// Seconds spent per application and method in the last ten minutes.

@@ -1,6 +1,7 @@
 //! What tests and the sandbox page may look at.
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::state::{LineEntry, State};
 use super::{Inner, SimPortal};
@@ -73,6 +74,26 @@ impl SimPortal {
         let chats = self.chats(line);
         let mine = chats.iter().filter(|chat| chat.external_id == external_chat_id);
         mine.map(|chat| chat.profile_rewrites).sum()
+    }
+
+    /// Counts up with each change in the portal.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// First and last name of a user; empty if there is none.
+    pub fn user_name(&self, id: u64) -> String {
+        let state = self.inner.state();
+        let user = state.users.get(&id);
+        user.map(|user| format!("{} {}", user.name, user.last_name).trim().to_owned()).unwrap_or_default()
+    }
+
+    /// Fills the bucket of requests as a burst does: from now on calls pass only as fast as it drains.
+    pub fn fill_bucket(&self) {
+        if let Some((_, burst)) = self.inner.options.rate {
+            let now = self.inner.options.clock.now();
+            self.inner.state().bucket.fill(now, burst);
+        }
     }
 
     /// Messages of all chats.

@@ -28,6 +28,7 @@ pub(super) fn message(value: &Value) -> Result<WireMessage, MessageError> {
         referral: value.get("referral").filter(|referral| referral.is_object()).map(referral),
         group_id: text(value, "group_id"),
         errors: errors(value.get("errors")),
+        standby: flag(value, super::STANDBY),
         content: content(value, 0),
     })
 }

@@ -69,7 +69,9 @@ struct Metadata<'a> {
 }
 
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Update>, NotificationError> {
-    let whole: &RawValue = serde_json::from_slice(body).map_err(NotificationError::Json)?;
+    // Meta writes ASCII. Should a byte be broken after all, its message is shown with a mark in that place.
+    let text = String::from_utf8_lossy(body);
+    let whole: &RawValue = serde_json::from_str(&text).map_err(NotificationError::Json)?;
     let envelope: Envelope = read(whole).ok_or(NotificationError::NoEntries)?;
     if envelope.entry.is_none() {
         return Err(NotificationError::NoEntries);

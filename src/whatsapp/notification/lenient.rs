@@ -67,6 +67,45 @@ fn string(json: &str) -> Cow<'_, str> {
     Cow::Owned(if text.contains('\0') { text.replace('\0', "") } else { text })
 }
 
+/// JSON text without what no database and no cloud takes: the escapes of NUL go, half surrogate pairs become
+/// U+FFFD. Everything else stays to the byte.
+pub(crate) fn tidy(json: &str) -> Cow<'_, str> {
+    if !json.contains("\\u") {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let taken = match unit(escape) {
+            Some(0) => 6,
+            Some(0xd800..=0xdbff) if matches!(escape.get(6..).and_then(unit), Some(0xdc00..=0xdfff)) => {
+                out.push_str(escape.get(..12).unwrap_or_default());
+                12
+            }
+            Some(0xd800..=0xdfff) => {
+                out.push_str("\\ufffd");
+                6
+            }
+            // An escape of two characters; the second may be a backslash itself.
+            _ => {
+                let two = escape.get(..2).unwrap_or(escape);
+                out.push_str(two);
+                two.len()
+            }
+        };
+        rest = escape.get(taken..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The UTF-16 unit that a text begins with as an escape.
+fn unit(text: &str) -> Option<u16> {
+    text.strip_prefix("\\u").and_then(|rest| rest.get(..4)).and_then(|hex| u16::from_str_radix(hex, 16).ok())
+}
+
 /// A JSON string as bytes: the one way in which `serde_json` lets a lone surrogate pass.
 #[derive(Default)]
 struct Bytes(Vec<u8>);
@@ -127,6 +166,20 @@ mod tests {
         ];
         for (json, expected) in cases {
             assert_eq!(Text::from_json(json).as_str(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn json_is_tidied_of_what_nothing_takes_and_else_left_alone() {
+        for (json, expected) in [
+            (r#"{"a":"plain \n \u00e4 \ud83d\ude00"}"#, r#"{"a":"plain \n \u00e4 \ud83d\ude00"}"#),
+            (r#""a\u0000b""#, r#""ab""#),
+            (r#""cut \ud83d""#, r#""cut \ufffd""#),
+            (r#""\ude00\ud83d\ud83d\ude00\uD83D x""#, r#""\ufffd\ufffd\ud83d\ude00\ufffd x""#),
+            (r#""typed \\u0000 \\\ud83d""#, r#""typed \\u0000 \\\ufffd""#),
+        ] {
+            assert_eq!(tidy(json), expected);
+            assert!(serde_json::from_str::<serde_json::Value>(&tidy(json)).is_ok(), "{json}");
         }
     }
 

@@ -28,6 +28,12 @@ impl Person {
         self.wa_id.is_none() && self.user_id.is_none() && self.parent_user_id.is_none()
     }
 
+    /// Every id that is there.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        let user_ids = [&self.user_id, &self.parent_user_id].into_iter().flatten().map(UserId::as_str);
+        self.wa_id.iter().map(WaId::as_str).chain(user_ids)
+    }
+
     /// The ids as an element spells them itself.
     pub(super) fn of_ids(wa_id: &Text, user_id: &Text, parent_user_id: &Text) -> Self {
         Self {
@@ -43,13 +49,6 @@ impl Person {
             a.is_some() && a == b
         }
         equal(&self.user_id, &other.user_id) || equal(&self.wa_id, &other.wa_id)
-    }
-
-    fn contradicts(&self, other: &Self) -> bool {
-        fn differ<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
-            a.is_some() && b.is_some() && a != b
-        }
-        differ(&self.user_id, &other.user_id) || differ(&self.wa_id, &other.wa_id)
     }
 
     fn completed_by(self, contact: &Self) -> Self {
@@ -102,12 +101,13 @@ impl Contacts {
         self.neighbours = elements;
     }
 
-    /// The person completed by their contact: found by an id, else the only one unless it is evidently
-    /// somebody else.
+    /// The person completed by their contact: found by an id, else the only one if there is only one element,
+    /// or nothing else tells who it is. Two different kinds of ids are no evidence: what is joined here leads
+    /// to one chat from then on.
     pub(super) fn complete(&self, person: Person) -> Person {
         let found = self.people.iter().find(|contact| contact.is_same(&person)).or_else(|| {
             match self.people.as_slice() {
-                [only] if self.neighbours == 1 || !only.contradicts(&person) => Some(only),
+                [only] if self.neighbours == 1 || person.is_anonymous() => Some(only),
                 _ => None,
             }
         });

@@ -13,10 +13,15 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
+    /// The embedded one, whatever the environment says.
+    pub fn embedded(folder: &Path) -> Self {
+        Self { path: folder.join("wabridge.db"), postgres: None }
+    }
+
     pub async fn create(folder: &Path) -> Self {
         let path = folder.join("wabridge.db");
         let Ok(server) = std::env::var("WABRIDGE_TEST_DATABASE_URL") else {
-            return Self { path, postgres: None };
+            return Self::embedded(folder);
         };
         let name = format!("t_{}", wabridge::clock::new_id());
         let create = format!("CREATE DATABASE {name}");

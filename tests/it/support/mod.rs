@@ -173,6 +173,94 @@ impl TestApp {
         )
     }
 
+    /// Posts this body as Meta would, signed, and returns the status of the answer.
+    pub async fn post_signed(&self, body: &[u8]) -> u16 {
+        use hmac::Mac;
+        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(APP_SECRET.as_bytes()).unwrap();
+        mac.update(body);
+        let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+        let request = http_client()
+            .post(format!("{}/api/waba/", self.base_url))
+            .header("content-type", "application/json")
+            .header("x-hub-signature-256", signature)
+            .body(body.to_vec());
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Posts one change of the field `messages` for the phone of the tests; it must be taken.
+    pub async fn notify(&self, value: serde_json::Value) {
+        let body = notification(vec![("messages", value_of(PHONE_ID, value))]);
+        assert_eq!(self.post_signed(body.to_string().as_bytes()).await, 200);
+    }
+
+    /// The texts that the line shows in a chat, without the zero-width spaces that neutralise brackets.
+    pub fn shown(&self, chat: &str) -> Vec<String> {
+        self.conversation(chat).into_iter().map(|entry| entry.text.replace('\u{200b}', "")).collect()
+    }
+
+    /// The ledger, oldest first.
+    pub async fn ledger(&self) -> Vec<wabridge::store::messages::MessageRow> {
+        let page = wabridge::store::Page { limit: 10_000, cursor: None };
+        let filter = wabridge::store::messages::LedgerFilter::default();
+        let read = move |conn: &mut _| wabridge::store::messages::list(conn, &filter, &page);
+        let mut rows = self.relay.db.read(read).await.unwrap();
+        rows.reverse();
+        rows
+    }
+
+    /// The message that Meta names so.
+    pub async fn message(&self, wamid: &str) -> wabridge::store::messages::MessageRow {
+        let found = self.ledger().await.into_iter().find(|row| row.wamid.as_deref() == Some(wamid));
+        found.unwrap_or_else(|| panic!("no message {wamid}"))
+    }
+
+    /// Waits until the ledger has the message in this state.
+    pub async fn message_is(&self, wamid: &str, state: &str) -> wabridge::store::messages::MessageRow {
+        self.eventually(&format!("{wamid} is {state}"), async || {
+            let found = self.ledger().await.into_iter().find(|row| row.wamid.as_deref() == Some(wamid));
+            found.filter(|row| row.state == state)
+        })
+        .await
+    }
+
+    /// Kept events, oldest first.
+    pub async fn events(&self) -> Vec<wabridge::store::events::EventRow> {
+        let page = wabridge::store::Page { limit: 10_000, cursor: None };
+        let read = move |conn: &mut _| wabridge::store::events::list(conn, None, &page);
+        let mut rows = self.relay.db.read(read).await.unwrap();
+        rows.reverse();
+        rows
+    }
+
+    /// Looks again and again until there is something; fails at the deadline.
+    pub async fn eventually<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "it never came true that {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until the bridge has answered every webhook.
+    pub async fn webhooks_taken(&self) {
+        assert!(self.cloud.wait_until(DEADLINE, |cloud| cloud.webhooks_pending() == 0).await);
+    }
+
+    /// Sets the language of the portal as the bridge knows it.
+    pub async fn set_language(&self, language: &'static str) {
+        use wabridge::store::portals;
+        let change = move |tx: &mut wabridge::store::Tx<'_>| {
+            let mut portal = portals::list(tx.conn)?.remove(0);
+            portal.language = language.to_owned();
+            portals::update(tx.conn, &portal)
+        };
+        assert!(self.relay.db.write(change).await.unwrap());
+        self.relay.directory.reload().await.unwrap();
+    }
+
     /// Waits until no job is left that can still run.
     pub async fn settled(&self) {
         let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -212,6 +300,27 @@ impl Drop for TestApp {
         );
         let _ = (&self.database, &self.data);
     }
+}
+
+/// A notification of these changes, each in an entry of its own.
+pub fn notification(changes: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
+    let entry =
+        |(field, value)| serde_json::json!({"id": WABA_ID, "changes": [{"field": field, "value": value}]});
+    let entries: Vec<_> = changes.into_iter().map(entry).collect();
+    serde_json::json!({"object": "whatsapp_business_account", "entry": entries})
+}
+
+/// A value with the metadata of a phone.
+pub fn value_of(phone_id: &str, mut value: serde_json::Value) -> serde_json::Value {
+    value["messaging_product"] = "whatsapp".into();
+    value["metadata"] =
+        serde_json::json!({"display_phone_number": PHONE_NUMBER, "phone_number_id": phone_id});
+    value
+}
+
+/// A client like any other on the net.
+pub fn http_client() -> reqwest::Client {
+    wabridge::whatsapp::client::http_client(wabridge::tls::client_config(None).unwrap()).unwrap()
 }
 
 /// A free port of this machine.

@@ -1,0 +1,424 @@
+//! What a click on the page does.
+
+use actix_web::web::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::samples::{self, Sample};
+use super::{Desk, view};
+use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia};
+use crate::sandbox::portal::{Author, FaultKind, Faults as PortalFaults, LineEntry, SimFile, quote};
+
+/// A request of the page, `{"do": "say", …}`.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Action {
+    // The customer.
+    Say {
+        customer: String,
+        text: String,
+        #[serde(default)]
+        reply_to: String,
+    },
+    Sample {
+        customer: String,
+        name: String,
+    },
+    Location {
+        customer: String,
+        latitude: f64,
+        longitude: f64,
+        name: String,
+    },
+    Contact {
+        customer: String,
+        name: String,
+        phone: String,
+    },
+    React {
+        customer: String,
+        message: String,
+        emoji: String,
+    },
+    Edit {
+        customer: String,
+        message: String,
+        text: String,
+    },
+    Delete {
+        customer: String,
+        message: String,
+    },
+    Press {
+        customer: String,
+        message: String,
+        id: String,
+        title: String,
+        list: bool,
+    },
+    Read {
+        customer: String,
+    },
+    Played {
+        message: String,
+    },
+    Online {
+        customer: String,
+        on: bool,
+    },
+    KeepOpen {
+        customer: String,
+        on: bool,
+    },
+    Window {
+        customer: String,
+        open: bool,
+    },
+    // The operator.
+    Write {
+        chat: String,
+        text: String,
+        #[serde(default)]
+        reply_to: String,
+    },
+    SendSample {
+        chat: String,
+        name: String,
+    },
+    Note {
+        chat: String,
+        text: String,
+    },
+    Automatic {
+        chat: String,
+        text: String,
+    },
+    Finish {
+        chat: String,
+    },
+    // The switches.
+    CloudFaults {
+        change: Map<String, Value>,
+    },
+    PortalFaults {
+        change: Map<String, Value>,
+    },
+    CloudOnce {
+        fault: SendFault,
+    },
+    PortalOnce {
+        fault: FaultKind,
+    },
+    FailNext {
+        code: u32,
+    },
+    FillBucket {},
+    Calm {},
+}
+
+/// A file from the page.
+pub(super) struct Upload {
+    pub(super) mime: String,
+    pub(super) name: String,
+    /// Caption, or the operator's text.
+    pub(super) text: String,
+    pub(super) reply_to: String,
+    pub(super) bytes: Bytes,
+}
+
+/// Does it; gives the id of what was sent, if anything was, or says why not.
+pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
+    let Desk { cloud, portal, scene, .. } = desk;
+    let phone = scene.phone_number_id.as_str();
+    let line = scene.line_id.as_str();
+    match action {
+        Action::Say { customer, text, reply_to } => {
+            let text = filled(&text)?;
+            let mut message = json!({"type": "text", "text": {"body": text}});
+            add_context(desk, &customer, &mut message, &reply_to);
+            send(desk, &customer, message)
+        }
+        Action::Sample { customer, name } => {
+            let sample = samples::sample(&name).ok_or_else(|| format!("There is no sample {name}."))?;
+            send_sample(desk, &customer, sample)
+        }
+        Action::Location { customer, latitude, longitude, name } => {
+            if !(-90.0..=90.0).contains(&latitude) || !(-180.0..=180.0).contains(&longitude) {
+                return Err("Latitude goes from -90 to 90, longitude from -180 to 180.".to_owned());
+            }
+            let mut place = json!({"latitude": latitude, "longitude": longitude});
+            if let (Some(place), false) = (place.as_object_mut(), name.trim().is_empty()) {
+                place.insert("name".to_owned(), json!(name.trim()));
+            }
+            send(desk, &customer, json!({"type": "location", "location": place}))
+        }
+        Action::Contact { customer, name, phone } => {
+            send_sample(desk, &customer, samples::contact(filled(&name)?, filled(&phone)?))
+        }
+        Action::React { customer, message, emoji } => {
+            let mut reaction = json!({ "message_id": message });
+            // A reaction that is taken back comes without an emoji (facts §1.6).
+            if let (Some(reaction), false) = (reaction.as_object_mut(), emoji.is_empty()) {
+                reaction.insert("emoji".to_owned(), json!(emoji));
+            }
+            send(desk, &customer, json!({"type": "reaction", "reaction": reaction}))
+        }
+        Action::Edit { customer, message, text } => edit(desk, &customer, &message, filled(&text)?),
+        Action::Delete { customer, message } => {
+            send(desk, &customer, json!({"type": "revoke", "revoke": {"original_message_id": message}}))
+        }
+        Action::Press { customer, message, id, title, list } => {
+            let kind = if list { "list_reply" } else { "button_reply" };
+            let mut press = json!({"type": "interactive", "interactive": {"type": kind}});
+            if let Some(interactive) = press.get_mut("interactive").and_then(Value::as_object_mut) {
+                interactive.insert(kind.to_owned(), json!({"id": id, "title": title}));
+            }
+            add_context(desk, &customer, &mut press, &message);
+            send(desk, &customer, press)
+        }
+        Action::Read { customer } => Ok(cloud.customer_reads(phone, &customer).to_string()),
+        Action::Played { message } => {
+            cloud.customer_plays(&message);
+            done()
+        }
+        Action::Online { customer, on } => {
+            // A phone that was never used is not known to the cloud yet.
+            if !on && cloud.thread(phone, &customer).is_empty() {
+                return Err("Let the customer write something first.".to_owned());
+            }
+            cloud.set_online(&customer, on);
+            done()
+        }
+        Action::KeepOpen { customer, on } => {
+            cloud.open_chat(phone, &customer, on);
+            done()
+        }
+        Action::Window { customer, open } => {
+            if open {
+                cloud.open_window(phone, &customer);
+            } else {
+                cloud.close_window(phone, &customer);
+            }
+            done()
+        }
+        Action::Write { chat, text, reply_to } => {
+            let text = with_quote(desk, &chat, filled(&text)?, &reply_to);
+            portal.operator_writes(line, &chat, &text, Vec::new()).map_err(|error| error.to_string())
+        }
+        Action::SendSample { chat, name } => {
+            let Some(Sample::Media(media)) = samples::sample(&name) else {
+                return Err(format!("There is no file {name}."));
+            };
+            let name = media.filename.unwrap_or_else(|| format!("{name}.{}", extension(&media.mime)));
+            let file = SimFile { name, mime: media.mime, bytes: media.bytes.to_vec() };
+            portal.operator_writes(line, &chat, "", vec![file]).map_err(|error| error.to_string())
+        }
+        Action::Note { chat, text } => {
+            portal.operator_whispers(line, &chat, filled(&text)?).map_err(|error| error.to_string())
+        }
+        Action::Automatic { chat, text } => {
+            portal.automatic_message(line, &chat, filled(&text)?).map_err(|error| error.to_string())
+        }
+        Action::Finish { chat } => {
+            portal.finish_dialog(line, &chat).map_err(|error| error.to_string())?;
+            done()
+        }
+        Action::CloudFaults { change } => {
+            cloud.set_faults(changed(&cloud.faults(), change)?);
+            done()
+        }
+        Action::PortalFaults { change } => {
+            portal.set_faults(changed(&portal.faults(), change)?);
+            done()
+        }
+        Action::CloudOnce { fault } => {
+            cloud.change_faults(|faults| faults.send_next.push(fault));
+            done()
+        }
+        Action::PortalOnce { fault } => {
+            portal.plan_fault(fault, None, 1);
+            done()
+        }
+        Action::FailNext { code } => {
+            cloud.change_faults(|faults| {
+                faults.fail_next += 1;
+                faults.fail_code = code;
+            });
+            done()
+        }
+        Action::FillBucket {} => {
+            portal.fill_bucket();
+            done()
+        }
+        Action::Calm {} => {
+            cloud.set_faults(CloudFaults::default());
+            portal.set_faults(PortalFaults::default());
+            done()
+        }
+    }
+}
+
+/// The customer sends a file.
+pub(super) fn customer_file(
+    desk: &Desk,
+    customer: &str,
+    kind: &str,
+    upload: Upload,
+) -> Result<String, String> {
+    let kinds = ["image", "video", "audio", "voice", "document", "sticker"];
+    if !kinds.contains(&kind) {
+        return Err(format!("There is no kind {kind}."));
+    }
+    if upload.bytes.is_empty() {
+        return Err("The file is empty.".to_owned());
+    }
+    let captioned = matches!(kind, "image" | "video" | "document");
+    let mut more = json!({});
+    add_context(desk, customer, &mut more, &upload.reply_to);
+    let caption = Some(upload.text).filter(|caption| captioned && !caption.trim().is_empty());
+    let filename = Some(upload.name).filter(|_| kind == "document");
+    let media =
+        SimMedia { kind: kind.to_owned(), bytes: upload.bytes, mime: upload.mime, filename, caption, more };
+    send_sample(desk, customer, Sample::Media(media))
+}
+
+/// The operator sends a file.
+pub(super) fn operator_file(desk: &Desk, chat: &str, upload: Upload) -> Result<String, String> {
+    let text = with_quote(desk, chat, &upload.text, &upload.reply_to);
+    let name = if upload.name.is_empty() { "file".to_owned() } else { upload.name };
+    let file = SimFile { name, mime: upload.mime, bytes: upload.bytes.to_vec() };
+    let written = desk.portal.operator_writes(&desk.scene.line_id, chat, &text, vec![file]);
+    written.map_err(|error| error.to_string())
+}
+
+fn done() -> Result<String, String> {
+    Ok(String::new())
+}
+
+fn filled(text: &str) -> Result<&str, String> {
+    if text.trim().is_empty() { Err("There is nothing to send.".to_owned()) } else { Ok(text) }
+}
+
+fn person(desk: &Desk, customer: &str) -> Result<SimCustomer, String> {
+    view::person(desk, customer).ok_or_else(|| "There is no such customer.".to_owned())
+}
+
+/// Who writes has the chat before them, so what has arrived is read.
+fn send(desk: &Desk, customer: &str, message: Value) -> Result<String, String> {
+    let who = person(desk, customer)?;
+    let phone = &desk.scene.phone_number_id;
+    desk.cloud.customer_reads(phone, customer);
+    sent(desk.cloud.customer_sends(phone, &who, message))
+}
+
+fn send_sample(desk: &Desk, customer: &str, sample: Sample) -> Result<String, String> {
+    match sample {
+        Sample::Message(message) => send(desk, customer, message),
+        Sample::Media(media) => {
+            let who = person(desk, customer)?;
+            let phone = &desk.scene.phone_number_id;
+            desk.cloud.customer_reads(phone, customer);
+            sent(desk.cloud.customer_sends_media(phone, &who, media))
+        }
+        Sample::Burst(count) => {
+            for number in 1..=count {
+                let text = format!("Message {number} of {count}");
+                send(desk, customer, json!({"type": "text", "text": {"body": text}}))?;
+            }
+            done()
+        }
+    }
+}
+
+fn sent(wamid: String) -> Result<String, String> {
+    if wamid.is_empty() { Err("There is no such business number.".to_owned()) } else { Ok(wamid) }
+}
+
+/// Makes it a reply. `from` is whoever wrote what is quoted; the business is filled in by the cloud.
+fn add_context(desk: &Desk, customer: &str, message: &mut Value, reply_to: &str) {
+    let thread = desk.cloud.thread(&desk.scene.phone_number_id, customer);
+    let Some(quoted) = thread.iter().find(|message| message.wamid == reply_to) else { return };
+    let mut context = json!({ "id": reply_to });
+    let own =
+        quoted.from_customer.then(|| quoted.body.get("from").or_else(|| quoted.body.get("from_user_id")));
+    if let (Some(Some(from)), Some(context)) = (own, context.as_object_mut()) {
+        context.insert("from".to_owned(), from.clone());
+    }
+    if let Some(message) = message.as_object_mut() {
+        message.insert("context".to_owned(), context);
+    }
+}
+
+/// An edit bears the whole message anew (facts §1.6).
+fn edit(desk: &Desk, customer: &str, wamid: &str, text: &str) -> Result<String, String> {
+    let thread = desk.cloud.thread(&desk.scene.phone_number_id, customer);
+    let original = thread.iter().find(|message| message.wamid == wamid && message.from_customer);
+    let original = original.ok_or("Only the customer's own messages can be edited.")?;
+    let kind = original.body.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut content = original.body.get(&kind).cloned().unwrap_or_default();
+    let key = match kind.as_str() {
+        "text" => "body",
+        "image" | "video" | "document" => "caption",
+        _ => return Err("Only texts and captions can be edited.".to_owned()),
+    };
+    if let Some(content) = content.as_object_mut() {
+        content.insert(key.to_owned(), json!(text));
+    }
+    let mut message = json!({ "type": kind });
+    if let Some(map) = message.as_object_mut() {
+        map.insert(kind, content);
+    }
+    let edit = json!({"original_message_id": wamid, "message": message});
+    send(desk, customer, json!({"type": "edit", "edit": edit}))
+}
+
+/// The text with the quoted message before it, in the portal's own form.
+fn with_quote(desk: &Desk, chat: &str, text: &str, quoted: &str) -> String {
+    let line = &desk.scene.line_id;
+    let entries = desk.portal.conversation(line, chat);
+    let Some(entry) = entries.iter().find(|entry| entry.im_message_id == quoted) else {
+        return text.to_owned();
+    };
+    let chats = desk.portal.chats(line);
+    let Some(info) = chats.iter().find(|info| info.external_id == chat) else { return text.to_owned() };
+    let author = match entry.author {
+        Author::Client => format!("{} {}", info.client.0, info.client.1).trim().to_owned(),
+        Author::Operator => desk.portal.user_name(entry.author_id),
+        Author::System => "System".to_owned(),
+    };
+    let date = entry.at.format("%d.%m.%Y %H:%M").to_string();
+    let context = format!("chat{}/{}", info.chat_id, entry.im_message_id);
+    quote(&author, &date, Some(&context), &quotable(entry), text)
+}
+
+/// Without the quote that the quoted message itself begins with.
+fn quotable(entry: &LineEntry) -> String {
+    let frame = "-".repeat(54);
+    let own = entry.text.rsplit(&frame).next().unwrap_or_default().trim();
+    match (own, entry.files.first()) {
+        ("", Some(file)) => format!("[{}]", file.name),
+        (own, _) => own.to_owned(),
+    }
+}
+
+/// The switches with some of them changed; an unknown key changes nothing.
+fn changed<F: serde::Serialize + serde::de::DeserializeOwned>(
+    faults: &F,
+    change: Map<String, Value>,
+) -> Result<F, String> {
+    let mut all = serde_json::to_value(faults).map_err(|error| error.to_string())?;
+    if let Some(all) = all.as_object_mut() {
+        all.extend(change);
+    }
+    serde_json::from_value(all).map_err(|error| error.to_string())
+}
+
+fn extension(mime: &str) -> &'static str {
+    match mime.split(';').next().unwrap_or_default() {
+        "image/jpeg" => "jpg",
+        "image/webp" => "webp",
+        "audio/ogg" => "ogg",
+        "video/mp4" => "mp4",
+        _ => "bin",
+    }
+}
