@@ -46,10 +46,13 @@ async fn main() {
             &["SQLite"]
         }
     };
-    println!("\n| intake, durable | connections | updates each | webhooks/s | updates/s | p50 ms | p99 ms | RSS MB |");
+    println!(
+        "\n| intake, durable | connections | updates each | webhooks/s | updates/s | p50 ms | p99 ms | RSS MB |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for name in databases {
-        for (connections, updates, count) in [(1, 1, 3_000), (64, 1, 40_000), (1, 100, 200), (64, 100, 1_000)] {
+        for (connections, updates, count) in [(1, 1, 3_000), (64, 1, 40_000), (1, 100, 200), (64, 100, 1_000)]
+        {
             let bench = Bench::start(name, false).await;
             let load = bench.load(connections, updates, count).await;
             println!(
@@ -162,8 +165,12 @@ impl Bench {
                 let mut latency = Histogram::<u64>::new(3).unwrap();
                 let mut socket = TcpStream::connect(&address).await.unwrap();
                 socket.set_nodelay(true).unwrap();
-                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-                    let request = webhook(&address, &path, next.fetch_add(updates, Ordering::Relaxed), updates);
+                while left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                    .is_ok()
+                {
+                    let request =
+                        webhook(&address, &path, next.fetch_add(updates, Ordering::Relaxed), updates);
                     let sent = Instant::now();
                     post(&mut socket, &request).await;
                     latency.record(sent.elapsed().as_micros() as u64).unwrap();
@@ -184,7 +191,8 @@ impl Bench {
         let started = Instant::now();
         self.load(64, 1, count).await;
         let wanted = before + count;
-        let all = self.portal.wait_until(Duration::from_secs(300), |p| p.message_count() as u64 >= wanted).await;
+        let all =
+            self.portal.wait_until(Duration::from_secs(300), |p| p.message_count() as u64 >= wanted).await;
         assert!(all, "{} of {count} messages arrived", self.portal.message_count() as u64 - before);
         (count as f64 / started.elapsed().as_secs_f64(), count)
     }
@@ -196,14 +204,18 @@ impl Bench {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         for index in 0..count + PEOPLE.min(50) {
-            let request = webhook(&self.address, &self.path, self.next.fetch_add(1, Ordering::Relaxed) % 50, 1);
+            let request =
+                webhook(&self.address, &self.path, self.next.fetch_add(1, Ordering::Relaxed) % 50, 1);
             // The ids must be new: only the person repeats.
             let request = if index < 50 { request } else { unique(&self.address, &self.path, &self.next) };
             let sent = Instant::now();
             post(&mut socket, &request).await;
             loop {
                 let event = events.recv().await.unwrap();
-                if event["method"].as_str().is_some_and(|method| method.eq_ignore_ascii_case("imconnector.send.messages")) {
+                if event["method"]
+                    .as_str()
+                    .is_some_and(|method| method.eq_ignore_ascii_case("imconnector.send.messages"))
+                {
                     break;
                 }
             }
@@ -271,7 +283,9 @@ async fn post(socket: &mut TcpStream, request: &[u8]) {
         socket.read_buf(&mut answer).await.unwrap();
         let text = String::from_utf8_lossy(&answer);
         if let Some(end) = text.find("\r\n\r\n") {
-            let length = text.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            let length = text
+                .lines()
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
             if answer.len() >= end + 4 + length.unwrap_or(0) {
                 assert!(text.starts_with("HTTP/1.1 200"), "{text}");
                 return;
