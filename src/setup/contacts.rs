@@ -87,8 +87,13 @@ impl Setup {
         }))
     }
 
-    /// Erases a person: messages, media, aliases, and what waits to be sent.
-    pub async fn erase_contact(&self, id: &str) -> Result<(), SetupError> {
+    /// Erases a person: messages, media, aliases, and what waits to be sent. `forget` drops what others
+    /// keep of chats in memory; it runs inside the transaction, so that nothing written after uses it.
+    pub async fn erase_contact(
+        &self,
+        id: &str,
+        forget: impl Fn() + Send + 'static,
+    ) -> Result<(), SetupError> {
         let key = id.to_owned();
         let (lanes, files) = self
             .db
@@ -101,7 +106,9 @@ impl Setup {
                         [lane_in(&id), lane_out(&id)]
                     })
                     .collect();
-                Ok((lanes, people::erase(tx.conn, &key)?))
+                let files = people::erase(tx.conn, &key)?;
+                forget();
+                Ok((lanes, files))
             })
             .await?;
         let files = files.ok_or(SetupError::NotFound("contact"))?;

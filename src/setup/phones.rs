@@ -106,7 +106,7 @@ impl Setup {
             row.fallback_template = faults.check("fallback_template", template);
         }
         if let Some(language) = &change.default_language {
-            let language = language.as_deref().map(|code| language_code(code)).transpose();
+            let language = language.as_deref().map(language_code).transpose();
             row.default_language = faults.check("default_language", language);
         }
         if let Some(user) = &change.crm_user_id {

@@ -321,7 +321,7 @@ async fn dead_jobs_are_listed_retried_and_dropped() {
     let now = desk.state.clock.now();
     let kill = |id: String| {
         desk.state.db.write(move |tx| {
-            jobs::start(tx.conn, &[id.clone()], "lease", now)?;
+            jobs::start(tx.conn, std::slice::from_ref(&id), "lease", now)?;
             jobs::finish(tx.conn, &id, "lease", &Settlement::Dead { error: "refused".into() }, false, now)
         })
     };

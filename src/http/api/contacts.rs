@@ -60,8 +60,8 @@ pub(super) async fn export(state: web::Data<State>, id: web::Path<String>) -> Re
 #[utoipa::path(delete, path = "/api/v1/contacts/{id}", tag = "contacts", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
 pub(super) async fn erase(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.erase_contact(&id).await?;
-    state.relay.known_chats.forget_all();
+    let known = state.relay.known_chats.clone();
+    state.setup.erase_contact(&id, move || known.forget_all()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
