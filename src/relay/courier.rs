@@ -208,9 +208,9 @@ impl Relay {
             parcels.iter().filter_map(|parcel| parcel.prepared.link.clone()).collect();
         let echoes: Vec<(String, String)> = parcels
             .iter()
-            .filter_map(|parcel| {
-                let text = parcel.prepared.echo.as_ref()?;
-                Some((parcel.loaded.chat.id.clone(), outbound::text_hash(text)))
+            .flat_map(|parcel| {
+                let chat = &parcel.loaded.chat.id;
+                parcel.prepared.echoes.iter().map(|text| (chat.clone(), outbound::text_hash(text)))
             })
             .collect();
         if links.is_empty() && echoes.is_empty() {
