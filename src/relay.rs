@@ -3,6 +3,7 @@
 //! | file | does |
 //! | --- | --- |
 //! | [`inbound`] | takes in what Meta posts |
+//! | `whose`, [`known_chats`] | find the chat that a message belongs to |
 //! | [`statuses`], [`fields`] | apply what it says of our sends, phones and accounts |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
@@ -21,6 +22,7 @@ mod prepare;
 pub mod sender;
 pub mod statuses;
 mod to_portal;
+mod whose;
 
 use std::sync::Arc;
 

@@ -284,8 +284,8 @@ impl Relay {
         for parcel in parcels {
             let Content::Messages(prepared) = &parcel.content else { continue };
             links.extend(prepared.link.clone());
-            let echo = prepared.echo.as_ref();
-            echoes.extend(echo.map(|text| (parcel.loaded.chat.id.clone(), outbound::text_hash(text))));
+            let texts = prepared.echoes.iter();
+            echoes.extend(texts.map(|text| (parcel.loaded.chat.id.clone(), outbound::text_hash(text))));
         }
         if links.is_empty() && echoes.is_empty() {
             return Ok(());

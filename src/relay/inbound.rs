@@ -4,22 +4,24 @@
 //! into the line and, for a file, the job that fetches it. [`super::courier`] relays, [`super::fetch`]
 //! fetches. Statuses are applied at once ([`super::statuses`]), fields in [`super::fields`].
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 
 use super::known_chats::{Known, KnownChats};
+use super::whose::{cache_key, clean_wamid, open_chat, system_change};
 use super::{Relay, fields, statuses};
 use crate::directory::{App, Phone, Snapshot};
-use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};
+use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, Wamid};
 use crate::queue::job::{self, Class, Job, Kind, lane_in, to_line};
-use crate::store::contacts::{self, Aliases};
 use crate::store::events::{self, Origin};
 use crate::store::jobs::{self, NewJob};
 use crate::store::messages::{self as ledger, NewMessage};
 use crate::store::statuses as echoes;
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::to_line::standby_note;
-use crate::whatsapp::message::{Content, System, WireMessage};
-use crate::whatsapp::notification::{EchoedMessage, IncomingMessage, LONGEST_ID, Person};
+use crate::whatsapp::message::{Content, WireMessage};
+use crate::whatsapp::notification::{EchoedMessage, IncomingMessage, Person};
 use crate::whatsapp::{Notification, Update};
 
 /// What became of a notification.
@@ -38,7 +40,6 @@ pub struct Receipt {
 /// A message or echo with the phone it belongs to.
 struct Arrival {
     phone: Phone,
-    waba_key: WabaKey,
     direction: Direction,
     wamid: Wamid,
     kind: String,
@@ -66,7 +67,7 @@ enum Step {
 pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, StoreError> {
     let now = relay.clock.now();
     let snapshot = relay.directory.now();
-    let mut steps = match Notification::parse(body) {
+    let mut steps: Vec<Step> = match Notification::parse(body) {
         Ok(notification) => {
             notification.updates.into_iter().map(|update| plan(relay, &snapshot, update, now)).collect()
         }
@@ -78,57 +79,76 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
     if app.save_events {
         steps.push(keep("notification", "saved by wish", String::from_utf8_lossy(body).into_owned()));
     }
-    let (app_id, media_wait, known_chats) =
-        (app.id.to_string(), relay.settings.media_wait, relay.known_chats.clone());
     count(relay, &steps);
-    let (receipt, opened, proven) = relay
-        .db
-        .write_or_busy(move |tx| {
-            let (mut receipt, mut opened, mut proven) = (Receipt::default(), Vec::new(), Vec::new());
-            for step in &steps {
-                match step {
-                    Step::Arrival(arrival) => match arrive(tx, arrival, &known_chats, media_wait, now)? {
-                        Some(known) => {
-                            receipt.taken += 1;
-                            opened.extend(arrival.cache_key.clone().map(|key| (key, known)));
-                        }
-                        None => receipt.repeated += 1,
-                    },
-                    Step::Status(status) => {
-                        proven.extend(statuses::apply(tx, status, now)?);
-                        receipt.taken += 1;
-                    }
-                    Step::Field(change) => {
-                        receipt.reconfigured |= fields::apply(tx, change, now)?;
-                        events::keep(
-                            tx.conn,
-                            Origin::App(&app_id),
-                            change.field(),
-                            "field",
-                            change.raw(),
-                            now,
-                        )?;
-                        receipt.kept += 1;
-                    }
-                    Step::Keep { field, reason, payload } => {
-                        events::keep(tx.conn, Origin::App(&app_id), field, reason, payload, now)?;
-                        receipt.kept += 1;
-                    }
-                }
-            }
-            Ok((receipt, opened, proven))
-        })
-        .await?;
-    for (key, known) in opened {
+    let steps = Arc::new(steps);
+    let mut outcome = store(relay, app, &steps, now).await;
+    if outcome.as_ref().is_err_and(chats::is_gone) {
+        // Somebody was erased by another process, which could not tell us.
+        relay.known_chats.forget_all();
+        outcome = store(relay, app, &steps, now).await;
+    }
+    let stored = outcome?;
+    for (key, known) in stored.opened {
         relay.known_chats.put(key, known);
     }
-    for (lane, job) in proven {
+    for (lane, job) in stored.proven {
         relay.scheduler.wake(&lane, &job);
     }
-    if receipt.reconfigured {
+    if stored.receipt.reconfigured {
         relay.directory.reload().await?;
     }
-    Ok(receipt)
+    Ok(stored.receipt)
+}
+
+/// What was written, and what is to be done when it is on disk.
+#[derive(Default)]
+struct Stored {
+    receipt: Receipt,
+    /// Chats by their keys in memory.
+    opened: Vec<(String, Known)>,
+    /// Lanes and jobs of sends that were in doubt and are proven.
+    proven: Vec<(String, String)>,
+}
+
+async fn store(
+    relay: &Relay,
+    app: &App,
+    steps: &Arc<Vec<Step>>,
+    now: DateTime<Utc>,
+) -> Result<Stored, StoreError> {
+    let (steps, app_id) = (steps.clone(), app.id.to_string());
+    let (known_chats, media_wait) = (relay.known_chats.clone(), relay.settings.media_wait);
+    let write = move |tx: &mut Tx<'_>| {
+        let mut stored = Stored::default();
+        let receipt = &mut stored.receipt;
+        for step in steps.iter() {
+            match step {
+                Step::Arrival(arrival) => match arrive(tx, arrival, &known_chats, media_wait, now)? {
+                    Some(known) => {
+                        receipt.taken += 1;
+                        stored.opened.extend(arrival.cache_key.clone().map(|key| (key, known)));
+                    }
+                    None => receipt.repeated += 1,
+                },
+                Step::Status(status) => {
+                    stored.proven.extend(statuses::apply(tx, status, now)?);
+                    receipt.taken += 1;
+                }
+                Step::Field(change) => {
+                    receipt.reconfigured |= fields::apply(tx, change, now)?;
+                    let origin = Origin::App(&app_id);
+                    events::keep(tx.conn, origin, change.field(), "field", change.raw(), now)?;
+                    receipt.kept += 1;
+                }
+                Step::Keep { field, reason, payload } => {
+                    events::keep(tx.conn, Origin::App(&app_id), field, reason, payload, now)?;
+                    receipt.kept += 1;
+                }
+            }
+        }
+        Ok(stored)
+    };
+    relay.db.write_or_busy(write).await
 }
 
 fn keep(field: &str, reason: &'static str, payload: String) -> Step {
@@ -195,7 +215,6 @@ fn arrival(relay: &Relay, snapshot: &Snapshot, message: IncomingMessage, now: Da
     let known_chat = cache_key.as_ref().and_then(|key| relay.known_chats.get(key));
     Step::Arrival(Box::new(Arrival {
         phone: phone.clone(),
-        waba_key: phone.waba_key.clone(),
         direction: Direction::Inbound,
         wamid: clean_wamid(&message.wamid),
         kind: message.kind,
@@ -221,7 +240,6 @@ fn echoed(snapshot: &Snapshot, echo: EchoedMessage, now: DateTime<Utc>) -> Step 
     }
     Step::Arrival(Box::new(Arrival {
         phone: phone.clone(),
-        waba_key: phone.waba_key.clone(),
         direction: Direction::Outbound,
         wamid: clean_wamid(&echo.wamid),
         kind: echo.kind,
@@ -235,27 +253,6 @@ fn echoed(snapshot: &Snapshot, echo: EchoedMessage, now: DateTime<Utc>) -> Step 
         known_chat: None,
         standby: None,
     }))
-}
-
-/// PostgreSQL takes no NUL in text, and a poisoned id must not make Meta repeat a batch for days.
-fn clean(text: &str) -> String {
-    text.replace('\0', "\u{2400}")
-}
-
-fn clean_wamid(wamid: &Wamid) -> Wamid {
-    Wamid::from(clean(wamid.as_str()))
-}
-
-/// A person is looked up in memory by exactly the ids that were there before; anything new about a person goes
-/// through the database.
-fn cache_key(phone: &Phone, person: &Person) -> Option<String> {
-    if person.wa_id.is_none() && person.user_id.is_none() {
-        return None;
-    }
-    let part = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let wa_id = part(person.wa_id.as_ref().map(|id| id.as_str()));
-    let user_id = part(person.user_id.as_ref().map(|id| id.as_str()));
-    Some(format!("{}|{wa_id}|{user_id}", phone.key))
 }
 
 /// Writes one message with its jobs. `None`: it was known already.
@@ -274,7 +271,7 @@ fn arrive(
     let generation = known_chats.generation();
     let chat_id = match &arrival.known_chat {
         Some(known) if known.generation == generation => known.chat_id.clone(),
-        _ => open_chat(tx, arrival, system.as_ref(), now)?,
+        _ => open_chat(tx, &arrival.phone, &arrival.person, system.as_ref(), now)?,
     };
     let has_file = matches!(arrival.kind.as_str(), "image" | "video" | "audio" | "document" | "sticker");
     let state = match arrival.direction {
@@ -346,55 +343,6 @@ fn fetch_job(phone: &Phone, chat_id: &str, message_id: &str) -> NewJob {
         payload: Job::Fetch { chat_id: chat_id.to_owned() }.to_json(),
         message_id: Some(message_id.to_owned()),
         not_before: None,
-    }
-}
-
-fn open_chat(
-    tx: &mut Tx<'_>,
-    arrival: &Arrival,
-    system: Option<&System>,
-    now: DateTime<Utc>,
-) -> Result<String, StoreError> {
-    let waba = arrival.waba_key.as_str();
-    let person = &arrival.person;
-    let previous = system
-        .and_then(|system| system.previous_user_id.as_ref())
-        .filter(|id| id.as_str().len() <= LONGEST_ID);
-    let (user_id, parent) = (person.user_id.as_ref(), person.parent_user_id.as_ref());
-    // Whom Meta says to have another id now is found by the one of before.
-    let aliases = Aliases {
-        user_id: previous.or(user_id).map(|id| clean(id.as_str())),
-        wa_id: person.wa_id.as_ref().map(|id| clean(id.as_str())),
-        others: [user_id.filter(|_| previous.is_some()), parent]
-            .into_iter()
-            .flatten()
-            .map(|id| clean(id.as_str()))
-            .collect(),
-    };
-    let name = person.name.as_deref().map(clean);
-    let username = person.username.as_deref().map(clean);
-    let contact = contacts::resolve(tx.conn, waba, &aliases, name.as_deref(), username.as_deref(), now)?
-        .ok_or_else(|| StoreError::Corrupt("a contact without any id".into()))?;
-    if let Some(system) = system {
-        // The chat goes on: the new number and the new id lead to the same person from now on, and are newer
-        // than all that were attached above.
-        let now = now + Duration::microseconds(1);
-        for (kind, value) in [
-            ("wa_id", system.wa_id.as_ref().map(|id| id.as_str())),
-            ("user_id", system.user_id.as_ref().map(|id| id.as_str())),
-        ] {
-            if let Some(value) = value.filter(|value| value.len() <= LONGEST_ID) {
-                contacts::take_over(tx.conn, waba, kind, &clean(value), &contact, now)?;
-            }
-        }
-    }
-    chats::open(tx.conn, &contact, arrival.phone.key.as_str(), now)
-}
-
-fn system_change(raw: &str) -> Option<System> {
-    match WireMessage::parse(raw).ok()?.content {
-        Content::System(system) => Some(system),
-        _ => None,
     }
 }
 

@@ -118,8 +118,8 @@ pub(super) struct Prepared {
     pub(super) summary: Option<String>,
     /// Hash of the media link that must be stored before the call.
     pub(super) link: Option<(String, String)>,
-    /// Text that the portal will send back to us, since it is posted on behalf of a user.
-    pub(super) echo: Option<String>,
+    /// Texts that the portal will send back to us, since they are posted on behalf of a user.
+    pub(super) echoes: Vec<String>,
     /// The message went without its file.
     pub(super) without_file: bool,
 }
@@ -141,7 +141,7 @@ impl Relay {
                 action: Action::New,
                 summary: None,
                 link: None,
-                echo: None,
+                echoes: Vec::new(),
                 without_file: false,
             },
             (Job::Relay { late_file, .. }, Some(message)) => {
@@ -152,7 +152,7 @@ impl Relay {
                 action: Action::New,
                 summary: None,
                 link: None,
-                echo: None,
+                echoes: Vec::new(),
                 without_file: false,
             },
         }
@@ -201,7 +201,6 @@ impl Relay {
             }
         }
         let author = self.author(&item, message, portal, loaded);
-        let echo = author.filter(|user| *user != 0).map(|_| text.clone());
         let id = if late_file { format!("{wamid}#file") } else { wamid.clone() };
         let mut messages = vec![self.line_message(loaded, id, text, files, author)];
         if !late_file {
@@ -209,11 +208,15 @@ impl Relay {
                 self.line_message(loaded, format!("{wamid}#{}", index + 2), more.clone(), vec![], author)
             }));
         }
+        let echoes = match author {
+            None | Some(0) => Vec::new(),
+            Some(_) => messages.iter().map(|message| message.message.text.clone()).collect(),
+        };
         let summary = wire.map(|wire| match &wire.content {
             Content::Text { body } => body.clone(),
             content => to_line::summary(content, language),
         });
-        Prepared { messages, action: item.action, summary, link, echo, without_file }
+        Prepared { messages, action: item.action, summary, link, echoes, without_file }
     }
 
     /// Whose message it is at the portal: the client's own, a system note (0), or a portal user's, for what

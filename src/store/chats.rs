@@ -81,6 +81,13 @@ pub fn open(
     Ok(id)
 }
 
+/// Whether a write failed because the chat or contact that it names is gone.
+pub fn is_gone(error: &StoreError) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    let StoreError::Query(error) = error else { return false };
+    matches!(**error, Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
+}
+
 /// One thread.
 pub fn get(conn: &mut Conn, id: &str) -> Result<Option<ChatRow>, StoreError> {
     Ok(chats::table.find(id).select(ChatRow::as_select()).first(conn).optional()?)

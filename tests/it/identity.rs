@@ -190,18 +190,40 @@ async fn a_newcomer_keeps_the_number_when_the_word_about_it_comes_late() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_person_who_writes_again_is_somebody_new() {
+    // Also when another process erased them, which cannot tell the running bridge.
+    for told in [true, false] {
+        let app = TestApp::start().await;
+        app.customer_writes(&anna(), "Forget me");
+        let before = app.chat_of("Anna").await;
+        app.settled().await;
+        let page = wabridge::store::Page { limit: 10, cursor: None };
+        let contact = app.relay.db.read(move |conn| contacts::page(conn, &page)).await.unwrap().remove(0);
+        app.relay.db.write(move |tx| people::erase(tx.conn, &contact.id)).await.unwrap().unwrap();
+        if told {
+            app.relay.forget_known_chats();
+        }
+        write(&app, vec![from(&[("from", "16505551234")], "wamid.again", "It is me again")]).await;
+        let shown = chats(&app);
+        assert_eq!(shown, [["Forget me"], ["It is me again"]]);
+        assert!(app.ledger().await.iter().all(|row| row.chat_id != before));
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_new_in_many_notifications_at_once_has_one_chat() {
     let app = TestApp::start().await;
-    app.customer_writes(&anna(), "Forget me");
-    let before = app.chat_of("Anna").await;
+    let posts = (0..20).map(|index| {
+        let ids: &[(&str, &str)] = match index % 3 {
+            0 => &[("from", "16505551234")],
+            1 => &[("from", "16505551234"), ("from_user_id", "US.1")],
+            _ => &[("from_user_id", "US.1"), ("from", "16505551234")],
+        };
+        app.notify(json!({"messages": [from(ids, &format!("wamid.{index}"), "Hi")]}))
+    });
+    futures_util::future::join_all(posts).await;
     app.settled().await;
-    let page = wabridge::store::Page { limit: 10, cursor: None };
-    let contact = app.relay.db.read(move |conn| contacts::page(conn, &page)).await.unwrap().remove(0);
-    app.relay.db.write(move |tx| people::erase(tx.conn, &contact.id)).await.unwrap().unwrap();
-    app.relay.forget_known_chats();
-    write(&app, vec![from(&[("from", "16505551234")], "wamid.again", "It is me again")]).await;
-    let shown = chats(&app);
-    assert_eq!(shown, [["Forget me"], ["It is me again"]]);
-    assert!(app.ledger().await.iter().all(|row| row.chat_id != before));
+    assert_eq!(chats(&app), [vec!["Hi"; 20]]);
     app.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! What customers write, on its way into the line.
 
 use serde_json::{Value, json};
-use wabridge::sandbox::cloud::{BatchShape, CloudOptions, SimCustomer};
+use wabridge::sandbox::cloud::{BatchShape, CloudOptions, SimCustomer, SimMedia};
 use wabridge::sandbox::portal::{Author, LineEntry, PortalOptions};
 
 use crate::support::{Options, PHONE_ID, PHONE_NUMBER, TestApp, anna, notification, value_of};
@@ -321,9 +321,89 @@ async fn what_the_business_wrote_on_its_phone_is_shown_and_not_sent_again() {
     for (row, entry) in rows.iter().zip(&entries[1..]) {
         assert_eq!(row.im_message_id.as_ref(), Some(&entry.im_message_id));
     }
+    // What is changed or deleted on the phone is so in the line.
+    let change = |id: &str, kind: &str, part: Value| json!({"from": PHONE_NUMBER, "to": "16505551234", "id": id, "type": kind, kind: part});
+    let edit =
+        json!({"original_message_id": "wamid.e1", "message": {"type": "text", "text": {"body": "I write"}}});
+    let changes = [
+        change("wamid.e3", "edit", edit),
+        change("wamid.e4", "revoke", json!({"original_message_id": "wamid.e2"})),
+    ];
+    app.cloud.post_change(
+        "104996122399160",
+        "smb_message_echoes",
+        value_of(PHONE_ID, json!({"message_echoes": changes})),
+    );
+    app.webhooks_taken().await;
+    app.settled().await;
+    let entries = app.conversation(&chat);
+    assert_eq!(entries[1].text, "[i]Sent from the phone:[/i]\nI write\n[i](edited)[/i]");
+    assert_eq!((entries.len(), entries[2].deleted), (3, true));
     // An operator who writes the very same is no echo.
     app.portal.operator_writes(&app.line, &chat, "I [b]call[/b] you", vec![]).unwrap();
     app.customer_has(&anna(), 1).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_echo_of_a_file_or_of_many_messages_is_not_sent_again_either() {
+    let app = TestApp::with(fast()).await;
+    let media = SimMedia {
+        kind: "document".into(),
+        bytes: "hello".into(),
+        mime: "text/plain".into(),
+        filename: Some("a.txt".into()),
+        ..SimMedia::default()
+    };
+    let wamid = app.cloud.customer_sends_media(PHONE_ID, &anna(), media);
+    let chat = app.chat_of("Anna").await;
+    let file = app.message(&wamid).await.payload;
+    let document = serde_json::from_str::<Value>(&file).unwrap()["document"].clone();
+    let card = json!({"name": {"formatted_name": "N".repeat(990)}});
+    let echoes = json!({"contacts": [{"wa_id": "16505551234"}], "message_echoes": [
+        {"from": PHONE_NUMBER, "to": "16505551234", "id": "wamid.e1", "type": "document", "document": document},
+        {"from": PHONE_NUMBER, "to": "16505551234", "id": "wamid.e2", "type": "contacts", "contacts": vec![card; 30]}]});
+    app.cloud.post_change("104996122399160", "smb_message_echoes", value_of(PHONE_ID, echoes));
+    let line = app.line.clone();
+    let shown = app.portal.wait_until(crate::support::DEADLINE, |portal| {
+        let entries = portal.conversation(&line, &chat);
+        entries.len() >= 4
+            && entries.iter().skip(1).all(|entry| !entry.sending)
+            && portal.events_waiting() == 0
+    });
+    assert!(shown.await, "{:#?}", app.conversation(&chat));
+    app.settled().await;
+    let entries = app.conversation(&chat);
+    assert_eq!(entries.len(), 4, "the contact cards need two messages");
+    assert_eq!(entries[1].files[0].name, "a.txt");
+    assert!(app.cloud.received(PHONE_ID, "16505551234").is_empty(), "nothing went to WhatsApp");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_the_portal_would_cut_arrives_whole() {
+    let app = TestApp::start().await;
+    let long: String = (0..6000).map(|number| format!("{number} ")).collect();
+    app.customer_writes(&anna(), &long);
+    let chat = app.chat_of("Anna").await;
+    let shown = texts(&app.line_has(&chat, 2).await).join(" ");
+    assert!(shown.split_whitespace().eq(long.split_whitespace()));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_in_a_group_is_kept_and_opens_no_chat() {
+    let app = TestApp::start().await;
+    let mut message = text("16505551234", "wamid.1", "Hi all");
+    message["group_id"] = json!("group-1");
+    let status =
+        json!({"id": "wamid.2", "status": "read", "recipient_type": "group", "recipient_id": "group-1"});
+    app.notify(json!({"messages": [message], "statuses": [status]})).await;
+    app.settled().await;
+    assert!(app.portal.chats(&app.line).is_empty());
+    let events = app.events().await;
+    assert_eq!(events.len(), 2);
+    assert!(events[0].payload.contains("Hi all"));
     app.stop().await;
 }
 

@@ -22,13 +22,9 @@ fn status(wamid: &str, state: &str, at: i64) -> Value {
     json!({"id": wamid, "status": state, "timestamp": at.to_string(), "recipient_id": "16505551234"})
 }
 
-/// No statuses of the cloud's own accord.
-fn silent() -> Options {
-    Options { ..Options::default() }
-}
-
+/// A cloud that reports nothing of its own accord.
 async fn silent_app() -> TestApp {
-    let app = TestApp::with(silent()).await;
+    let app = TestApp::start().await;
     app.cloud.change_faults(|faults| faults.statuses_withheld = true);
     app
 }
