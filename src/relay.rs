@@ -7,15 +7,17 @@
 //! | [`statuses`], [`fields`] | apply what it says of our sends, phones and accounts |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
-//! | [`sender`] | sends operators' messages to WhatsApp, part by part |
+//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs` |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
+mod effects;
 pub mod fetch;
 pub mod fields;
 pub mod inbound;
 pub mod known_chats;
 pub mod outbound;
+mod pairs;
 pub mod parts;
 pub mod plan;
 mod prepare;

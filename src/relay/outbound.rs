@@ -35,9 +35,17 @@ struct Placed {
     item: OperatorMessage,
 }
 
+/// A note about a message that was changed.
+struct Told {
+    phone: Phone,
+    chat: ChatId,
+    key: String,
+    text: String,
+}
+
 enum Step {
     Send(Box<Placed>),
-    Note { phone: Phone, chat: ChatId, key: String, text: String },
+    Note(Box<Told>),
     LeftOut,
     Lost { reason: &'static str },
 }
@@ -63,7 +71,8 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
             for step in &steps {
                 match step {
                     Step::Send(placed) => take(tx, &portal_id, placed, now, &mut receipt)?,
-                    Step::Note { phone, chat, key, text } => {
+                    Step::Note(told) => {
+                        let Told { phone, chat, key, text } = told.as_ref();
                         let known = chats::get(tx.conn, chat.as_str())?;
                         if known.is_none_or(|known| known.phone_id != phone.key.as_str()) {
                             tracing::warn!(chat.id = %chat, "an operator changed a message in a chat that is not known here");
@@ -103,7 +112,7 @@ fn plan(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Vec<Step> {
     let note = |phone: Result<Phone, &'static str>, chat: &ChatId, key: String, note: &Note| match phone {
         Ok(phone) => {
             let text = notes::text(note, statuses::language_of(&snapshot, &phone));
-            Step::Note { phone, chat: chat.clone(), key, text }
+            Step::Note(Box::new(Told { phone, chat: chat.clone(), key, text }))
         }
         Err(reason) => Step::Lost { reason },
     };

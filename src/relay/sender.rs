@@ -4,22 +4,23 @@
 //! part as callback data. If the answer never came, the job waits for a status that bears the mark
 //! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::effects::{Effects, acceptance, after_acceptance, given_up, refusal};
 use super::fetch::chain;
+pub use super::pairs::Pairs;
 use super::parts::{Form, Part};
 use super::{Relay, statuses};
 use crate::directory::{Channel, Snapshot};
 use crate::domain::{BlobId, ChatId, DeliveryState, MediaId, PhoneKey, UserId, Verdict, WaId, Wamid};
-use crate::queue::job::{self, Class, Job, Kind, OperatorItem, lane_out};
+use crate::queue::job::{self, Class, Job, OperatorItem};
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::chats::{ChatPerson, ChatRow};
 use crate::store::jobs::{self, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
-use crate::store::{StoreError, Tx, chats, contacts};
+use crate::store::{StoreError, Tx, chats};
 use crate::translate::notes::{self, Note};
 use crate::whatsapp::client::Accepted;
 use crate::whatsapp::client::UploadFile;
@@ -30,7 +31,7 @@ use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
 /// Too many messages to one person (whatsapp-messaging facts §6.1).
 const PAIR_RATE: i64 = 131056;
 /// The service window is closed.
-const WINDOW_CLOSED: i64 = 131047;
+pub(super) const WINDOW_CLOSED: i64 = 131047;
 /// Among others: there is no upload with this id.
 const INVALID_PARAMETER: i64 = 100;
 /// Meta could not process a media file.
@@ -48,39 +49,6 @@ impl Runner for Sender {
             self.0.worker.finish(&started.lease_id, vec![settled]).await;
         }
     }
-}
-
-/// Pacing of sends to one contact: a burst of 40, then one in six seconds, a little below Meta's own limit.
-#[derive(Debug, Default)]
-pub struct Pairs(Mutex<HashMap<String, (f64, DateTime<Utc>)>>);
-
-impl Pairs {
-    const BURST: f64 = 40.0;
-    const PER_SECOND: f64 = 1.0 / 6.0;
-
-    /// Takes one place for a send to this chat, or tells how long to wait for it.
-    pub fn admit(&self, chat_id: &str, now: DateTime<Utc>) -> Result<(), Duration> {
-        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pairs.len() > 10_000 {
-            pairs.retain(|_, (level, at)| leaked(*level, *at, now) > 0.0);
-        }
-        let (level, at) = pairs.entry(chat_id.to_owned()).or_insert((0.0, now));
-        *level = leaked(*level, *at, now);
-        *at = now;
-        if *level + 1.0 > Self::BURST {
-            let missing = (*level + 1.0 - Self::BURST) / Self::PER_SECOND;
-            #[expect(clippy::cast_possible_truncation, reason = "a few thousand milliseconds")]
-            return Err(Duration::milliseconds((missing * 1000.0).ceil() as i64));
-        }
-        *level += 1.0;
-        Ok(())
-    }
-}
-
-fn leaked(level: f64, at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the last send")]
-    let seconds = (now - at).num_milliseconds().max(0) as f64 / 1000.0;
-    (level - seconds * Pairs::PER_SECOND).max(0.0)
 }
 
 /// What a send needs beside its parts.
@@ -539,8 +507,6 @@ impl Relay {
     }
 }
 
-type Effects = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), StoreError> + Send>;
-
 fn gone(job: Running) -> Settled {
     let error = "the chat or phone of this job is gone".to_owned();
     Settled::plain(job, Settlement::Dead { error })
@@ -566,126 +532,4 @@ fn refused_here(row: &MessageRow, reason: &str) -> Gone {
     tracing::warn!(message.id = row.id, reason, "a message cannot be sent");
     let error = WireError { code: None, title: Some(reason.to_owned()), message: None, details: None };
     Gone::Refused { code: None, error }
-}
-
-/// What is written when Meta took a part.
-fn acceptance(outgoing: &Outgoing, row: &MessageRow, accepted: Accepted, now: DateTime<Utc>) -> Effects {
-    let (row_id, phone) = (row.id.clone(), outgoing.phone.clone());
-    let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
-    Box::new(move |tx| {
-        let wamid = accepted.wamid.as_str();
-        ledger::accepted(tx.conn, &row_id, wamid, now)?;
-        let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
-        // The number that Meta answers with may differ from the one that was asked for (facts §8.2).
-        for (kind, value) in [
-            ("wa_id", accepted.wa_id.as_ref().map(WaId::as_str)),
-            ("user_id", accepted.user_id.as_ref().map(UserId::as_str)),
-        ] {
-            if let Some(value) = value {
-                contacts::add_alias(tx.conn, phone.waba_key.as_str(), kind, value, &contact, now)?;
-            }
-        }
-        statuses::apply_parked(tx, phone, statuses::language_of(&snapshot, phone), wamid, now)
-    })
-}
-
-/// What is written when Meta refused a part: the row, and a note in the line.
-fn refusal(
-    outgoing: &Outgoing,
-    row: &MessageRow,
-    code: Option<i64>,
-    error: WireError,
-    now: DateTime<Utc>,
-) -> Effects {
-    let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
-    let snapshot = outgoing.snapshot.clone();
-    // One note is enough where the refusal of one part stands for the others.
-    let told = code.is_some() || error.code.is_none();
-    Box::new(move |tx| {
-        let text = error.title.as_deref().unwrap_or_default();
-        ledger::failed(tx.conn, &row_id, error.code, text, now)?;
-        if error.code == Some(WINDOW_CLOSED) {
-            chats::window_closed(tx.conn, &chat_id)?;
-        }
-        let Some(phone) = snapshot.phone(&phone).filter(|_| told) else { return Ok(()) };
-        let note = notes::failure(&error, statuses::language_of(&snapshot, phone));
-        let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
-        jobs::enqueue(tx, &note, now)?;
-        Ok(())
-    })
-}
-
-/// A job that ended without Meta's verdict: its parts failed, and the line is told.
-fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>) -> Settled {
-    let (job_id, attempts) = (settled.job.row.id.clone(), settled.job.row.attempts);
-    // A job that dies again after a replay is told again.
-    let key = format!("dead:{job_id}:{}", settled.job.row.lane_seq);
-    settled.with(move |tx| {
-        let mut accepted_any = false;
-        for row in ledger::of_job(tx.conn, &job_id)? {
-            accepted_any |= row.wamid.is_some();
-            if row.wamid.is_none() && row.delivery() != DeliveryState::Failed {
-                ledger::failed(tx.conn, &row.id, None, ledger::GIVEN_UP, now)?;
-            }
-        }
-        if accepted_any {
-            after_acceptance(tx, &outgoing, now)?;
-        }
-        let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
-        let language = statuses::language_of(&outgoing.snapshot, phone);
-        let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
-        let text = notes::text(&Note::Dead { attempts }, language);
-        let chat = ChatId::from(outgoing.chat.id.as_str());
-        jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
-        Ok(())
-    })
-}
-
-/// Meta has the last part: the portal's spinner goes, and the contact's message is marked read.
-fn after_acceptance(tx: &mut Tx<'_>, outgoing: &Outgoing, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let Some(item) = &outgoing.item else { return Ok(()) };
-    let chat = ChatId::from(outgoing.chat.id.as_str());
-    let acknowledge = Job::Acknowledge {
-        chat_id: outgoing.chat.id.clone(),
-        portal_id: item.portal_id.clone(),
-        im_chat_id: item.im_chat_id.clone(),
-        im_message_id: item.im_message_id.clone(),
-    };
-    let mut acknowledge = job::to_line(Kind::Acknowledge, &outgoing.phone, &chat, None, &acknowledge);
-    // Of its own lane: a tick does not wait for what the contact writes meanwhile.
-    acknowledge.lane = format!("ack:{chat}");
-    acknowledge.dedupe_key = Some(format!("acknowledge:{}:{}", item.portal_id, item.im_message_id));
-    jobs::enqueue(tx, &acknowledge, now)?;
-    let read_receipts = outgoing.snapshot.phone(&outgoing.phone).is_some_and(|phone| phone.row.read_receipts);
-    if let (true, Some(wamid)) = (read_receipts, &outgoing.chat.last_inbound_wamid) {
-        let job = NewJob {
-            kind: Kind::MarkRead.as_str(),
-            queue: Class::Send.queue(&outgoing.phone),
-            lane: lane_out(&chat),
-            dedupe_key: Some(format!("read:{}:{wamid}", outgoing.phone)),
-            payload: Job::MarkRead { wamid: wamid.clone() }.to_json(),
-            message_id: None,
-            not_before: None,
-        };
-        jobs::enqueue(tx, &job, now)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_person_gets_a_burst_and_then_one_in_six_seconds() {
-        let now: DateTime<Utc> = "2026-03-01T10:00:00Z".parse().unwrap();
-        let pairs = Pairs::default();
-        for _ in 0..40 {
-            assert_eq!(pairs.admit("a", now), Ok(()));
-        }
-        let wait = pairs.admit("a", now).unwrap_err();
-        assert!((5_900..=6_100).contains(&wait.num_milliseconds()), "{wait}");
-        assert_eq!(pairs.admit("b", now), Ok(()));
-        assert_eq!(pairs.admit("a", now + Duration::seconds(7)), Ok(()));
-    }
 }

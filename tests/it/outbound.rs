@@ -70,8 +70,8 @@ async fn a_text_above_4096_is_split_and_acknowledged_once_after_its_last_part() 
     assert_eq!(bodies(&received).join(" "), text.trim());
     assert!(bodies(&received).iter().all(|part| part.chars().count() <= 4096));
     let wamids: Vec<String> = received.into_iter().map(|message| message.wamid).collect();
-    assert_eq!(app.acknowledged(&id), [wamids.clone()]);
     assert_eq!(app.entry(&chat, &id).connector_mids, wamids);
+    assert_eq!(app.acknowledged(&id), [wamids]);
     app.stop().await;
 }
 
@@ -453,5 +453,30 @@ async fn a_dead_send_that_is_replayed_goes_out() {
     app.settled().await;
     assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
     assert_ne!(app.ledger_of(&chat).await[0].state, "failed");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_that_a_crash_cut_off_waits_for_its_status_before_it_is_sent_again() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.token_expired = true);
+    app.operator(&chat, "one", vec![]);
+    app.until("it is put off", || async {
+        app.sends().await.first().is_some_and(|job| job.last_error.is_some() && job.state == "ready")
+    })
+    .await;
+    // What a restart finds after a crash in the middle of the call.
+    app.sql("UPDATE messages SET send_started = TRUE WHERE direction = 'outbound'".into()).await;
+    app.sql("UPDATE jobs SET doubtful = TRUE, not_before = NULL WHERE kind = 'send'".into()).await;
+    app.cloud.change_faults(|faults| faults.token_expired = false);
+    let before = app.clock.now();
+    app.relay.scheduler.resume("send:phone");
+    app.customer_has(&anna, 1).await;
+    app.settled().await;
+    assert!(app.clock.now() - before >= chrono::Duration::seconds(2), "the doubt was waited for");
+    assert!(app.sends().await[0].maybe_twice);
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 1);
     app.stop().await;
 }

@@ -335,11 +335,12 @@ impl TestApp {
         self.relay.directory.reload().await.unwrap();
     }
 
-    /// Waits until no job is left that can still run.
+    /// Waits until the portal has no event to tell and no job is left that can still run.
     pub async fn settled(&self) {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
-            if self.relay.scheduler.pending() == 0 {
+            // An event that is still on its way will make jobs.
+            if self.portal.events_waiting() == 0 && self.relay.scheduler.pending() == 0 {
                 return;
             }
             assert!(tokio::time::Instant::now() < deadline, "jobs are left: {:#?}", self.jobs("ready").await);

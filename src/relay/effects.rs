@@ -1,0 +1,131 @@
+//! What is written when Meta took, refused or never judged a part of an operator's message.
+
+use chrono::{DateTime, Utc};
+
+use super::sender::{Outgoing, WINDOW_CLOSED};
+use super::statuses;
+use crate::domain::{ChatId, DeliveryState, UserId, WaId};
+use crate::queue::job::{self, Class, Job, Kind, lane_out};
+use crate::queue::worker::Settled;
+use crate::store::jobs::{self, NewJob};
+use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::{StoreError, Tx, chats, contacts};
+use crate::translate::notes::{self, Note};
+use crate::whatsapp::client::Accepted;
+use crate::whatsapp::message::WireError;
+
+/// Written in one transaction, again if that fails.
+pub(super) type Effects = Box<dyn FnMut(&mut Tx<'_>) -> Result<(), StoreError> + Send>;
+
+/// What is written when Meta took a part.
+pub(super) fn acceptance(
+    outgoing: &Outgoing,
+    row: &MessageRow,
+    accepted: Accepted,
+    now: DateTime<Utc>,
+) -> Effects {
+    let (row_id, phone) = (row.id.clone(), outgoing.phone.clone());
+    let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
+    Box::new(move |tx| {
+        let wamid = accepted.wamid.as_str();
+        ledger::accepted(tx.conn, &row_id, wamid, now)?;
+        let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        // The number that Meta answers with may differ from the one that was asked for (facts §8.2).
+        for (kind, value) in [
+            ("wa_id", accepted.wa_id.as_ref().map(WaId::as_str)),
+            ("user_id", accepted.user_id.as_ref().map(UserId::as_str)),
+        ] {
+            if let Some(value) = value {
+                contacts::add_alias(tx.conn, phone.waba_key.as_str(), kind, value, &contact, now)?;
+            }
+        }
+        statuses::apply_parked(tx, phone, statuses::language_of(&snapshot, phone), wamid, now)
+    })
+}
+
+/// What is written when Meta refused a part: the row, and a note in the line.
+pub(super) fn refusal(
+    outgoing: &Outgoing,
+    row: &MessageRow,
+    code: Option<i64>,
+    error: WireError,
+    now: DateTime<Utc>,
+) -> Effects {
+    let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
+    let snapshot = outgoing.snapshot.clone();
+    // One note is enough where the refusal of one part stands for the others.
+    let told = code.is_some() || error.code.is_none();
+    Box::new(move |tx| {
+        let text = error.title.as_deref().unwrap_or_default();
+        ledger::failed(tx.conn, &row_id, error.code, text, now)?;
+        if error.code == Some(WINDOW_CLOSED) {
+            chats::window_closed(tx.conn, &chat_id)?;
+        }
+        let Some(phone) = snapshot.phone(&phone).filter(|_| told) else { return Ok(()) };
+        let note = notes::failure(&error, statuses::language_of(&snapshot, phone));
+        let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
+        jobs::enqueue(tx, &note, now)?;
+        Ok(())
+    })
+}
+
+/// A job that ended without Meta's verdict: its parts failed, and the line is told.
+pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>) -> Settled {
+    let (job_id, attempts) = (settled.job.row.id.clone(), settled.job.row.attempts);
+    // A job that dies again after a replay is told again.
+    let key = format!("dead:{job_id}:{}", settled.job.row.lane_seq);
+    settled.with(move |tx| {
+        let mut accepted_any = false;
+        for row in ledger::of_job(tx.conn, &job_id)? {
+            accepted_any |= row.wamid.is_some();
+            if row.wamid.is_none() && row.delivery() != DeliveryState::Failed {
+                ledger::failed(tx.conn, &row.id, None, ledger::GIVEN_UP, now)?;
+            }
+        }
+        if accepted_any {
+            after_acceptance(tx, &outgoing, now)?;
+        }
+        let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
+        let language = statuses::language_of(&outgoing.snapshot, phone);
+        let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
+        let text = notes::text(&Note::Dead { attempts }, language);
+        let chat = ChatId::from(outgoing.chat.id.as_str());
+        jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
+        Ok(())
+    })
+}
+
+/// Meta has the last part: the portal's spinner goes, and the contact's message is marked read.
+pub(super) fn after_acceptance(
+    tx: &mut Tx<'_>,
+    outgoing: &Outgoing,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let Some(item) = &outgoing.item else { return Ok(()) };
+    let chat = ChatId::from(outgoing.chat.id.as_str());
+    let acknowledge = Job::Acknowledge {
+        chat_id: outgoing.chat.id.clone(),
+        portal_id: item.portal_id.clone(),
+        im_chat_id: item.im_chat_id.clone(),
+        im_message_id: item.im_message_id.clone(),
+    };
+    let mut acknowledge = job::to_line(Kind::Acknowledge, &outgoing.phone, &chat, None, &acknowledge);
+    // Of its own lane: a tick does not wait for what the contact writes meanwhile.
+    acknowledge.lane = format!("ack:{chat}");
+    acknowledge.dedupe_key = Some(format!("acknowledge:{}:{}", item.portal_id, item.im_message_id));
+    jobs::enqueue(tx, &acknowledge, now)?;
+    let read_receipts = outgoing.snapshot.phone(&outgoing.phone).is_some_and(|phone| phone.row.read_receipts);
+    if let (true, Some(wamid)) = (read_receipts, &outgoing.chat.last_inbound_wamid) {
+        let job = NewJob {
+            kind: Kind::MarkRead.as_str(),
+            queue: Class::Send.queue(&outgoing.phone),
+            lane: lane_out(&chat),
+            dedupe_key: Some(format!("read:{}:{wamid}", outgoing.phone)),
+            payload: Job::MarkRead { wamid: wamid.clone() }.to_json(),
+            message_id: None,
+            not_before: None,
+        };
+        jobs::enqueue(tx, &job, now)?;
+    }
+    Ok(())
+}
