@@ -175,6 +175,19 @@ impl TestApp {
         }
     }
 
+    /// Waits until the portal has `count` messages in all, and nothing is left to do.
+    pub async fn shown(&self, count: usize) {
+        let enough = self.portal.wait_until(DEADLINE, |portal| portal.message_count() >= count).await;
+        assert!(enough, "the portal has {} messages, not {count}", self.portal.message_count());
+        self.settled().await;
+        assert_eq!(self.portal.message_count(), count);
+    }
+
+    /// Waits until this many jobs wait.
+    pub async fn waiting(&self, count: usize) {
+        self.wait_for("jobs that wait", async |app| (app.relay.scheduler.pending() == count).then_some(())).await;
+    }
+
     /// Every job of these kinds, newest first.
     pub async fn jobs_of(&self, kind: &'static str) -> Vec<jobs::JobRow> {
         let page = wabridge::store::Page { limit: 1000, cursor: None };
