@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use wabridge::sandbox::cloud::CloudOptions;
-use wabridge::sandbox::portal::{FaultKind, PortalOptions};
 use wabridge::bitrix::RateLimits;
 use wabridge::bitrix::users::{AppInfoGet, ProfileGet};
+use wabridge::sandbox::cloud::CloudOptions;
+use wabridge::sandbox::portal::{FaultKind, PortalOptions};
 
 use crate::support::{Options, TestApp, anna, customer, name};
 

@@ -68,7 +68,9 @@ async fn bitrix(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
     let snapshot = shared.relay.directory.now();
     match snapshot.portals.first() {
         None => shared.installs.lock().unwrap().push(event),
-        Some(portal) if event.auth.refresh_token.is_some() => install_again(&shared.relay, portal, &event).await,
+        Some(portal) if event.auth.refresh_token.is_some() => {
+            install_again(&shared.relay, portal, &event).await
+        }
         Some(portal) => {
             outbound::receive(&shared.relay, portal, &event).await.unwrap();
         }
@@ -80,8 +82,7 @@ async fn bitrix(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
 async fn install_again(relay: &Relay, portal: &wabridge::directory::Portal, event: &PortalEvent) {
     let vault = relay.directory.vault();
     let mut row = portal.row.clone();
-    row.access_token_sealed =
-        vault.seal(event.auth.access_token.as_ref().unwrap(), context::PORTAL_ACCESS);
+    row.access_token_sealed = vault.seal(event.auth.access_token.as_ref().unwrap(), context::PORTAL_ACCESS);
     row.refresh_token_sealed =
         vault.seal(event.auth.refresh_token.as_ref().unwrap(), context::PORTAL_REFRESH);
     row.access_expires_at = relay.clock.now().naive_utc() + chrono::Duration::hours(1);

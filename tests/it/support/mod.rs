@@ -163,6 +163,19 @@ impl TestApp {
         self.running = Some(Running { stop, task, front });
     }
 
+    /// Why the bridge that went down does not start.
+    pub async fn refuses_to_start(&self) -> String {
+        let error = App::build(self.config.clone(), self.clock.clone()).await.err().expect("a refusal");
+        format!("{error:#}")
+    }
+
+    /// Ends a test whose bridge went down for good.
+    pub async fn gone(self) {
+        assert!(self.running.is_none());
+        self.cloud.stop().await;
+        self.portal.stop().await;
+    }
+
     /// Waits until `holds` gives something.
     pub async fn wait_for<T>(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -185,7 +198,8 @@ impl TestApp {
 
     /// Waits until this many jobs wait.
     pub async fn waiting(&self, count: usize) {
-        self.wait_for("jobs that wait", async |app| (app.relay.scheduler.pending() == count).then_some(())).await;
+        self.wait_for("jobs that wait", async |app| (app.relay.scheduler.pending() == count).then_some(()))
+            .await;
     }
 
     /// Every job of these kinds, newest first.
