@@ -6,7 +6,10 @@ use diesel::connection::SimpleConnection;
 use wabridge::app::App;
 use wabridge::config::DatabaseUrl;
 use wabridge::queue::job::{Class, Job, Kind, to_line};
+use wabridge::queue::lanes::Claimed;
+use wabridge::queue::worker::{Running, Settled};
 use wabridge::store::db::Conn;
+use wabridge::store::jobs::Settlement;
 use wabridge::store::{StoreError, jobs};
 
 use crate::support::{Options, TestApp, anna};
@@ -178,7 +181,7 @@ async fn a_restarted_postgres_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn effects_that_the_database_refuses_hold_no_other_job() {
+async fn jobs_that_cannot_be_run_die_alone() {
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");
     let chat = app.chat_of("Anna").await;
@@ -206,6 +209,41 @@ async fn effects_that_the_database_refuses_hold_no_other_job() {
     assert_eq!(app.texts(&chat), ["first", "second"]);
     assert_eq!(app.jobs("dead").await.len(), 2);
     assert!(app.relay.scheduler.pending_in(&Class::Line.queue(&"phone".into())) == 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn effects_that_the_database_refuses_cost_their_own_job_alone_its_effects() {
+    let app = TestApp::start().await;
+    let rows = app
+        .relay
+        .db
+        .write(|tx| {
+            let now = chrono::Utc::now();
+            let mut ids = Vec::new();
+            for lane in ["in:x", "in:y"] {
+                let job = Job::Note { chat_id: "x".into(), text: "x".into() };
+                let job = to_line(Kind::Note, &"phone".into(), &"x".into(), None, &job);
+                // Of a kind that no worker knows: it is run here.
+                let job = jobs::NewJob { kind: "of_the_future", lane: lane.to_owned(), ..job };
+                ids.extend(jobs::enqueue(tx, &job, now)?);
+            }
+            jobs::start(tx.conn, &ids, "lease", now + chrono::Duration::minutes(1))
+        })
+        .await
+        .unwrap();
+    let settled = rows.into_iter().enumerate().map(|(number, row)| {
+        let claimed = Claimed { id: row.id.clone(), lane: row.lane.as_str().into(), kind: Kind::Note };
+        Settled::plain(Running { row, claimed }, Settlement::Done).with(move |tx| match number {
+            0 => sql(tx.conn, "INSERT INTO chats (id) VALUES ('refused')"),
+            _ => sql(tx.conn, "INSERT INTO vault_checks (name, sealed) VALUES ('taken', 'x')"),
+        })
+    });
+    app.relay.worker.finish("lease", settled.collect()).await;
+    let jobs = app.jobs_of("of_the_future").await;
+    assert!(jobs.len() == 2 && jobs.iter().all(|job| job.state == "done"), "{jobs:#?}");
+    let taken = "SELECT count(*) AS n FROM vault_checks WHERE name = 'taken'";
+    assert_eq!(app.relay.db.read(move |conn| count(conn, taken)).await.unwrap(), 1);
     app.stop().await;
 }
 
