@@ -27,7 +27,7 @@ use crate::telemetry::Metrics;
 /// A token that ends sooner than this is refreshed before it is used.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(60);
 /// A longer wait for the portal's limits is the queue's matter.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a portal's plan is believed.
 const PLAN_FOR: TimeDelta = TimeDelta::hours(24);
 /// Commands that go together in one batch: each may answer much, and the whole has 60 s.

@@ -224,5 +224,5 @@ pub fn read_batch(commands: &[Command], result: &Value) -> BTreeMap<String, Resu
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
+#[path = "client/tests.rs"]
 pub(crate) mod tests;

@@ -365,5 +365,5 @@ fn dialogs(data: &Value) -> Vec<Dialog> {
 }
 
 #[cfg(test)]
-#[path = "event_tests.rs"]
+#[path = "event/tests.rs"]
 mod tests;

@@ -17,8 +17,8 @@ const SLOW_DOWN_AT: f64 = 0.8;
 /// The part of the bucket that we fill: the rest is for the jitter of the way and for other apps.
 const HEADROOM: f64 = 0.9;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Calls over the bucket by which it is tried whether there is more.
-const PROBE: f64 = 6.0;
+/// So far over the bucket it is proven that there is more.
+const PROBE: f64 = 2.0;
 /// After a try that failed.
 const PROBE_EVERY: Duration = Duration::from_secs(3600);
 /// Methods whose budget is remembered; more than the bridge uses.
@@ -70,6 +70,8 @@ pub struct Governor {
     methods: BTreeMap<String, Budget>,
     /// From when on it may be tried whether the bucket is larger than believed; `None`: never.
     probe_from: Option<DateTime<Utc>>,
+    /// When the last call over the bucket went that is not answered yet: they go one by one.
+    probe_at: Option<DateTime<Utc>>,
     /// What was believed before a try succeeded.
     believed: Vec<RateLimits>,
 }
@@ -93,6 +95,7 @@ impl Governor {
             operating_limit: OPERATING_LIMIT,
             methods: BTreeMap::new(),
             probe_from: None,
+            probe_at: None,
             believed: Vec::new(),
         }
     }
@@ -131,15 +134,23 @@ impl Governor {
         if let Some(wait) = self.method_wait(now, method) {
             return Err(wait);
         }
-        let probing = self.probe_from.is_some_and(|from| from <= now);
-        let ceiling = if probing { self.limits.burst + PROBE } else { self.limits.burst * HEADROOM }.max(1.0);
+        let ceiling = (self.limits.burst * HEADROOM).max(1.0);
         let over = self.level + 1.0 - ceiling;
         // A tiny tolerance, or rounding would send the caller back for less than a microsecond.
-        if over > 1e-5 {
+        if over > 1e-5 && !self.may_probe(now) {
             return Err(seconds(over / self.limits.drain_per_second.max(0.01)));
+        }
+        if over > 1e-5 {
+            self.probe_at = Some(now);
         }
         self.level += 1.0;
         Ok(())
+    }
+
+    fn may_probe(&self, now: DateTime<Utc>) -> bool {
+        self.probe_from.is_some_and(|from| from <= now)
+            // A call that was given up without an answer is forgotten.
+            && self.probe_at.is_none_or(|at| now >= later(at, LONGEST_PAUSE))
     }
 
     /// How long the budget of a method holds it back.
@@ -150,12 +161,13 @@ impl Governor {
     /// Learns from what came of a call. After a batch: once for `batch`, then for each method inside.
     pub fn observe(&mut self, now: DateTime<Utc>, method: &str, outcome: &Result<Answer, CallError>) {
         self.drain(now);
+        self.probe_at = None;
         match outcome {
             Ok(answer) => {
                 self.strikes = 0;
                 self.spend(now, method, answer);
                 // What we count is never less than what the portal counts of us, but for the jitter.
-                if self.probe_from.is_some() && self.level > self.limits.burst + PROBE / 2.0 {
+                if self.probe_from.is_some() && self.level > self.limits.burst + PROBE {
                     let more = if self.limits.burst < RateLimits::ENTERPRISE.burst {
                         RateLimits::ENTERPRISE
                     } else {
@@ -174,9 +186,13 @@ impl Governor {
                         self.limits = before;
                     }
                     self.level = self.level.max(self.limits.burst);
-                    let pause = QUERY_LIMIT_PAUSE.saturating_mul(1 << self.strikes.min(6)).min(LONGEST_PAUSE);
-                    self.strikes = self.strikes.saturating_add(1);
-                    self.close(now, pause);
+                    // Calls that were under way together are refused together, for one reason.
+                    if self.closed_until.is_none_or(|until| until <= now) {
+                        let pause =
+                            QUERY_LIMIT_PAUSE.saturating_mul(1 << self.strikes.min(6)).min(LONGEST_PAUSE);
+                        self.strikes = self.strikes.saturating_add(1);
+                        self.close(now, pause);
+                    }
                 }
                 "OVERLOAD_LIMIT" => self.close(now, OVERLOAD_PAUSE),
                 "OPERATION_TIME_LIMIT" => self.block(now, method),

@@ -186,7 +186,7 @@ impl Relay {
         let (mut text, mut files, mut link) = (item.text.clone(), Vec::new(), None);
         let mut without_file = false;
         if let (Some(kind), Some(_)) = (kind, wire.as_ref().and_then(|wire| media_of(&wire.content))) {
-            let beside = (!late_file).then_some(item.text.as_str()).unwrap_or_default();
+            let beside = if late_file { "" } else { item.text.as_str() };
             match self.file(loaded, kind, beside, language) {
                 FileForm::File { url, name, hash, blob } => {
                     text = beside.to_owned();

@@ -1,1 +1,238 @@
-//! x
+//! Bad days: tokens that end, portals that move, go away and come back, a bridge that is stopped or killed.
+
+use std::time::Duration;
+
+use wabridge::bitrix::users::ProfileGet;
+use wabridge::sandbox::portal::FaultKind;
+
+use crate::support::{Options, TestApp, anna, customer, name};
+
+const SEND: &str = "imconnector.send.messages";
+
+async fn status(app: &TestApp) -> String {
+    let row = app.relay.db.read(|conn| wabridge::store::portals::get(conn, "portal")).await.unwrap();
+    row.unwrap().status
+}
+
+/// A bridge whose chat with Anna the portal knows.
+async fn with_anna(options: Options) -> (TestApp, String) {
+    let app = TestApp::with(options).await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.shown(1).await;
+    (app, chat)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_is_refreshed_once_for_many_calls() {
+    let (app, _) = with_anna(Options::default()).await;
+    let before = app.portal.call_count("oauth.token");
+    app.portal.change_faults(|faults| faults.expire_tokens = true);
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let gateway = app.relay.gateway.clone();
+        asked.spawn(async move { gateway.call(&"portal".into(), &ProfileGet).await.is_ok() });
+    }
+    assert!(asked.join_all().await.into_iter().all(|good| good));
+    assert_eq!(app.portal.call_count("oauth.token") - before, 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_token_is_on_disk_before_it_is_used() {
+    let (mut app, chat) = with_anna(Options::default()).await;
+    app.portal.change_faults(|faults| faults.expire_tokens = true);
+    let (held, release) = hold_writer(&app).await;
+    let gateway = app.relay.gateway.clone();
+    let call = tokio::spawn(async move { gateway.call(&"portal".into(), &ProfileGet).await.map(drop) });
+    app.wait_for("the refresh", async |app| (app.portal.call_count("oauth.token") == 1).then_some(())).await;
+    assert_eq!(app.portal.call_count("profile"), 1, "the new token is not used while it is not stored");
+    release.send(()).unwrap();
+    held.await.unwrap();
+    call.await.unwrap().unwrap();
+    assert_eq!(app.portal.call_count("profile"), 2);
+    app.crash().await;
+    app.customer_writes(&anna(), "second");
+    app.shown(2).await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    assert_eq!(app.portal.call_count("oauth.token"), 1, "the token that was stored is the one in use");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_tokens_that_could_not_be_stored_are_stored_later_and_never_asked_for_twice() {
+    let (app, chat) = with_anna(Options::default()).await;
+    app.portal.change_faults(|faults| faults.expire_tokens = true);
+    let (held, release) = hold_writer(&app).await;
+    let gateway = app.relay.gateway.clone();
+    let call = tokio::spawn(async move { gateway.call(&"portal".into(), &ProfileGet).await.map(drop) });
+    app.wait_for("the refresh", async |app| (app.portal.call_count("oauth.token") == 1).then_some(())).await;
+    // The caller gives up before the database takes the tokens.
+    call.abort();
+    assert!(call.await.is_err());
+    release.send(()).unwrap();
+    held.await.unwrap();
+    app.customer_writes(&anna(), "second");
+    app.shown(2).await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    assert_eq!((app.portal.call_count("oauth.token"), status(&app).await.as_str()), (1, "active"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_refresh_asks_for_a_person_counts_against_no_message_and_ends_with_a_new_installation() {
+    let (app, chat) = with_anna(Options::default()).await;
+    app.portal.change_faults(|faults| (faults.expire_tokens, faults.refresh_refused) = (true, true));
+    app.customer_writes(&anna(), "second");
+    app.wait_for("the status", async |app| (status(app).await == "reauthorize").then_some(())).await;
+    app.customer_writes(&anna(), "third");
+    app.waiting(2).await;
+    assert!(app.jobs("ready").await.iter().all(|job| job.attempts == 0));
+    app.portal.change_faults(|faults| faults.refresh_refused = false);
+    app.portal.install(&app.client_id).await;
+    app.shown(3).await;
+    assert_eq!(app.texts(&chat), ["first", "second", "third"]);
+    assert_eq!(status(&app).await, "active");
+    assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_portal_is_followed_to_its_new_address() {
+    let (app, chat) = with_anna(Options::default()).await;
+    let host = app.portal.rename();
+    app.customer_writes(&anna(), "second");
+    app.shown(2).await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    let row = app.relay.db.read(|conn| wabridge::store::portals::get(conn, "portal")).await.unwrap().unwrap();
+    assert_eq!(row.client_endpoint, format!("http://{host}/rest/"));
+    assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_messages_of_a_portal_that_removed_the_application_wait_for_it() {
+    let (app, _) = with_anna(Options { leaves_jobs: true, ..Options::default() }).await;
+    app.portal.uninstall(&app.client_id, false).await;
+    app.customer_writes(&anna(), "second");
+    app.wait_for("the status", async |app| (status(app).await == "uninstalled").then_some(())).await;
+    app.waiting(1).await;
+    let calls = app.portal.call_count(SEND);
+    app.customer_writes(&anna(), "third");
+    app.waiting(2).await;
+    let jobs = app.jobs("ready").await;
+    assert!(jobs.iter().all(|job| job.attempts == 0 && !job.doubtful), "{jobs:#?}");
+    assert_eq!(app.portal.call_count(SEND), calls, "a portal without our application is not called");
+    app.portal.install(&app.client_id).await;
+    app.wait_for("it is called again", async |app| (app.portal.call_count(SEND) > calls).then_some(())).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_over_within_eight_seconds_while_calls_hang_and_the_next_start_finds_out() {
+    let (mut app, chat) = with_anna(Options::default()).await;
+    app.portal.plan_fault(FaultKind::Hang, Some(SEND), 1);
+    app.customer_writes(&anna(), "second");
+    app.wait_for("the call that hangs", async |app| (app.portal.call_count(SEND) == 2).then_some(())).await;
+    app.customer_writes(&customer(1), "waits");
+    app.waiting(2).await;
+    let began = tokio::time::Instant::now();
+    app.restart().await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    app.shown(3).await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    assert_eq!(app.texts(&app.chat_of(&name(1)).await), ["waits"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_bridge_had_sent_is_found_and_not_sent_again() {
+    let (mut app, chat) = with_anna(Options::default()).await;
+    // The portal takes the message; the bridge never hears of it.
+    let (held, release) = hold_writer_at(&app, 2).await;
+    app.customer_writes(&anna(), "second");
+    let shown = app.portal.wait_until(crate::support::DEADLINE, |portal| portal.message_count() == 2).await;
+    assert!(shown);
+    app.go_down().await;
+    let _ = release.send(());
+    let _ = held.await;
+    app.boot().await;
+    app.settled().await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    let jobs = app.jobs_of("message").await;
+    assert!(jobs.iter().all(|job| job.state == "done" && !job.maybe_twice), "{jobs:#?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_portal_counts_against_no_message_and_order_holds() {
+    let (app, chat) = with_anna(Options::default()).await;
+    app.portal.change_faults(|faults| faults.down = true);
+    let texts: Vec<String> = (0..20).map(|number| format!("message {number}")).collect();
+    texts.iter().for_each(|text| drop(app.customer_writes(&anna(), text)));
+    app.waiting(20).await;
+    app.wait_for("several tries", async |app| {
+        (app.relay.scheduler.held().is_empty()
+            && app.jobs("ready").await.iter().any(|job| job.last_error.is_some()))
+        .then_some(())
+    })
+    .await;
+    app.portal.change_faults(|faults| faults.down = false);
+    app.shown(21).await;
+    assert_eq!(app.texts(&chat)[1..], texts);
+    assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_answer_of_a_gateway_on_the_way_is_waited_out() {
+    let (app, chat) = with_anna(Options::default()).await;
+    for kind in [FaultKind::Status500, FaultKind::Status502, FaultKind::Status503] {
+        app.portal.plan_fault(kind, Some(SEND), 1);
+    }
+    app.customer_writes(&anna(), "second");
+    app.shown(2).await;
+    assert_eq!(app.texts(&chat), ["first", "second"]);
+    assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0));
+    app.stop().await;
+}
+
+type Held = (tokio::task::JoinHandle<()>, std::sync::mpsc::Sender<()>);
+
+/// Keeps the writer busy until it is released.
+async fn hold_writer(app: &TestApp) -> Held {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let (db, mut entered) = (app.relay.db.clone(), Some(entered));
+    let held = tokio::spawn(async move {
+        db.write(move |_| {
+            if let Some(entered) = entered.take() {
+                let _ = entered.send(());
+            }
+            let _ = wait.recv_timeout(crate::support::DEADLINE);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    });
+    inside.await.unwrap();
+    (held, release)
+}
+
+/// Keeps the writer busy as soon as the portal has `count` messages.
+async fn hold_writer_at(app: &TestApp, count: usize) -> Held {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (db, portal) = (app.relay.db.clone(), app.portal.clone());
+    let held = tokio::spawn(async move {
+        let deadline = crate::support::DEADLINE;
+        assert!(portal.wait_until(deadline, |portal| portal.message_count() >= count).await);
+        let wait = std::sync::Mutex::new(wait);
+        let _ = db
+            .write(move |_| {
+                let _ = wait.lock().unwrap().recv_timeout(deadline);
+                Ok(())
+            })
+            .await;
+    });
+    (held, release)
+}

@@ -10,7 +10,10 @@ const SEND: &str = "imconnector.send.messages";
 const HISTORY: &str = "imopenlines.session.history.get";
 
 fn few_attempts(attempts: u32) -> Options {
-    Options { config: Some(Box::new(move |config| config.relay.max_attempts = attempts)), ..Options::default() }
+    Options {
+        config: Some(Box::new(move |config| config.relay.max_attempts = attempts)),
+        ..Options::default()
+    }
 }
 
 /// The messages of a call that was answered.
@@ -26,9 +29,9 @@ async fn what_waits_for_a_line_travels_together_with_five_new_chats_a_call() {
         app.customer_writes(&customer(number), "one");
         app.customer_writes(&customer(number), "two");
     }
-    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 24).then_some(())).await;
+    app.waiting(24).await;
     app.portal.set_faults(Default::default());
-    app.settled().await;
+    app.shown(24).await;
     for number in 0..12 {
         let chat = app.chat_of(&name(number)).await;
         assert_eq!(app.texts(&chat), ["one", "two"]);
@@ -53,19 +56,21 @@ async fn known_chats_do_not_wait_behind_new_ones() {
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");
     let chat = app.chat_of("Anna").await;
-    app.settled().await;
+    app.shown(1).await;
     app.portal.set_faults(wabridge::sandbox::portal::Faults { down: true, ..Default::default() });
     for number in 0..60 {
         app.customer_writes(&customer(number), "hello");
     }
     app.customer_writes(&anna(), "second");
-    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 61).then_some(())).await;
+    app.waiting(61).await;
     app.portal.set_faults(Default::default());
-    app.settled().await;
+    app.shown(62).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
-    let at = app.sends().iter().filter(|call| !items(call).is_empty()).position(|call| {
-        items(call).iter().any(|item| item["message"]["text"] == "second")
-    });
+    let at = app
+        .sends()
+        .iter()
+        .filter(|call| !items(call).is_empty())
+        .position(|call| items(call).iter().any(|item| item["message"]["text"] == "second"));
     // The probe after the outage shows how new the others are; the very next call carries the known chat.
     assert!(at.unwrap() <= 3, "the known chat came with call {at:?}");
     app.stop().await;
@@ -84,7 +89,7 @@ async fn one_call_pulls_one_file() {
     })
     .await;
     app.portal.set_faults(Default::default());
-    app.settled().await;
+    app.shown(3).await;
     for call in app.sends() {
         let files = items(&call).iter().filter(|item| item["message"].get("files").is_some()).count();
         assert!(files <= 1, "{call:#}");
@@ -117,12 +122,12 @@ async fn after_an_answer_that_never_came_the_history_is_asked_and_nothing_is_dou
     for number in 0..people {
         app.customer_writes(&customer(number), "first");
     }
-    app.settled().await;
+    app.shown(people).await;
     app.portal.plan_fault(FaultKind::DropAfter, Some(SEND), 2);
     for number in 0..people {
         app.customer_writes(&customer(number), "second");
     }
-    app.settled().await;
+    app.shown(2 * people).await;
     for number in 0..people {
         let chat = app.chat_of(&name(number)).await;
         assert_eq!(app.texts(&chat), ["first", "second"]);
@@ -137,17 +142,17 @@ async fn the_histories_of_many_chats_are_asked_in_one_call() {
     for number in 0..20 {
         app.customer_writes(&customer(number), "first");
     }
-    app.settled().await;
+    app.shown(20).await;
     // Twenty in one call: the portal is away while they come.
     app.portal.change_faults(|faults| faults.down = true);
     for number in 0..20 {
         app.customer_writes(&customer(number), "second");
     }
-    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 20).then_some(())).await;
+    app.waiting(20).await;
     app.portal.plan_fault(FaultKind::DropAfter, Some(SEND), 1);
     let before = app.portal.call_count(HISTORY) + app.portal.call_count("batch");
     app.portal.change_faults(|faults| faults.down = false);
-    app.settled().await;
+    app.shown(40).await;
     let asked = app.portal.call_count(HISTORY) + app.portal.call_count("batch") - before;
     assert!(asked <= 6, "{asked} calls for the histories of 20 chats");
     for number in 0..20 {
@@ -162,10 +167,10 @@ async fn what_the_history_does_not_hold_is_sent_once_more_and_the_job_says_maybe
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");
     let chat = app.chat_of("Anna").await;
-    app.settled().await;
+    app.shown(1).await;
     app.portal.plan_fault(FaultKind::DropBefore, Some(SEND), 1);
     app.customer_writes(&anna(), "second");
-    app.settled().await;
+    app.shown(2).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
     let flags: Vec<bool> = app.jobs_of("message").await.iter().map(|job| job.maybe_twice).collect();
     assert_eq!(flags, [true, false], "newest first");
@@ -177,9 +182,10 @@ async fn a_long_message_whose_answer_was_lost_is_not_doubled_in_any_of_its_parts
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");
     let chat = app.chat_of("Anna").await;
-    app.settled().await;
+    app.shown(1).await;
     app.portal.plan_fault(FaultKind::DropAfter, Some(SEND), 1);
     app.customer_writes(&anna(), &"0123456789 ".repeat(4000));
+    app.line_has(&chat, 4).await;
     app.settled().await;
     let shown = app.conversation(&chat);
     let ids: Vec<&str> = shown.iter().map(|entry| entry.connector_mids[0].as_str()).collect();
@@ -194,7 +200,7 @@ async fn a_message_that_the_portal_refuses_is_retried_and_holds_no_other_chat() 
     app.customer_writes(&anna(), "hello");
     app.customer_writes(&customer(1), "hello");
     let (chat, other) = (app.chat_of("Anna").await, app.chat_of(&name(1)).await);
-    app.settled().await;
+    app.shown(2).await;
     app.portal.plan_fault(FaultKind::ItemFails, Some(SEND), 1);
     app.customer_writes(&anna(), "again");
     app.wait_for("the refusal", async |app| {
@@ -205,7 +211,7 @@ async fn a_message_that_the_portal_refuses_is_retried_and_holds_no_other_chat() 
     app.customer_writes(&customer(1), "not held");
     app.line_has(&other, 2).await;
     assert_eq!(app.texts(&chat), ["hello"], "its own chat waits, to stay in order");
-    app.settled().await;
+    app.shown(5).await;
     assert_eq!(app.texts(&chat), ["hello", "again", "behind it"]);
     app.stop().await;
 }
@@ -215,12 +221,12 @@ async fn a_message_that_is_refused_for_good_is_dead_with_a_note_and_its_chat_goe
     let app = TestApp::with(few_attempts(1)).await;
     app.customer_writes(&anna(), "hello");
     let chat = app.chat_of("Anna").await;
-    app.settled().await;
+    app.shown(1).await;
     app.portal.plan_fault(FaultKind::ItemFails, Some(SEND), 1);
     app.customer_writes(&anna(), "poison");
     app.wait_for("its death", async |app| (app.jobs("dead").await.len() == 1).then_some(())).await;
     app.customer_writes(&anna(), "after it");
-    app.settled().await;
+    app.shown(3).await;
     let shown = app.conversation(&chat);
     assert_eq!(shown.len(), 3, "{shown:#?}");
     assert_eq!((shown[1].author, shown[2].text.as_str()), (Author::System, "after it"));
@@ -230,7 +236,7 @@ async fn a_message_that_is_refused_for_good_is_dead_with_a_note_and_its_chat_goe
     assert!(dead[0].last_error.as_deref().unwrap().contains("Unable to create the user"));
     let id = dead[0].id.clone();
     assert!(app.relay.db.write(move |tx| wabridge::store::jobs::retry(tx, &id)).await.unwrap());
-    app.settled().await;
+    app.shown(4).await;
     assert_eq!(app.texts(&chat)[3], "poison");
     assert!(app.jobs("dead").await.is_empty());
     app.stop().await;
@@ -242,15 +248,15 @@ async fn a_call_that_is_refused_for_one_message_blocks_no_other_and_counts_again
     for number in 0..10 {
         app.customer_writes(&customer(number), "first");
     }
-    app.settled().await;
+    app.shown(10).await;
     app.portal.change_faults(|faults| faults.down = true);
     for number in 0..10 {
         app.customer_writes(&customer(number), if number == 6 { "poison" } else { "second" });
     }
-    app.wait_for("all are stored", async |app| (app.relay.scheduler.pending() == 10).then_some(())).await;
+    app.waiting(10).await;
     app.portal.change_faults(|faults| faults.refused_text = Some("poison".into()));
     app.portal.change_faults(|faults| faults.down = false);
-    app.settled().await;
+    app.shown(20).await;
     for number in (0..10).filter(|number| *number != 6) {
         let chat = app.chat_of(&name(number)).await;
         assert_eq!(app.texts(&chat), ["first", "second"]);
@@ -270,17 +276,19 @@ async fn a_line_that_is_switched_off_waits_alone_and_counts_against_no_message()
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");
     let chat = app.chat_of("Anna").await;
-    app.settled().await;
+    app.shown(1).await;
     app.portal.set_line(&app.line, "ACTIVE", "N");
     app.customer_writes(&anna(), "second");
     app.wait_for("the refusal", async |app| {
         let jobs = app.jobs("ready").await;
-        jobs.iter().any(|job| job.last_error.as_deref().is_some_and(|e| e.contains("NOT_ACTIVE"))).then_some(())
+        jobs.iter()
+            .any(|job| job.last_error.as_deref().is_some_and(|e| e.contains("NOT_ACTIVE")))
+            .then_some(())
     })
     .await;
     // The other direction goes on.
     app.portal.set_line(&app.line, "ACTIVE", "Y");
-    app.settled().await;
+    app.shown(2).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
     assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
     app.stop().await;
@@ -292,14 +300,14 @@ async fn a_portal_that_takes_nothing_holds_back_no_reply() {
     let anna = anna();
     app.customer_writes(&anna, "first");
     let chat = app.chat_of("Anna").await;
-    app.settled().await;
+    app.shown(1).await;
     app.portal.plan_fault(FaultKind::QueryLimit, Some(SEND), 2);
     app.customer_writes(&anna, "second");
     app.portal.operator_writes(&app.line, &chat, "an answer", vec![]).unwrap();
     let received = app.customer_has(&anna, 1).await;
     assert_eq!(received[0].body["text"]["body"], "an answer");
     assert!(!app.texts(&chat).contains(&"second".to_owned()), "the portal still refuses");
-    app.settled().await;
+    app.shown(3).await;
     assert!(app.texts(&chat).contains(&"second".to_owned()));
     app.stop().await;
 }
@@ -312,7 +320,7 @@ async fn the_contact_is_the_same_to_the_byte_in_every_call() {
     let renamed = wabridge::sandbox::cloud::SimCustomer { name: "Anna Other".into(), ..anna() };
     app.customer_writes(&renamed, "two");
     app.line_has(&chat, 2).await;
-    app.settled().await;
+    app.shown(2).await;
     assert_eq!(app.portal.profile_rewrites(&app.line, &chat), 0);
     app.stop().await;
 }
@@ -329,7 +337,7 @@ fn picture() -> SimMedia {
 
 /// One grey pixel.
 const PNG: &[u8] = &[
-    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1,
-    8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x68, 0, 0, 0,
-    0x82, 0, 0x81, 0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0,
+    1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x68, 0,
+    0, 0, 0x82, 0, 0x81, 0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];

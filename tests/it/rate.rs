@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
+use wabridge::bitrix::RateLimits;
+use wabridge::bitrix::users::{AppInfoGet, ProfileGet};
 use wabridge::sandbox::cloud::CloudOptions;
 use wabridge::sandbox::portal::{FaultKind, PortalOptions};
-use wabridge::bitrix::RateLimits;
 
 use crate::support::{Options, TestApp, anna, customer, name};
 
 const SEND: &str = "imconnector.send.messages";
+
+/// Makes calls at once, and counts those that failed.
+async fn ask(app: &TestApp, calls: usize) -> usize {
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..calls {
+        let gateway = app.relay.gateway.clone();
+        asked.spawn(async move { gateway.call(&"portal".into(), &AppInfoGet).await.is_err() });
+    }
+    asked.join_all().await.into_iter().filter(|failed| *failed).count()
+}
 
 fn refusals(app: &TestApp, code: &str) -> usize {
     let refused = |call: &&serde_json::Value| call["outcome"]["error"] == code;
@@ -17,15 +28,14 @@ fn refusals(app: &TestApp, code: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_of_fifty_chats_pass_two_calls_a_second_within_a_minute() {
-    let began = tokio::time::Instant::now();
     let app = TestApp::with(Options {
-        // A bucket that is nearly empty from the start: what counts is what two calls a second carry.
-        portal: Some(PortalOptions { rate: Some((2.0, 4.0)), ..PortalOptions::default() }),
         cloud: Some(CloudOptions { max_batch: 100, ..CloudOptions::default() }),
         ..Options::default()
     })
     .await;
-    app.relay.gateway.set_limits(&"portal".into(), RateLimits { drain_per_second: 2.0, burst: 4.0 });
+    // A bucket that is full from the start: what counts is what two calls a second carry.
+    ask(&app, 60).await;
+    let began = tokio::time::Instant::now();
     let messages = 20;
     for message in 0..messages {
         for number in 0..50 {
@@ -49,12 +59,7 @@ async fn a_thousand_messages_of_fifty_chats_pass_two_calls_a_second_within_a_min
 async fn a_standard_portal_sees_no_storm_of_refused_calls() {
     let app = TestApp::start().await;
     // Fifty calls at once empty the bucket; some more find it full.
-    let calls = (0..58).map(|_| {
-        let gateway = app.relay.gateway.clone();
-        async move { gateway.call(&"portal".into(), &wabridge::bitrix::users::AppInfoGet).await }
-    });
-    let outcomes = futures_util::future::join_all(calls).await;
-    let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    let refused = ask(&app, 58).await;
     assert!(refused <= 8, "{refused} of 58 calls were refused or told to wait");
     let limited = app.portal.calls("app.info").iter().filter(|call| call["outcome"]["status"] == 503).count();
     assert!(limited <= 2, "{limited} calls went beyond the limit");
@@ -87,11 +92,11 @@ async fn a_503_is_waited_for_and_counts_against_no_message() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_used_up_operating_budget_holds_that_method_alone() {
-    let portal = PortalOptions { operating_cost_s: 200.0, ..Default::default() };
+    // Each call costs 40 of 480 seconds; from 80 % on what is left is spread over ten minutes.
+    let portal = PortalOptions { operating_cost_s: 40.0, ..Default::default() };
     let app = TestApp::with(Options { portal: Some(portal), leaves_jobs: true, ..Options::default() }).await;
     let mut sent = 0;
-    // The third call spends the last of the 480 seconds; from then on the method rests, unasked.
-    for number in 0..6 {
+    for number in 0..14 {
         app.customer_writes(&customer(number), "hello");
         sent = app
             .wait_for("sent or held", async |app| {
@@ -101,14 +106,12 @@ async fn a_used_up_operating_budget_holds_that_method_alone() {
             })
             .await;
     }
-    assert!(sent <= 3, "{sent}");
+    assert!((9..=12).contains(&sent), "{sent}");
     let refused = refusals(&app, "OPERATION_TIME_LIMIT");
-    assert!(refused <= 1, "{refused} calls were refused");
-    let calls = app.portal.call_count(SEND);
-    assert!(calls <= 4, "{calls} calls");
+    assert_eq!(refused, 0, "nothing is asked for that would be refused");
     assert!(app.jobs("ready").await.iter().all(|job| job.attempts == 0 && !job.doubtful));
     // Other methods go on.
-    app.relay.gateway.call(&"portal".into(), &wabridge::bitrix::users::ProfileGet).await.unwrap();
+    app.relay.gateway.call(&"portal".into(), &ProfileGet).await.unwrap();
     app.stop().await;
 }
 

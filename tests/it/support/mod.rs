@@ -170,6 +170,19 @@ impl TestApp {
         self.running = Some(Running { stop, task });
     }
 
+    /// Why the bridge that went down does not start.
+    pub async fn refuses_to_start(&self) -> String {
+        let error = App::build(self.config.clone(), self.clock.clone()).await.err().expect("a refusal");
+        format!("{error:#}")
+    }
+
+    /// Ends a test whose bridge went down for good.
+    pub async fn gone(self) {
+        assert!(self.running.is_none());
+        self.cloud.stop().await;
+        self.portal.stop().await;
+    }
+
     /// Waits until `holds` gives something.
     pub async fn wait_for<T>(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -180,6 +193,20 @@ impl TestApp {
             assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Waits until the portal has `count` messages in all, and nothing is left to do.
+    pub async fn shown(&self, count: usize) {
+        let enough = self.portal.wait_until(DEADLINE, |portal| portal.message_count() >= count).await;
+        assert!(enough, "the portal has {} messages, not {count}", self.portal.message_count());
+        self.settled().await;
+        assert_eq!(self.portal.message_count(), count);
+    }
+
+    /// Waits until this many jobs wait.
+    pub async fn waiting(&self, count: usize) {
+        self.wait_for("jobs that wait", async |app| (app.relay.scheduler.pending() == count).then_some(()))
+            .await;
     }
 
     /// Every job of these kinds, newest first.
