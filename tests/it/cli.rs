@@ -302,7 +302,7 @@ impl World {
     /// Links the running bridge; the line.
     async fn link(&self) -> String {
         linking::prepare_cloud(&self.cloud);
-        linking::link(&self.home.api().await, &self.cloud, &self.portal, None).await.line
+        linking::link(&self.home.api().await, &self.cloud, &self.portal).await.line
     }
 
     async fn stop(self) {

@@ -10,7 +10,10 @@ const SEND: &str = "imconnector.send.messages";
 const HISTORY: &str = "imopenlines.session.history.get";
 
 fn few_attempts(attempts: u32) -> Options {
-    Options { config: Some(Box::new(move |config| config.relay.max_attempts = attempts)), ..Options::default() }
+    Options {
+        config: Some(Box::new(move |config| config.relay.max_attempts = attempts)),
+        ..Options::default()
+    }
 }
 
 /// The messages of a call that was answered.
@@ -63,9 +66,11 @@ async fn known_chats_do_not_wait_behind_new_ones() {
     app.portal.set_faults(Default::default());
     app.settled().await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
-    let at = app.sends().iter().filter(|call| !items(call).is_empty()).position(|call| {
-        items(call).iter().any(|item| item["message"]["text"] == "second")
-    });
+    let at = app
+        .sends()
+        .iter()
+        .filter(|call| !items(call).is_empty())
+        .position(|call| items(call).iter().any(|item| item["message"]["text"] == "second"));
     // The probe after the outage shows how new the others are; the very next call carries the known chat.
     assert!(at.unwrap() <= 3, "the known chat came with call {at:?}");
     app.stop().await;
@@ -275,7 +280,9 @@ async fn a_line_that_is_switched_off_waits_alone_and_counts_against_no_message()
     app.customer_writes(&anna(), "second");
     app.wait_for("the refusal", async |app| {
         let jobs = app.jobs("ready").await;
-        jobs.iter().any(|job| job.last_error.as_deref().is_some_and(|e| e.contains("NOT_ACTIVE"))).then_some(())
+        jobs.iter()
+            .any(|job| job.last_error.as_deref().is_some_and(|e| e.contains("NOT_ACTIVE")))
+            .then_some(())
     })
     .await;
     // The other direction goes on.
@@ -329,7 +336,7 @@ fn picture() -> SimMedia {
 
 /// One grey pixel.
 const PNG: &[u8] = &[
-    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1,
-    8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x68, 0, 0, 0,
-    0x82, 0, 0x81, 0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0,
+    1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x68, 0,
+    0, 0, 0x82, 0, 0x81, 0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];

@@ -34,7 +34,7 @@ async fn twenty_kills_lose_nothing_and_change_no_order() {
     let mut bridge = rig.installation.serve().await;
     let api = rig.installation.api().await;
     linking::prepare_cloud(&rig.cloud);
-    let line = linking::link(&api, &rig.cloud, &rig.portal, None).await.line;
+    let line = linking::link(&api, &rig.cloud, &rig.portal).await.line;
     rig.fail_at_random(seed);
 
     let begun = Instant::now();
@@ -78,6 +78,7 @@ struct Rig {
     cloud: SimCloud,
     portal: SimPortal,
     installation: Installation,
+    begun: Instant,
     /// Messages of customers whose webhook was answered with 200.
     taken: watch::Sender<HashSet<String>>,
 }
@@ -119,7 +120,7 @@ impl Rig {
                 }
             }
         });
-        Self { cloud, portal, installation, taken }
+        Self { cloud, portal, installation, begun: Instant::now(), taken }
     }
 
     fn fail_at_random(&self, seed: u64) {
@@ -155,6 +156,12 @@ impl Rig {
             ]
             .into();
         });
+    }
+
+    /// A writer's pause before a message, so that its last one comes at about the end of the traffic.
+    async fn pace(&self, number: usize, dice: &mut Dice) {
+        let left = TRAFFIC.saturating_sub(self.begun.elapsed());
+        dice.pause(Duration::ZERO, 2 * left / u32::try_from(MESSAGES - number).unwrap()).await;
     }
 
     /// What cannot be a matter of chance for each call changes from life to life.
@@ -195,8 +202,10 @@ fn name(chat: usize) -> String {
 async fn customer_writes(rig: Arc<Rig>, chat: usize, mut dice: Dice) {
     let customer = customer(chat);
     let mut taken = rig.taken.subscribe();
+    // People begin to write at different times, not all at once.
+    dice.pause(Duration::ZERO, TRAFFIC / 3).await;
     for number in 0..MESSAGES {
-        dice.pause(Duration::ZERO, pace()).await;
+        rig.pace(number, &mut dice).await;
         let text = json!({"type": "text", "text": {"body": format!("in {chat} {number}")}});
         let wamid = rig.cloud.customer_sends(PHONE_ID, &customer, text);
         let answered = taken.wait_for(|taken| taken.contains(&wamid));
@@ -211,14 +220,9 @@ async fn operator_writes(rig: Arc<Rig>, line: String, chat: usize, mut dice: Dic
     assert!(rig.portal.wait_until(REST, |portal| find(portal).is_some()).await, "chat {chat} never came");
     let external_id = find(&rig.portal).unwrap().external_id;
     for number in 0..MESSAGES {
+        rig.pace(number, &mut dice).await;
         rig.portal.operator_writes(&line, &external_id, &format!("out {chat} {number}"), vec![]).unwrap();
-        dice.pause(Duration::ZERO, pace()).await;
     }
-}
-
-/// The longest pause of a writer between two messages.
-fn pace() -> Duration {
-    2 * TRAFFIC / u32::try_from(MESSAGES).unwrap()
 }
 
 /// Waits until the clouds have nothing more to tell and no job is left.
@@ -329,6 +333,7 @@ fn compare(
     }
     let again: Vec<&str> = counts.iter().filter(|(_, count)| **count > 1).map(|(text, _)| *text).collect();
     for text in &again {
+        println!("{text} came twice");
         if !marked.contains(*text) {
             faults.push(format!("{text} came twice and is not marked"));
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use wabridge::bitrix::RateLimits;
 use wabridge::sandbox::cloud::CloudOptions;
 use wabridge::sandbox::portal::{FaultKind, PortalOptions};
-use wabridge::bitrix::RateLimits;
 
 use crate::support::{Options, TestApp, anna, customer, name};
 
