@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use wabridge::config::DatabaseUrl;
+use wabridge::domain::Secret;
 use wabridge::sandbox::cloud::{CloudOptions, Faults, Retry, SendFault, SimCloud, SimCustomer};
 use wabridge::sandbox::portal::{Author, FaultKind, PortalOptions, SimPortal};
 
 use crate::support::api::Api;
 use crate::support::process::Installation;
-use crate::support::{PHONE_ID, linking, listener};
+use crate::support::{DEADLINE, PHONE_ID, linking, listener};
 
 const CHATS: usize = 50;
 /// Of each side in each chat: 2,000 in all.
@@ -71,6 +75,42 @@ async fn twenty_kills_lose_nothing_and_change_no_order() {
     rig.cloud.stop().await;
     rig.portal.stop().await;
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// A killed bridge's lock may end before the server has committed what it was sent last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_bridge_left_to_be_committed_is_waited_for_and_taken_up() {
+    let home = Installation::new("").await;
+    let DatabaseUrl::Postgres(url) = home.database.url() else { return };
+    home.serve().await.stop().await;
+    let (mut left, mut eyes) = (connect(&url), connect(&url));
+    // It cannot be read, so whoever takes it up says that it is dead.
+    left.batch_execute(
+        "BEGIN; INSERT INTO jobs (id, kind, queue, lane, lane_seq, state, payload, attempts, doubtful, \
+         maybe_twice, created_at) VALUES \
+         ('left', 'send', 'send:none', 'out:none', 1, 'ready', '{}', 0, false, false, '2026-03-01')",
+    )
+    .unwrap();
+    let mut bridge = home.spawn();
+    let waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass";
+    until(|| diesel::sql_query(waits).execute(&mut eyes).unwrap() > 0).await;
+    left.batch_execute("COMMIT").unwrap();
+    bridge.answers().await;
+    let taken_up = "SELECT 1 FROM jobs WHERE id = 'left' AND state = 'dead'";
+    until(|| diesel::sql_query(taken_up).execute(&mut eyes).unwrap() > 0).await;
+    bridge.stop().await;
+}
+
+fn connect(url: &Secret) -> PgConnection {
+    PgConnection::establish(url.expose()).unwrap()
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came to be");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Both clouds, and where the bridge lives.
