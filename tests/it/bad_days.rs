@@ -89,7 +89,7 @@ async fn a_refused_refresh_asks_for_a_person_counts_against_no_message_and_ends_
     app.waiting(2).await;
     assert!(app.jobs("ready").await.iter().all(|job| job.attempts == 0));
     app.portal.change_faults(|faults| faults.refresh_refused = false);
-    app.portal.install(&app.client_id).await;
+    app.portal.install(app.client_id()).await;
     app.shown(3).await;
     assert_eq!(app.texts(&chat), ["first", "second", "third"]);
     assert_eq!(status(&app).await, "active");
@@ -113,7 +113,7 @@ async fn a_renamed_portal_is_followed_to_its_new_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_messages_of_a_portal_that_removed_the_application_wait_for_it() {
     let (app, _) = with_anna(Options { leaves_jobs: true, ..Options::default() }).await;
-    app.portal.uninstall(&app.client_id, false).await;
+    app.portal.uninstall(app.client_id(), false).await;
     app.customer_writes(&anna(), "second");
     app.wait_for("the status", async |app| (status(app).await == "uninstalled").then_some(())).await;
     app.waiting(1).await;
@@ -123,7 +123,7 @@ async fn the_messages_of_a_portal_that_removed_the_application_wait_for_it() {
     let jobs = app.jobs("ready").await;
     assert!(jobs.iter().all(|job| job.attempts == 0 && !job.doubtful), "{jobs:#?}");
     assert_eq!(app.portal.call_count(SEND), calls, "a portal without our application is not called");
-    app.portal.install(&app.client_id).await;
+    app.portal.install(app.client_id()).await;
     app.wait_for("it is called again", async |app| (app.portal.call_count(SEND) > calls).then_some(())).await;
     app.stop().await;
 }

@@ -54,7 +54,7 @@ async fn every_entry_change_and_list_of_a_notification_is_taken() {
     let mut shown = 0;
     for chat in &chats {
         let numbers: Vec<usize> =
-            app.shown(&chat.external_id).iter().map(|text| text.parse().unwrap()).collect();
+            app.texts(&chat.external_id).iter().map(|text| text.parse().unwrap()).collect();
         assert!(numbers.is_sorted(), "the order of the notification holds in a chat: {numbers:?}");
         shown += numbers.len();
     }
@@ -100,7 +100,7 @@ async fn a_repeated_notification_is_relayed_once() {
     }
     app.settled().await;
     let chat = app.chat_of("Anna").await;
-    assert_eq!(app.shown(&chat), ["m1", "m2", "m3", "m4"]);
+    assert_eq!(app.texts(&chat), ["m1", "m2", "m3", "m4"]);
     app.stop().await;
 }
 

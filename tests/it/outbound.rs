@@ -464,7 +464,7 @@ async fn a_send_that_a_crash_cut_off_waits_for_its_status_before_it_is_sent_agai
     app.cloud.change_faults(|faults| faults.token_expired = true);
     app.operator(&chat, "one", vec![]);
     app.until("it is put off", || async {
-        app.sends().await.first().is_some_and(|job| job.last_error.is_some() && job.state == "ready")
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some() && job.state == "ready")
     })
     .await;
     // What a restart finds after a crash in the middle of the call.
@@ -476,7 +476,7 @@ async fn a_send_that_a_crash_cut_off_waits_for_its_status_before_it_is_sent_agai
     app.customer_has(&anna, 1).await;
     app.settled().await;
     assert!(app.clock.now() - before >= chrono::Duration::seconds(2), "the doubt was waited for");
-    assert!(app.sends().await[0].maybe_twice);
+    assert!(app.send_jobs().await[0].maybe_twice);
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 1);
     app.stop().await;
 }

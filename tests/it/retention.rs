@@ -129,7 +129,7 @@ async fn an_erased_person_is_gone_and_the_others_stay() {
     });
     assert_eq!(left.await.unwrap(), (0, 1));
     // Who erases forgets what is kept in memory as well. Whoever writes again is a new person.
-    app.relay.known_chats.clear();
+    app.relay.known_chats.forget_all();
     app.customer_writes(&anna(), "again");
     app.shown(3).await;
     assert_eq!(app.cloud.received_count(PHONE_ID, "16505551234"), 0);

@@ -138,6 +138,11 @@ impl TestApp {
         self.relay.directory.reload().await.unwrap();
     }
 
+    /// The portal's id of the installed application.
+    pub fn client_id(&self) -> &str {
+        &self.linked.as_ref().unwrap().client_id
+    }
+
     /// Ends the bridge as an administrator would, and starts it again on the same data and port.
     pub async fn restart(&mut self) {
         let running = self.running.take().unwrap();
@@ -292,11 +297,6 @@ impl TestApp {
     pub async fn notify(&self, value: serde_json::Value) {
         let body = notification(vec![("messages", value_of(PHONE_ID, value))]);
         assert_eq!(self.post_signed(body.to_string().as_bytes()).await, 200);
-    }
-
-    /// The texts that the line shows in a chat, without the zero-width spaces that neutralise brackets.
-    pub fn shown(&self, chat: &str) -> Vec<String> {
-        self.conversation(chat).into_iter().map(|entry| entry.text.replace('\u{200b}', "")).collect()
     }
 
     /// The ledger, oldest first.

@@ -27,7 +27,7 @@ pub struct Installation {
     pub folder: TempDir,
     config: PathBuf,
     log: PathBuf,
-    _database: TestDatabase,
+    pub database: TestDatabase,
 }
 
 /// How a command ended.
@@ -59,7 +59,7 @@ impl Installation {
         let config = folder.path().join("test.toml");
         std::fs::write(&config, text).unwrap();
         let log = folder.path().join("serve.log");
-        Self { port, config, log, _database: database, folder }
+        Self { port, config, log, database, folder }
     }
 
     /// One whose clouds are the simulated ones.
