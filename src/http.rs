@@ -7,6 +7,7 @@
 pub mod api;
 mod bitrix;
 mod connector;
+mod file;
 mod health;
 mod media;
 mod observe;

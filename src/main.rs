@@ -37,7 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Sandbox { port } => app::sandbox::run(config, port).await,
             Command::Token(command) => app::commands::token(&config, command).await,
             Command::Config { .. } => app::commands::print(&config.effective_toml()),
-            Command::Openapi => app::commands::print(&wabridge::http::openapi_json()),
+            Command::Openapi => app::commands::openapi(),
             Command::Backup(archive) => app::backup::backup(&config, &archive.file).await,
             Command::Restore(archive) => app::backup::restore(&config, &archive.file).await,
         }

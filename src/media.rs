@@ -2,7 +2,7 @@
 //!
 //! A file comes in through [`fetch`] (an address that a user gave) or [`download`] (an answer of Meta),
 //! lies in [`blobs`], is typed by [`mod@sniff`], sent as what [`mod@classify`] says (voice after [`voice`]) and
-//! handed to the portal by a token of [`link`] through [`serve`]. Rows about files are the store's.
+//! handed to the portal by a token of [`link`] through the HTTP layer. Rows about files are the store's.
 
 pub mod address;
 pub mod blobs;
@@ -12,7 +12,6 @@ pub mod download;
 pub mod fetch;
 pub mod link;
 pub mod name;
-pub mod serve;
 pub mod sniff;
 pub mod types;
 pub mod voice;

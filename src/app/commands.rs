@@ -22,6 +22,11 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// `wabridge openapi`
+pub fn openapi() -> anyhow::Result<()> {
+    print(&crate::http::openapi_json())
+}
+
 /// `wabridge token …`
 pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()> {
     let (db, writer) = open(config).await?;

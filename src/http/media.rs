@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::file::{Shown, serve};
 use super::{Problem, State};
 use crate::domain::BlobId;
 use crate::media::link::hash_token;
-use crate::media::serve::{Shown, serve};
 use crate::store::blobs;
 
 /// `GET /media/{token}/{name}`; the name is for the reader's eyes.

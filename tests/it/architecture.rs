@@ -24,8 +24,10 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("queue", "clock domain store telemetry"),
     ("media", "clock config domain store telemetry"),
     ("access", "clock domain secrets store telemetry"),
+    ("gateway", "bitrix clock directory domain store telemetry"),
     ("relay", USE_CASES),
-    ("setup", USE_CASES),
+    // Setting up is where secrets come in, and where addresses are told.
+    ("setup", "bitrix clock config directory domain gateway media queue secrets store telemetry whatsapp"),
     ("calls", USE_CASES),
     (
         "http",
@@ -36,7 +38,8 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("sandbox", "clock domain telemetry"),
 ];
 
-const USE_CASES: &str = "bitrix clock directory domain media queue store telemetry translate whatsapp";
+const USE_CASES: &str =
+    "bitrix clock directory domain gateway media queue store telemetry translate whatsapp";
 
 /// Words that only some modules may use, and why.
 const RESERVED: &[(&[&str], &str, &str)] = &[

@@ -9,8 +9,8 @@ use actix_web::http::{StatusCode, header};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::disposition::content_disposition;
-use super::link::{CONTENT_SECURITY_POLICY, CONTENT_TYPE_OPTIONS, RangeOutcome, parse_range};
+use crate::media::disposition::content_disposition;
+use crate::media::link::{CONTENT_SECURITY_POLICY, CONTENT_TYPE_OPTIONS, RangeOutcome, parse_range};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
