@@ -20,6 +20,10 @@ use crate::support::process::Installation;
 use crate::support::{DEADLINE, PHONE_ID, linking, listener};
 
 const CHATS: usize = 50;
+/// Chats that come into being among the kills. Where the answer to a call with the first message of a chat is
+/// lost, the portal leaves no way to know what became of it (it has not told the chat's id yet), and up to five
+/// of them travel together; so most chats are there before.
+const NEW_CHATS: usize = 10;
 /// Of each side in each chat: 2,000 in all.
 const MESSAGES: usize = 20;
 const KILLS: usize = 20;
@@ -33,7 +37,7 @@ const SEED: &str = "WABRIDGE_CRASH_SEED";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_lose_nothing_and_change_no_order() {
     let seed = std::env::var(SEED).ok().and_then(|text| text.parse().ok()).unwrap_or(20_260_301);
-    println!("seed {seed} (set {SEED} for another)");
+    eprintln!("seed {seed} (set {SEED} for another)");
     let rig = Arc::new(Rig::start(seed).await);
     let mut bridge = rig.installation.serve().await;
     let api = rig.installation.api().await;
@@ -47,6 +51,8 @@ async fn twenty_kills_lose_nothing_and_change_no_order() {
         writers.spawn(customer_writes(rig.clone(), chat, Dice(seed ^ (chat as u64 + 1))));
         writers.spawn(operator_writes(rig.clone(), line.clone(), chat, Dice(seed ^ (chat as u64 + 1001))));
     }
+    let there = |portal: &SimPortal| portal.chats(&line).len() >= CHATS - NEW_CHATS;
+    assert!(rig.portal.wait_until(REST, there).await, "the chats never came");
     let mut dice = Dice(seed);
     for _ in 0..KILLS {
         dice.pause(Duration::ZERO, Duration::from_secs(4)).await;
@@ -60,15 +66,15 @@ async fn twenty_kills_lose_nothing_and_change_no_order() {
         }
     }
     bridge.answers().await;
-    println!("killed for the last time after {:?}", begun.elapsed());
+    eprintln!("killed for the last time after {:?}", begun.elapsed());
     while let Some(written) = writers.join_next().await {
         written.unwrap();
     }
-    println!("everything is written after {:?}", begun.elapsed());
+    eprintln!("everything is written after {:?}", begun.elapsed());
     rig.cloud.set_faults(Faults::default());
     rig.portal.set_faults(Default::default());
     settled(&rig, &api, &line).await;
-    println!("everything is settled after {:?}", begun.elapsed());
+    eprintln!("everything is settled after {:?}", begun.elapsed());
 
     let faults = judge(&rig, &api, &line).await;
     bridge.stop().await;
@@ -242,11 +248,15 @@ fn name(chat: usize) -> String {
 async fn customer_writes(rig: Arc<Rig>, chat: usize, mut dice: Dice) {
     let customer = customer(chat);
     let mut taken = rig.taken.subscribe();
-    // People begin to write at different times. (All at once, a lost call would leave many first messages in
-    // doubt, for which the portal has given no way to know: only those come twice.)
-    dice.pause(Duration::ZERO, 2 * TRAFFIC / 3).await;
+    if chat < NEW_CHATS {
+        let slot = TRAFFIC.mul_f64(0.8) / u32::try_from(NEW_CHATS).unwrap();
+        let first = slot * u32::try_from(chat).unwrap();
+        dice.pause(first, first + slot).await;
+    }
     for number in 0..MESSAGES {
-        rig.pace(number, &mut dice).await;
+        if number > 0 {
+            rig.pace(number, &mut dice).await;
+        }
         let text = json!({"type": "text", "text": {"body": format!("in {chat} {number}")}});
         let wamid = rig.cloud.customer_sends(PHONE_ID, &customer, text);
         let answered = taken.wait_for(|taken| taken.contains(&wamid));
@@ -332,7 +342,7 @@ async fn judge(rig: &Rig, api: &Api, line: &str) -> Vec<String> {
     }
     let inbound = marked.iter().filter(|text| text.starts_with("in ")).count();
     let outbound = marked.len() - inbound;
-    println!("{repeats} messages came twice; marked: {inbound} into the line, {outbound} to customers");
+    eprintln!("{repeats} messages came twice; marked: {inbound} into the line, {outbound} to customers");
     if repeats * 200 >= 2 * CHATS * MESSAGES {
         faults.push(format!("{repeats} repeats are too many"));
     }
@@ -374,7 +384,7 @@ fn compare(
     }
     let again: Vec<&str> = counts.iter().filter(|(_, count)| **count > 1).map(|(text, _)| *text).collect();
     for text in &again {
-        println!("{text} came twice");
+        eprintln!("{text} came twice");
         if !marked.contains(*text) {
             faults.push(format!("{text} came twice and is not marked"));
         }
