@@ -176,11 +176,17 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
     Ok(setup.link(new).await?.line_id.into_string())
 }
 
-/// Customers to write as; one of them shows no number.
+/// Customers to write as: known by number, by user id alone, by both.
 fn customers() -> Vec<SimCustomer> {
     vec![
-        SimCustomer::with_number("16505551234", "Anna Sample"),
-        SimCustomer::with_number("4915112345678", "Bruno Example"),
-        SimCustomer::with_user_id("US.13491208655302741918", "Chris"),
+        SimCustomer::with_number("15550101234", "Maria Lopez"),
+        SimCustomer {
+            username: Some("omar.h".to_owned()),
+            ..SimCustomer::with_user_id("US.13491208655302741918", "Omar Haddad")
+        },
+        SimCustomer {
+            user_id: Some("DE.40912086553027419181".to_owned()),
+            ..SimCustomer::with_number("4915112345678", "Jonas Weber")
+        },
     ]
 }

@@ -10,8 +10,7 @@ use crate::support::{Options, TestApp, anna, customer, name};
 const SEND: &str = "imconnector.send.messages";
 
 async fn status(app: &TestApp) -> String {
-    let row = app.relay.db.read(|conn| wabridge::store::portals::get(conn, "portal")).await.unwrap();
-    row.unwrap().status
+    app.portal_row().await.status
 }
 
 /// A bridge whose chat with Anna the portal knows.
@@ -30,8 +29,8 @@ async fn an_expired_token_is_refreshed_once_for_many_calls() {
     app.portal.change_faults(|faults| faults.expire_tokens = true);
     let mut asked = tokio::task::JoinSet::new();
     for _ in 0..12 {
-        let gateway = app.relay.gateway.clone();
-        asked.spawn(async move { gateway.call(&"portal".into(), &ProfileGet).await.is_ok() });
+        let (gateway, portal) = (app.relay.gateway.clone(), app.portal_id());
+        asked.spawn(async move { gateway.call(&portal, &ProfileGet).await.is_ok() });
     }
     assert!(asked.join_all().await.into_iter().all(|good| good));
     assert_eq!(app.portal.call_count("oauth.token") - before, 1);
@@ -41,32 +40,48 @@ async fn an_expired_token_is_refreshed_once_for_many_calls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotated_token_is_on_disk_before_it_is_used() {
     let (mut app, chat) = with_anna(Options::default()).await;
+    let (tokens, profiles) = (app.portal.call_count("oauth.token"), app.portal.call_count("profile"));
     app.portal.change_faults(|faults| faults.expire_tokens = true);
     let (held, release) = hold_writer(&app).await;
-    let gateway = app.relay.gateway.clone();
-    let call = tokio::spawn(async move { gateway.call(&"portal".into(), &ProfileGet).await.map(drop) });
-    app.wait_for("the refresh", async |app| (app.portal.call_count("oauth.token") == 1).then_some(())).await;
-    assert_eq!(app.portal.call_count("profile"), 1, "the new token is not used while it is not stored");
+    let (gateway, portal) = (app.relay.gateway.clone(), app.portal_id());
+    let call = tokio::spawn(async move { gateway.call(&portal, &ProfileGet).await.map(drop) });
+    app.wait_for("the refresh", async |app| {
+        (app.portal.call_count("oauth.token") == tokens + 1).then_some(())
+    })
+    .await;
+    assert_eq!(
+        app.portal.call_count("profile"),
+        profiles + 1,
+        "the new token is not used while it is not stored"
+    );
     release.send(()).unwrap();
     held.await.unwrap();
     call.await.unwrap().unwrap();
-    assert_eq!(app.portal.call_count("profile"), 2);
+    assert_eq!(app.portal.call_count("profile"), profiles + 2);
     app.crash().await;
     app.customer_writes(&anna(), "second");
     app.shown(2).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
-    assert_eq!(app.portal.call_count("oauth.token"), 1, "the token that was stored is the one in use");
+    assert_eq!(
+        app.portal.call_count("oauth.token"),
+        tokens + 1,
+        "the token that was stored is the one in use"
+    );
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_tokens_that_could_not_be_stored_are_stored_later_and_never_asked_for_twice() {
     let (app, chat) = with_anna(Options::default()).await;
+    let tokens = app.portal.call_count("oauth.token");
     app.portal.change_faults(|faults| faults.expire_tokens = true);
     let (held, release) = hold_writer(&app).await;
-    let gateway = app.relay.gateway.clone();
-    let call = tokio::spawn(async move { gateway.call(&"portal".into(), &ProfileGet).await.map(drop) });
-    app.wait_for("the refresh", async |app| (app.portal.call_count("oauth.token") == 1).then_some(())).await;
+    let (gateway, portal) = (app.relay.gateway.clone(), app.portal_id());
+    let call = tokio::spawn(async move { gateway.call(&portal, &ProfileGet).await.map(drop) });
+    app.wait_for("the refresh", async |app| {
+        (app.portal.call_count("oauth.token") == tokens + 1).then_some(())
+    })
+    .await;
     // The caller gives up before the database takes the tokens.
     call.abort();
     assert!(call.await.is_err());
@@ -75,7 +90,7 @@ async fn new_tokens_that_could_not_be_stored_are_stored_later_and_never_asked_fo
     app.customer_writes(&anna(), "second");
     app.shown(2).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
-    assert_eq!((app.portal.call_count("oauth.token"), status(&app).await.as_str()), (1, "active"));
+    assert_eq!((app.portal.call_count("oauth.token"), status(&app).await.as_str()), (tokens + 1, "active"));
     app.stop().await;
 }
 
@@ -89,7 +104,7 @@ async fn a_refused_refresh_asks_for_a_person_counts_against_no_message_and_ends_
     app.waiting(2).await;
     assert!(app.jobs("ready").await.iter().all(|job| job.attempts == 0));
     app.portal.change_faults(|faults| faults.refresh_refused = false);
-    app.portal.install(app.client_id()).await;
+    app.reinstall().await;
     app.shown(3).await;
     assert_eq!(app.texts(&chat), ["first", "second", "third"]);
     assert_eq!(status(&app).await, "active");
@@ -104,8 +119,7 @@ async fn a_renamed_portal_is_followed_to_its_new_address() {
     app.customer_writes(&anna(), "second");
     app.shown(2).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
-    let row = app.relay.db.read(|conn| wabridge::store::portals::get(conn, "portal")).await.unwrap().unwrap();
-    assert_eq!(row.client_endpoint, format!("http://{host}/rest/"));
+    assert_eq!(app.portal_row().await.client_endpoint, format!("http://{host}/rest/"));
     assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
     app.stop().await;
 }
@@ -116,6 +130,8 @@ async fn the_messages_of_a_portal_that_removed_the_application_wait_for_it() {
     app.portal.uninstall(app.client_id(), false).await;
     app.customer_writes(&anna(), "second");
     app.wait_for("the status", async |app| (status(app).await == "uninstalled").then_some(())).await;
+    // A call that was on its way when the application went has come back.
+    app.wait_for("the line waits", async |app| (!app.relay.scheduler.held().is_empty()).then_some(())).await;
     app.waiting(1).await;
     let calls = app.portal.call_count(SEND);
     app.customer_writes(&anna(), "third");
@@ -123,7 +139,7 @@ async fn the_messages_of_a_portal_that_removed_the_application_wait_for_it() {
     let jobs = app.jobs("ready").await;
     assert!(jobs.iter().all(|job| job.attempts == 0 && !job.doubtful), "{jobs:#?}");
     assert_eq!(app.portal.call_count(SEND), calls, "a portal without our application is not called");
-    app.portal.install(app.client_id()).await;
+    app.reinstall().await;
     app.wait_for("it is called again", async |app| (app.portal.call_count(SEND) > calls).then_some(())).await;
     app.stop().await;
 }

@@ -283,7 +283,7 @@ async fn an_expired_token_pauses_and_counts_against_no_message() {
     assert!(app.notes(&chat).is_empty());
     app.cloud.change_faults(|faults| faults.token_expired = false);
     // What the API does when an administrator has given a new token.
-    app.relay.scheduler.resume("send:phone");
+    app.relay.scheduler.resume(&app.send_queue());
     assert_eq!(bodies(&app.customer_has(&anna, 2).await), ["one", "two"]);
     app.settled().await;
     assert!(app.send_jobs().await.iter().all(|job| job.attempts == 0 && !job.maybe_twice));
@@ -373,12 +373,12 @@ async fn parts_that_were_accepted_are_not_sent_again_when_a_later_one_waits() {
     // The first part is taken; the second meets the limit, then an outage.
     app.cloud.change_faults(|faults| faults.send_next = vec![]);
     let id = {
-        app.relay.scheduler.pause("send:phone", chrono::Duration::seconds(60), app.clock.now());
+        app.relay.scheduler.pause(&app.send_queue(), chrono::Duration::seconds(60), app.clock.now());
         let id = app.operator(&chat, &text, vec![]);
         app.cloud.change_faults(|faults| {
             faults.send_next = vec![SendFault::Throughput, SendFault::Unavailable];
         });
-        app.relay.scheduler.resume("send:phone");
+        app.relay.scheduler.resume(&app.send_queue());
         id
     };
     let received = app.customer_has(&anna, 5).await;
@@ -448,7 +448,7 @@ async fn a_dead_send_that_is_replayed_goes_out() {
     assert_eq!(app.ledger_of(&chat).await[0].state, "failed");
     let job = dead[0].id.clone();
     assert!(app.relay.db.write(move |tx| wabridge::store::jobs::retry(tx, &job)).await.unwrap());
-    app.relay.scheduler.resume("send:phone");
+    app.relay.scheduler.resume(&app.send_queue());
     let received = app.customer_has(&anna, 1).await;
     app.settled().await;
     assert_eq!(app.acknowledged(&id), [vec![received[0].wamid.clone()]]);
@@ -472,7 +472,7 @@ async fn a_send_that_a_crash_cut_off_waits_for_its_status_before_it_is_sent_agai
     app.sql("UPDATE jobs SET doubtful = TRUE, not_before = NULL WHERE kind = 'send'".into()).await;
     app.cloud.change_faults(|faults| faults.token_expired = false);
     let before = app.clock.now();
-    app.relay.scheduler.resume("send:phone");
+    app.relay.scheduler.resume(&app.send_queue());
     app.customer_has(&anna, 1).await;
     app.settled().await;
     assert!(app.clock.now() - before >= chrono::Duration::seconds(2), "the doubt was waited for");

@@ -15,8 +15,8 @@ const SEND: &str = "imconnector.send.messages";
 async fn ask(app: &TestApp, calls: usize) -> usize {
     let mut asked = tokio::task::JoinSet::new();
     for _ in 0..calls {
-        let gateway = app.relay.gateway.clone();
-        asked.spawn(async move { gateway.call(&"portal".into(), &AppInfoGet).await.is_err() });
+        let (gateway, portal) = (app.relay.gateway.clone(), app.portal_id());
+        asked.spawn(async move { gateway.call(&portal, &AppInfoGet).await.is_err() });
     }
     asked.join_all().await.into_iter().filter(|failed| *failed).count()
 }
@@ -73,7 +73,7 @@ async fn the_limits_of_an_enterprise_portal_are_learned_from_its_plan() {
     app.customer_writes(&anna(), "hello");
     app.chat_of("Anna").await;
     app.settled().await;
-    assert_eq!(app.relay.gateway.limits(&"portal".into()), RateLimits::ENTERPRISE);
+    assert_eq!(app.relay.gateway.limits(&app.portal_id()), RateLimits::ENTERPRISE);
     app.stop().await;
 }
 
@@ -111,7 +111,7 @@ async fn a_used_up_operating_budget_holds_that_method_alone() {
     assert_eq!(refused, 0, "nothing is asked for that would be refused");
     assert!(app.jobs("ready").await.iter().all(|job| job.attempts == 0 && !job.doubtful));
     // Other methods go on.
-    app.relay.gateway.call(&"portal".into(), &ProfileGet).await.unwrap();
+    app.relay.gateway.call(&app.portal_id(), &ProfileGet).await.unwrap();
     app.stop().await;
 }
 

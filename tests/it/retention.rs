@@ -19,7 +19,7 @@ async fn old_messages_go_in_steps_and_younger_ones_stay() {
     app.shown(1).await;
     let old = Utc::now() - Duration::days(61);
     let many = STEP + 20;
-    let of = chat.clone();
+    let (of, phone) = (chat.clone(), app.phone_id());
     app.relay
         .db
         .write(move |tx| {
@@ -27,7 +27,7 @@ async fn old_messages_go_in_steps_and_younger_ones_stay() {
                 let wamid = format!("wamid.old{number}");
                 let new = NewMessage {
                     chat_id: &of,
-                    phone_id: "phone",
+                    phone_id: phone.as_str(),
                     direction: Direction::Inbound,
                     kind: "text",
                     wamid: Some(&wamid),

@@ -3,7 +3,6 @@
 //! `WABRIDGE_TEST_CHROMEDRIVER` names the ChromeDriver to start; without it the test says that it is skipped.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,10 +11,10 @@ use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use wabridge::app::sandbox::Sandbox;
+use wabridge::config::Config;
 
-mod stand_in;
-
-use stand_in::start_sandbox;
+use crate::support::listener;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Chromium without what calls home.
@@ -44,9 +43,9 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
         return;
     };
     let browser = Browser::open(Path::new(&driver)).await;
-    let (address, run) = start_sandbox().await;
+    let run = Sandbox::start(Config::default(), listener()).await.unwrap();
     let page = &browser.client;
-    page.goto(&address).await.unwrap();
+    page.goto(&run.address()).await.unwrap();
     assert!(!page.current_url().await.unwrap().as_str().contains("token="));
 
     // The customer writes.
@@ -110,7 +109,7 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     std::fs::write(target.join("sandbox-narrow.png"), page.screenshot().await.unwrap()).unwrap();
 
     browser.close().await;
-    run.stop().await;
+    run.stop().await.unwrap();
 }
 
 async fn find(page: &Client, selector: &str) -> fantoccini::elements::Element {
@@ -150,7 +149,7 @@ struct Browser {
 
 impl Browser {
     async fn open(program: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = listener().local_addr().unwrap().port();
         let mut driver = Command::new(program)
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())

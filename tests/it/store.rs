@@ -187,16 +187,17 @@ async fn jobs_that_cannot_be_run_die_alone() {
     let chat = app.chat_of("Anna").await;
     app.shown(1).await;
     // A job whose chat does not exist any more, and one that nothing can read.
+    let phone = app.phone_id();
     app.relay
         .db
-        .write(|tx| {
+        .write(move |tx| {
             let now = chrono::Utc::now();
             for (number, payload) in
                 [r#"{"v":1,"kind":"note","chat_id":"gone","text":"x"}"#, "{"].iter().enumerate()
             {
                 let lane = format!("in:gone{number}");
                 let job = Job::Note { chat_id: "gone".into(), text: "x".into() };
-                let mut job = to_line(Kind::Note, &"phone".into(), &"gone".into(), None, &job);
+                let mut job = to_line(Kind::Note, &phone, &"gone".into(), None, &job);
                 (job.lane, job.payload) = (lane, (*payload).to_owned());
                 jobs::enqueue(tx, &job, now)?;
             }
@@ -208,22 +209,23 @@ async fn jobs_that_cannot_be_run_die_alone() {
     app.shown(2).await;
     assert_eq!(app.texts(&chat), ["first", "second"]);
     assert_eq!(app.jobs("dead").await.len(), 2);
-    assert!(app.relay.scheduler.pending_in(&Class::Line.queue(&"phone".into())) == 0);
+    assert!(app.relay.scheduler.pending_in(&Class::Line.queue(&app.phone_id())) == 0);
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn effects_that_the_database_refuses_cost_their_own_job_alone_its_effects() {
     let app = TestApp::start().await;
+    let phone = app.phone_id();
     let rows = app
         .relay
         .db
-        .write(|tx| {
+        .write(move |tx| {
             let now = chrono::Utc::now();
             let mut ids = Vec::new();
             for lane in ["in:x", "in:y"] {
                 let job = Job::Note { chat_id: "x".into(), text: "x".into() };
-                let job = to_line(Kind::Note, &"phone".into(), &"x".into(), None, &job);
+                let job = to_line(Kind::Note, &phone, &"x".into(), None, &job);
                 // Of a kind that no worker knows: it is run here.
                 let job = jobs::NewJob { kind: "of_the_future", lane: lane.to_owned(), ..job };
                 ids.extend(jobs::enqueue(tx, &job, now)?);

@@ -93,7 +93,7 @@ async fn what_waited_until_the_window_closed_is_not_sent() {
     .await;
     set_window(&app, &chat, 25).await;
     app.cloud.change_faults(|faults| faults.token_expired = false);
-    app.relay.scheduler.resume("send:phone");
+    app.relay.scheduler.resume(&app.send_queue());
     app.note(&chat, "24 hours").await;
     app.settled().await;
     assert!(app.cloud.thread(PHONE_ID, &key_of(&anna)).iter().all(|message| message.from_customer));

@@ -49,10 +49,4 @@ impl Api {
         assert_eq!(status, 200, "PUT {path}: {answer}");
         answer
     }
-
-    pub async fn patch(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.call("PATCH", path, Some(body)).await;
-        assert_eq!(status, 200, "PATCH {path}: {answer}");
-        answer
-    }
 }

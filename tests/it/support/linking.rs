@@ -10,13 +10,10 @@ use super::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, PHONE_ID, PHONE_NUMBER, WABA_ID
 /// What the bridge calls the things that were linked.
 #[derive(Clone, Debug)]
 pub struct Linked {
-    pub app_id: String,
-    pub waba_id: String,
     pub phone_id: String,
     pub portal_id: String,
     pub line: String,
     pub client_id: String,
-    pub callback_url: String,
 }
 
 /// Prepares the simulated cloud: app, account, phone.
@@ -68,15 +65,7 @@ pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal) -> Linked {
     let portals = api.get("/portals").await;
     let portal_id = text(&portals["items"][0], "id");
     let line = api.put(&format!("/phones/{phone_id}/line"), json!({"portal_id": portal_id})).await;
-    Linked {
-        app_id: text(&app, "id"),
-        waba_id: text(&waba, "id"),
-        phone_id,
-        portal_id,
-        line: text(&line, "line_id"),
-        client_id: local.client_id,
-        callback_url,
-    }
+    Linked { phone_id, portal_id, line: text(&line, "line_id"), client_id: local.client_id }
 }
 
 fn base_of(callback: &str) -> String {

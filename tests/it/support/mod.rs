@@ -17,10 +17,13 @@ use wabridge::access::{self, NewToken, Role};
 use wabridge::app::{App, Listeners};
 use wabridge::clock::Clock;
 use wabridge::config::Config;
+use wabridge::domain::{PhoneKey, PortalId};
+use wabridge::queue::Class;
 use wabridge::relay::Relay;
 use wabridge::sandbox::cloud::{CloudOptions, ReceivedMessage, SimCloud, SimCustomer};
 use wabridge::sandbox::portal::{Author, LineEntry, PortalOptions, SimFile, SimPortal};
 use wabridge::store::jobs;
+use wabridge::store::portals::{self, PortalRow};
 
 /// The longest that anything in a test may take.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -140,7 +143,39 @@ impl TestApp {
 
     /// The portal's id of the installed application.
     pub fn client_id(&self) -> &str {
-        &self.linked.as_ref().unwrap().client_id
+        &self.linked().client_id
+    }
+
+    /// The bridge's id of the portal.
+    pub fn portal_id(&self) -> PortalId {
+        self.linked().portal_id.as_str().into()
+    }
+
+    /// The bridge's id of the phone.
+    pub fn phone_id(&self) -> PhoneKey {
+        self.linked().phone_id.as_str().into()
+    }
+
+    /// The queue of what goes to WhatsApp.
+    pub fn send_queue(&self) -> String {
+        Class::Send.queue(&self.phone_id())
+    }
+
+    fn linked(&self) -> &linking::Linked {
+        self.linked.as_ref().expect("a bridge that is linked")
+    }
+
+    /// The portal as it is stored.
+    pub async fn portal_row(&self) -> PortalRow {
+        let id = self.portal_id().into_string();
+        self.relay.db.read(move |conn| portals::get(conn, &id)).await.unwrap().unwrap()
+    }
+
+    /// An administrator installs the application again, to the end.
+    pub async fn reinstall(&self) {
+        let installed = self.portal.install(self.client_id()).await;
+        assert_eq!(installed.status, Some(200), "{installed:?}");
+        self.portal.finish_install(self.client_id());
     }
 
     /// Ends the bridge as an administrator would, and starts it again on the same data and port.
@@ -352,7 +387,6 @@ impl TestApp {
 
     /// Sets the language of the portal as the bridge knows it.
     pub async fn set_language(&self, language: &'static str) {
-        use wabridge::store::portals;
         let change = move |tx: &mut wabridge::store::Tx<'_>| {
             let mut portal = portals::list(tx.conn)?.remove(0);
             portal.language = language.to_owned();
