@@ -93,10 +93,10 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
         &["Yes, it is here", "Then two of them", "(edited)"],
     )
     .await;
-    press(page, "#line-log .entry[data-who=client]:last-child .act").await;
-    write(page, "#operator-text", "Both are put aside").await;
-    says(page, &format!("{theirs} .quoted"), &["Then two of them"]).await;
-    shows(page, &format!("{theirs} .text"), "Both are put aside").await;
+    press(page, "#line-log .entry[data-who=client] .act").await;
+    write(page, "#operator-text", "The blue ones are put aside").await;
+    says(page, &format!("{theirs} .quoted"), &[hello]).await;
+    shows(page, &format!("{theirs} .text"), "The blue ones are put aside").await;
     find(page, &format!("{theirs}:last-child[data-status=delivered]")).await;
     shoot(page, "sandbox-talk.png").await;
 
