@@ -50,11 +50,7 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
 
     // The customer writes.
     let hello = "Is the <b>blue</b> one in stock?";
-    find(page, "#customer-text")
-        .await
-        .send_keys(&format!("{hello}{}", char::from(Key::Enter)))
-        .await
-        .unwrap();
+    write(page, "#customer-text", hello).await;
     shows(page, "#chat .bubble[data-mine=true] .text", hello).await;
     shows(page, "#line-log .entry[data-who=client] .text", hello).await;
     find(page, "#chat .bubble[data-mine=true] .tick").await;
@@ -76,6 +72,34 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     find(page, "#line [data-send=picture]").await.click().await.unwrap();
     is_drawn(page, "#chat .bubble[data-mine=false] img").await;
 
+    // A reaction, a quote each way and an edit can be read on the other side.
+    let (mine, theirs) = ("#chat .bubble[data-mine=true]", "#chat .bubble[data-mine=false]");
+    press(page, &format!("{theirs}[data-kind=text] .act")).await;
+    press(page, "#bubble-menu [aria-label='React with 👍']").await;
+    says(page, "#line-log .entry[data-who=client] .text", &["Yes, it is here", "Reaction: 👍"]).await;
+    find(page, &format!("{theirs} .reactions")).await;
+    press(page, &format!("{theirs}[data-kind=text] .act")).await;
+    press(page, "[data-bubble=reply]").await;
+    write(page, "#customer-text", "Then two of thme").await;
+    says(page, &format!("{mine} .quoted"), &["Yes, it is here"]).await;
+    says(page, "#line-log .entry[data-who=client] .text", &["Yes, it is here", "Then two of thme"]).await;
+    press(page, &format!("{mine}:last-child .act")).await;
+    press(page, "[data-bubble=edit]").await;
+    find(page, "#customer-text").await.clear().await.unwrap();
+    write(page, "#customer-text", "Then two of them").await;
+    says(
+        page,
+        "#line-log .entry[data-who=client] .text",
+        &["Yes, it is here", "Then two of them", "(edited)"],
+    )
+    .await;
+    press(page, "#line-log .entry[data-who=client] .act").await;
+    write(page, "#operator-text", "The blue ones are put aside").await;
+    says(page, &format!("{theirs} .quoted"), &[hello]).await;
+    shows(page, &format!("{theirs} .text"), "The blue ones are put aside").await;
+    find(page, &format!("{theirs}:last-child[data-status=delivered]")).await;
+    shoot(page, "sandbox-talk.png").await;
+
     // The customer who writes has read; a customer without a number has a chat too.
     find(page, "[data-sample=hello]").await.click().await.unwrap();
     find(page, "#chat .bubble[data-mine=false][data-status=read]").await;
@@ -95,8 +119,7 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     holds(page, "return document.querySelectorAll('.fault.on').length === 0", &[]).await;
     assert!(!run.cloud.faults().cloud_down);
 
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    std::fs::write(target.join("sandbox.png"), page.screenshot().await.unwrap()).unwrap();
+    shoot(page, "sandbox.png").await;
 
     // On a phone's width nothing sticks out, and each part has its tab.
     page.set_window_size(390, 844).await.unwrap();
@@ -106,7 +129,7 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
                     && document.getElementById(arguments[0]).checkVisibility()";
         holds(page, fits, &[json!(tab)]).await;
     }
-    std::fs::write(target.join("sandbox-narrow.png"), page.screenshot().await.unwrap()).unwrap();
+    shoot(page, "sandbox-narrow.png").await;
 
     browser.close().await;
     run.stop().await.unwrap();
@@ -132,6 +155,30 @@ async fn shows(page: &Client, selector: &str, text: &str) {
     let script =
         "return [...document.querySelectorAll(arguments[0])].some(node => node.textContent === arguments[1])";
     holds(page, script, &[json!(selector), json!(text)]).await;
+}
+
+/// Waits until one of these elements shows all of these words.
+async fn says(page: &Client, selector: &str, words: &[&str]) {
+    let script = "return [...document.querySelectorAll(arguments[0])]
+        .some(node => arguments[1].every(words => node.textContent.includes(words)))";
+    holds(page, script, &[json!(selector), json!(words)]).await;
+}
+
+/// Clicks, again if the page has just drawn the element anew.
+async fn press(page: &Client, selector: &str) {
+    let pressed = async { while find(page, selector).await.click().await.is_err() {} };
+    tokio::time::timeout(DEADLINE, pressed).await.unwrap_or_else(|_| panic!("{selector} cannot be clicked"));
+}
+
+/// Writes and sends.
+async fn write(page: &Client, field: &str, text: &str) {
+    find(page, field).await.send_keys(&format!("{text}{}", char::from(Key::Enter))).await.unwrap();
+}
+
+/// Keeps what the window shows.
+async fn shoot(page: &Client, name: &str) {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::write(target.join(name), page.screenshot().await.unwrap()).unwrap();
 }
 
 /// Waits until the browser has decoded the picture.

@@ -367,6 +367,10 @@ fn edit(desk: &Desk, customer: &str, wamid: &str, text: &str) -> Result<String, 
     let mut message = json!({ "type": kind });
     if let Some(map) = message.as_object_mut() {
         map.insert(kind, content);
+        // What it answers stays what it answers.
+        if let Some(context) = original.body.get("context") {
+            map.insert("context".to_owned(), context.clone());
+        }
     }
     let edit = json!({"original_message_id": wamid, "message": message});
     send(desk, customer, json!({"type": "edit", "edit": edit}))

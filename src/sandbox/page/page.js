@@ -330,7 +330,9 @@ function bubble(m) {
 }
 function quoted(q) {
   const who = q.mine ? "You" : state.business.name || "Business";
-  return el("button", { type: "button", className: "quoted", onclick: () => jump($("chat"), q.id) }, el("strong", {}, who), el("span", {}, q.text || KINDS[q.kind] || q.kind));
+  // Without its marks, and without links: it stands in a button.
+  const text = q.text && el("span", {}, ...whatsapp(q.text)).textContent;
+  return el("button", { type: "button", className: "quoted", onclick: () => jump($("chat"), q.id) }, el("strong", {}, who), el("span", {}, text || KINDS[q.kind] || q.kind));
 }
 function jump(list, id) {
   const target = all("[data-id]", list).find((node) => node.dataset.id === id);

@@ -197,6 +197,14 @@ impl TestApp {
         let running = self.running.take().unwrap();
         running.task.abort();
         assert!(running.task.await.unwrap_err().is_cancelled());
+        // What the bridge had spawned goes a little later: its port, and the lock beside the embedded database.
+        let address = self.base_url.trim_start_matches("http://");
+        let lock = self.data.path().join("wabridge.lock");
+        self.eventually("port and lock are free", async || {
+            TcpListener::bind(address).ok()?;
+            std::fs::File::create(&lock).unwrap().try_lock().ok()
+        })
+        .await;
     }
 
     /// Starts the bridge that went down.
