@@ -27,6 +27,10 @@ const STORE_RETRY: StdDuration = StdDuration::from_millis(500);
 const STORE_REFUSALS: u32 = 3;
 /// A queue rests so long after a run that panicked or never ended.
 const AFTER_BREAK: Duration = Duration::seconds(5);
+/// A job that was broken off so often is dead.
+const MAX_BREAKS: i32 = 8;
+/// Jobs that were broken off together come back so far apart, so that one of them does not take the others along.
+const APART: Duration = Duration::seconds(1);
 
 /// What finishing a job needs and every runner has.
 #[derive(Clone)]
@@ -233,8 +237,8 @@ impl Worker {
     async fn put_back(&self, lease_id: &str, claimed: Vec<Claimed>) {
         let ids: Vec<String> = claimed.iter().map(|job| job.id.clone()).collect();
         loop {
-            let (ids, lease) = (ids.clone(), lease_id.to_owned());
-            match self.db.write(move |tx| jobs::put_back(tx.conn, &ids, &lease)).await {
+            let (ids, lease, now) = (ids.clone(), lease_id.to_owned(), self.clock.now());
+            match self.db.write(move |tx| jobs::put_back(tx.conn, &ids, &lease, MAX_BREAKS, now)).await {
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(error = %error, "jobs that were broken off cannot be put back; trying again");
@@ -242,9 +246,12 @@ impl Worker {
                 }
             }
         }
+        let mut at = self.clock.now() + AFTER_BREAK;
         for job in claimed {
-            // One that had ended all the same is found so when it is leased.
-            self.scheduler.settle(&job.lane, &job.id, Some(None));
+            // One that had ended all the same is found so when it is leased. The time is not in the row: there
+            // it would pass for the time that doubt has to be waited for.
+            self.scheduler.settle(&job.lane, &job.id, Some(Some(at)));
+            at += APART;
         }
     }
 }

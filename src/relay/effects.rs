@@ -30,12 +30,14 @@ pub(super) fn acceptance(
         let wamid = accepted.wamid.as_str();
         ledger::accepted(tx.conn, &row_id, wamid, now)?;
         let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        // Erased while the call was out: nobody is there to be known by an alias.
+        let known = ledger::get(tx.conn, &row_id)?.is_some();
         // The number that Meta answers with may differ from the one that was asked for (facts §8.2).
         for (kind, value) in [
             ("wa_id", accepted.wa_id.as_ref().map(WaId::as_str)),
             ("user_id", accepted.user_id.as_ref().map(UserId::as_str)),
         ] {
-            if let Some(value) = value {
+            if let Some(value) = value.filter(|_| known) {
                 contacts::add_alias(tx.conn, phone.waba_key.as_str(), kind, value, &contact, now)?;
             }
         }
@@ -75,10 +77,11 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
     // A job that dies again after a replay is told again.
     let key = format!("dead:{job_id}:{}", settled.job.row.lane_seq);
     settled.with(move |tx| {
-        let mut accepted_any = false;
+        let (mut accepted_any, mut in_doubt) = (false, false);
         for row in ledger::of_job(tx.conn, &job_id)? {
             accepted_any |= row.wamid.is_some();
             if row.wamid.is_none() && row.delivery() != DeliveryState::Failed {
+                in_doubt |= row.send_started;
                 ledger::failed(tx.conn, &row.id, None, ledger::GIVEN_UP, now)?;
             }
         }
@@ -88,7 +91,10 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
         let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
         let language = statuses::language_of(&outgoing.snapshot, phone);
         let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
-        let text = notes::text(&Note::Dead { attempts }, language);
+        let mut text = notes::text(&Note::Dead { attempts }, language);
+        if in_doubt {
+            text = format!("{text}\n{}", notes::text(&Note::MaybeTwice, language));
+        }
         let chat = ChatId::from(outgoing.chat.id.as_str());
         jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
         Ok(())

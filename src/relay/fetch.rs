@@ -49,9 +49,21 @@ impl Runner for MediaFetcher {
 
 impl Relay {
     async fn fetch(&self, queue: &str, job: Running) -> Settled {
-        let Some((message, media)) = self.message_with_file(&job).await else {
-            let error = "the message of this file is gone or bears no file".to_owned();
-            return Settled::plain(job, Settlement::Dead { error });
+        let message = match self.message_of(&job).await {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                let error = "the message of this file is gone".to_owned();
+                return Settled::plain(job, Settlement::Dead { error });
+            }
+            Err(error) => {
+                let settlement = self.database_trouble(&job, &error);
+                return Settled::plain(job, settlement);
+            }
+        };
+        let wire = WireMessage::parse(&message.payload).ok();
+        let Some(media) = wire.and_then(|wire| media_of(&wire.content)) else {
+            let error = "the message of this file bears no file".to_owned();
+            return self.not_fetched(job, &message, Settlement::Dead { error });
         };
         let snapshot = self.directory.now();
         let phone = PhoneKey::from(message.phone_id.as_str());
@@ -87,11 +99,9 @@ impl Relay {
         }
     }
 
-    async fn message_with_file(&self, job: &Running) -> Option<(MessageRow, Media)> {
-        let id = job.row.message_id.clone()?;
-        let message = self.db.read(move |conn| ledger::get(conn, &id)).await.ok()??;
-        let media = media_of(&WireMessage::parse(&message.payload).ok()?.content)?;
-        Some((message, media))
+    async fn message_of(&self, job: &Running) -> Result<Option<MessageRow>, StoreError> {
+        let Some(id) = job.row.message_id.clone() else { return Ok(None) };
+        self.db.read(move |conn| ledger::get(conn, &id)).await
     }
 
     async fn download(
@@ -181,20 +191,19 @@ fn follow(
     }
 }
 
-/// The file (or the news that there is none) follows a message that went without it, once.
+/// The file (or the news that there is none) follows a message that went without it, once each: a fetch
+/// that was given up may be replayed and succeed.
 pub(super) fn late_file(
     tx: &mut Tx<'_>,
     message: &MessageRow,
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<(), StoreError> {
     let Some(current) = ledger::get(tx.conn, &message.id)? else { return Ok(()) };
-    if !matches!(current.media_state.as_deref(), Some("stored" | "failed")) {
-        return Ok(());
-    }
+    let Some(state @ ("stored" | "failed")) = current.media_state.as_deref() else { return Ok(()) };
     let (phone, chat) = (PhoneKey::from(message.phone_id.as_str()), ChatId::from(message.chat_id.as_str()));
     let job = Job::Relay { chat_id: message.chat_id.clone(), late_file: true };
     let mut job = to_line(Kind::File, &phone, &chat, Some(message.id.clone()), &job);
-    job.dedupe_key = Some(format!("late:{}", message.id));
+    job.dedupe_key = Some(format!("late:{}:{state}", message.id));
     jobs::enqueue(tx, &job, now)?;
     Ok(())
 }

@@ -3,7 +3,6 @@
 use chrono::Duration;
 
 use super::Relay;
-use super::fetch::chain;
 use super::parts::{Form, Part, ShownAs};
 use super::plan::{FetchedFile, FileTrouble, OutgoingFile, PlannedPart, arrange};
 use super::sender::Outgoing;
@@ -75,9 +74,13 @@ impl Relay {
             Ok(rows) => Ok(rows),
             Err(error) => {
                 self.forget_files(&files).await;
-                let (not_before, error) = (self.clock.now() + Duration::seconds(1), chain(&error));
-                let again = Settlement::Again { not_before, error, counts: false, doubtful: false };
-                Err(Box::new(move |job| Settled::plain(job, again)))
+                let settlement = self.database_trouble(job, &error);
+                if matches!(settlement, Settlement::Dead { .. }) {
+                    let attempts = u32::try_from(job.row.attempts).unwrap_or(0) + 1;
+                    let key = format!("dead:{}:{}", job.row.id, job.row.lane_seq);
+                    return Err(self.ends_as(outgoing, &key, Note::Dead { attempts }, settlement));
+                }
+                Err(Box::new(move |job| Settled::plain(job, settlement)))
             }
         }
     }
@@ -306,10 +309,14 @@ impl Relay {
     }
 
     fn ends_with_note(&self, outgoing: &Outgoing, key: &str, note: Note) -> Ending {
+        self.ends_as(outgoing, key, note, Settlement::Done)
+    }
+
+    fn ends_as(&self, outgoing: &Outgoing, key: &str, note: Note, settlement: Settlement) -> Ending {
         let (snapshot, phone) = (outgoing.snapshot.clone(), outgoing.phone.clone());
         let (chat, now, key) = (ChatId::from(outgoing.chat.id.as_str()), self.clock.now(), key.to_owned());
         Box::new(move |job| {
-            Settled::plain(job, Settlement::Done).with(move |tx| {
+            Settled::plain(job, settlement).with(move |tx| {
                 let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
                 let text = notes::text(&note, statuses::language_of(&snapshot, phone));
                 jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;

@@ -2,7 +2,8 @@
 //!
 //! Meta knows no idempotency key. So a part is marked on disk before its call goes out and bears our job and
 //! part as callback data. If the answer never came, the job waits for a status that bears the mark
-//! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`.
+//! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`. After two
+//! repeats that end in doubt as well it is given up.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,6 +39,9 @@ const INVALID_PARAMETER: i64 = 100;
 const MEDIA_REFUSED: i64 = 131053;
 /// Codes that say something of the person, not of the message: the other parts would fail alike.
 const OF_PERSON: [i64; 7] = [WINDOW_CLOSED, 131021, 131026, 131030, 130403, 130497, 131062];
+
+/// So often the database may refuse the same effects before they are left out.
+const STORE_REFUSALS: u32 = 3;
 
 /// Runs the jobs of class [`Class::Send`].
 pub struct Sender(pub Arc<Relay>);
@@ -190,6 +194,12 @@ impl Relay {
                         Settlement::Again { not_before, error, counts: false, doubtful: true },
                     );
                 }
+                let (now, created) = (self.clock.now(), job.row.created_at.and_utc());
+                let error = "no status has proven the send".to_owned();
+                let failure = self.settings.policy.decide(Verdict::Retry, true, error, created, now);
+                if matches!(failure.settlement, Settlement::Dead { .. }) {
+                    return given_up(Settled::plain(job, failure.settlement), outgoing, now);
+                }
             }
             match self.send_part(queue, &job, &outgoing, &row, &mut maybe_twice).await {
                 Gone::Proven => accepted_any = true,
@@ -337,6 +347,11 @@ impl Relay {
             if current.is_ok_and(|row| row.is_some_and(|row| row.wamid.is_some())) {
                 return Gone::Proven;
             }
+            // This was the second repeat: each may have arrived, and a third copy helps nobody.
+            if row.send_started && row.maybe_twice {
+                let error = format!("given up after two repeats in doubt: {}", chain(error));
+                return Gone::Stopped(Settlement::Dead { error });
+            }
             let not_before = now + self.settings.doubt;
             let error = chain(error);
             return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: true });
@@ -478,9 +493,18 @@ impl Relay {
 
     /// The database is away before anything was sent. What was in doubt must still wait for its time.
     fn not_read(&self, job: Running, error: &StoreError) -> Settled {
-        let not_before = self.clock.now() + Duration::seconds(1);
-        let error = chain(error);
-        Settled::plain(job, Settlement::Again { not_before, error, counts: false, doubtful: false })
+        let settlement = self.database_trouble(&job, error);
+        Settled::plain(job, settlement)
+    }
+
+    /// An outage of the database counts against no message; what it refuses for good does.
+    pub(super) fn database_trouble(&self, job: &Running, error: &StoreError) -> Settlement {
+        let (now, text) = (self.clock.now(), chain(error));
+        if !error.is_outage() {
+            return self.settings.policy.own_verdict(job.row.attempts, text, now);
+        }
+        let not_before = now + Duration::seconds(1);
+        Settlement::Again { not_before, error: text, counts: false, doubtful: false }
     }
 
     pub(super) fn store_failed(&self, job: Running, error: &StoreError) -> Settled {
@@ -489,9 +513,11 @@ impl Relay {
         Settled::plain(job, Settlement::Again { not_before, error: chain(error), counts: false, doubtful })
     }
 
-    /// Writes what happened at the other side; waits for the database if it is away.
+    /// Writes what happened at the other side; waits for the database if it is away. What it refuses for what
+    /// it is holds nothing else.
     async fn write_surely(&self, effects: Effects) {
         let effects = Arc::new(Mutex::new(effects));
+        let mut refusals = 0;
         loop {
             let again = effects.clone();
             let written =
@@ -499,6 +525,11 @@ impl Relay {
             match written {
                 Ok(()) => return,
                 Err(error) => {
+                    refusals += u32::from(!error.is_outage());
+                    if refusals >= STORE_REFUSALS {
+                        tracing::error!(error = chain(&error), "what WhatsApp answered is not written");
+                        return;
+                    }
                     tracing::warn!(error = %error, "what WhatsApp answered cannot be written; trying again");
                     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
                 }

@@ -201,7 +201,11 @@ impl Relay {
             }
         }
         let author = self.author(&item, message, portal, loaded);
-        let id = if late_file { format!("{wamid}#file") } else { wamid.clone() };
+        let id = match (late_file, message.media_state.as_deref()) {
+            (false, _) => wamid.clone(),
+            (true, Some("failed")) => format!("{wamid}#nofile"),
+            (true, _) => format!("{wamid}#file"),
+        };
         let mut messages = vec![self.line_message(loaded, id, text, files, author)];
         if !late_file {
             messages.extend(item.more.iter().enumerate().map(|(index, more)| {

@@ -202,7 +202,7 @@ pub fn finish(
                 jobs::maybe_twice.eq(maybe_twice),
                 jobs::attempts.eq(jobs::attempts + i32::from(*counts)),
                 jobs::not_before.eq(ts(*not_before)),
-                jobs::last_error.eq(error),
+                jobs::last_error.eq(error.replace('\0', "")),
             ))
             .execute(conn)?,
         Settlement::Released => diesel::update(target)
@@ -214,7 +214,7 @@ pub fn finish(
                 jobs::lease_id.eq(none),
                 jobs::maybe_twice.eq(maybe_twice),
                 jobs::attempts.eq(jobs::attempts + 1),
-                jobs::last_error.eq(error),
+                jobs::last_error.eq(error.replace('\0', "")),
                 jobs::finished_at.eq(ts(now)),
             ))
             .execute(conn)?,
@@ -242,13 +242,35 @@ pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Jobs that were broken off: ready again, and in doubt.
-pub fn put_back(conn: &mut Conn, ids: &[String], lease_id: &str) -> Result<usize, StoreError> {
+/// Jobs that were broken off: ready again, in doubt, and counted; at `max_attempts` they are dead.
+pub fn put_back(
+    conn: &mut Conn,
+    ids: &[String],
+    lease_id: &str,
+    max_attempts: i32,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    diesel::update(
+        jobs::table
+            .filter(jobs::id.eq_any(ids))
+            .filter(jobs::lease_id.eq(lease_id))
+            .filter(jobs::attempts.ge(max_attempts - 1)),
+    )
+    .set((
+        jobs::state.eq("dead"),
+        jobs::lease_id.eq(None::<String>),
+        jobs::doubtful.eq(true),
+        jobs::attempts.eq(jobs::attempts + 1),
+        jobs::last_error.eq("broken off again and again"),
+        jobs::finished_at.eq(ts(now)),
+    ))
+    .execute(conn)?;
     Ok(diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_id.eq(lease_id)))
         .set((
             jobs::state.eq("ready"),
             jobs::lease_id.eq(None::<String>),
             jobs::doubtful.eq(true),
+            jobs::attempts.eq(jobs::attempts + 1),
             // An old waiting time must not pass for the time that doubt has to be waited for.
             jobs::not_before.eq(None::<NaiveDateTime>),
         ))

@@ -316,8 +316,17 @@ pub fn replan(conn: &mut Conn, id: &str, kind: &str, body: &str, payload: &str) 
     Ok(())
 }
 
-/// Meta took it; its state moves up from pending only.
+/// Meta took it; its state moves up from pending only. If an echo of it was stored first, the id is ours now.
 pub fn accepted(conn: &mut Conn, id: &str, wamid: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let Some(own) = get(conn, id)? else { return Ok(()) };
+    diesel::update(
+        messages::table
+            .filter(messages::phone_id.eq(&own.phone_id))
+            .filter(messages::wamid.eq(wamid))
+            .filter(messages::id.ne(id)),
+    )
+    .set(messages::wamid.eq(None::<String>))
+    .execute(conn)?;
     diesel::update(messages::table.find(id))
         .set((messages::wamid.eq(wamid), messages::accepted_at.eq(ts(now))))
         .execute(conn)?;
@@ -354,7 +363,7 @@ pub fn failed(
         .set((
             messages::state.eq(DeliveryState::Failed.as_str()),
             messages::error_code.eq(code.and_then(|code| i32::try_from(code).ok())),
-            messages::error_text.eq(text),
+            messages::error_text.eq(text.replace('\0', "")),
             messages::failed_at.eq(ts(now)),
         ))
         .execute(conn)?;

@@ -348,6 +348,21 @@ async fn what_was_dropped_is_sent_once_after_the_doubt_and_says_maybe_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_whose_answers_are_always_lost_is_repeated_twice_and_then_told() {
+    let app = TestApp::with(Options { leaves_jobs: true, ..Options::default() }).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped; 3]);
+    app.operator(&chat, "one", vec![]);
+    app.note(&chat, "may have got it twice").await;
+    app.settled().await;
+    assert_eq!(app.jobs("dead").await.len(), 1);
+    assert_eq!(app.ledger_of(&chat).await[0].state, "failed");
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_throttled_repeat_keeps_the_doubt_it_has_waited_for() {
     let app = TestApp::start().await;
     let anna = anna();
