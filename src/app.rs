@@ -231,6 +231,7 @@ fn build_relay(
         metrics: metrics.clone(),
         settings: settings(config)?,
         known_chats: Relay::chat_cache(),
+        doubts: courier::Doubts::default(),
         pairs: Pairs::default(),
     })
 }

@@ -229,9 +229,22 @@ impl Gateway {
             Err(error @ CallError::Moved { .. }) => {
                 let old = endpoint(&portal)?;
                 let Some(new) = error.new_endpoint(&old) else { return Err(error) };
+                // A page of a firewall or of maintenance redirects as well: who does not answer as a portal
+                // is not believed.
+                let mut there = portal;
+                there.row.client_endpoint = new.to_string();
+                let outcome = self.once(&there, method, params).await;
+                if !matches!(outcome, Ok(_) | Err(CallError::Refused { .. })) {
+                    return outcome;
+                }
                 self.moved(id, &new).await;
-                let portal = self.portal(id)?;
-                self.once(&portal, method, params).await
+                match outcome {
+                    Err(error) if error.is_token_expired() => {
+                        let portal = self.refresh(id, &there).await?;
+                        self.once(&portal, method, params).await
+                    }
+                    outcome => outcome,
+                }
             }
             Err(error) if error.is_uninstalled() => {
                 self.set_status(id, &portal, "uninstalled", &error.to_string()).await;

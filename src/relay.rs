@@ -95,6 +95,8 @@ pub struct Relay {
     pub settings: Settings,
     /// Chats of contacts that wrote lately, see [`inbound`].
     pub known_chats: KnownChats,
+    /// Calls to lines that failed in doubt.
+    pub doubts: courier::Doubts,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }

@@ -117,6 +117,9 @@ pub enum Job {
         /// Whether the message itself went already and only its late file follows.
         #[serde(default)]
         late_file: bool,
+        /// Whether the portal failed to take its file, so that it goes as a link.
+        #[serde(default)]
+        as_link: bool,
     },
     /// Posts a system note.
     Note {

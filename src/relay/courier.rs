@@ -12,6 +12,8 @@ mod settle;
 
 use std::sync::Arc;
 
+pub use self::doubt::Doubts;
+
 use chrono::Duration;
 
 use super::to_portal::{Loaded, Prepared, load, user_of};
@@ -21,6 +23,7 @@ use crate::bitrix::imconnector::{
     DeleteMessages, Delivery, LineChange, LineMessage, LineRemoval, SendDelivery, SendMessages, SendReply,
     UpdateMessages,
 };
+use crate::bitrix::users::AppInfoGet;
 use crate::directory::{Binding, Portal};
 use crate::domain::{ChatId, ImMessageId, PhoneKey, Verdict, Wamid};
 use crate::queue::job::{Class, Job, Kind};
@@ -36,6 +39,9 @@ pub const TAKE: Take = Take { parallel: 1, jobs: 50, files: 1, newcomers: NEW_CH
 /// Chats in one call that the portal does not know yet: each costs it a user, a chat, a session and objects
 /// of the CRM, one or two seconds of its sixty.
 const NEW_CHATS: usize = 5;
+/// So many messages that the portal stumbles over are tried in one run, and none after so long.
+const STUMBLES: usize = 5;
+const ISOLATING: Duration = Duration::minutes(3);
 /// A line without a phone's binding, or a portal without our app, is looked at again this often at the
 /// latest; a change of either wakes it at once.
 const UNBOUND_PAUSE: Duration = Duration::seconds(30);
@@ -69,11 +75,41 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Whether the message that a job changes went into this line: elsewhere the portal would answer that it
+    /// was changed, and change nothing.
+    fn has_original(&self, loaded: &Loaded) -> bool {
+        let Some(original) = &loaded.original else { return false };
+        let moved = match (&original.im_chat_id, &loaded.chat.portal_chat_id) {
+            (Some(then), Some(now)) => then != now,
+            _ => false,
+        };
+        original.relayed_at.is_some()
+            && original.portal_id.as_deref() == Some(self.portal.id.as_str())
+            && self.knows(loaded)
+            && !moved
+    }
+}
+
 /// A job with what the portal is told.
 struct Parcel {
     loaded: Loaded,
     content: Content,
     maybe_twice: bool,
+}
+
+impl Parcel {
+    /// Whether it bears a file that the portal has to pull.
+    fn has_file(&self) -> bool {
+        self.content.messages().iter().any(|message| !message.message.files.is_empty())
+    }
+
+    /// For a parcel with a file: the payload of its job with which the file goes as a link.
+    fn as_link(&self) -> Option<String> {
+        let Job::Relay { chat_id, late_file, .. } = &self.loaded.job else { return None };
+        let (chat_id, late_file) = (chat_id.clone(), *late_file);
+        self.has_file().then(|| Job::Relay { chat_id, late_file, as_link: true }.to_json())
+    }
 }
 
 enum Content {
@@ -143,6 +179,13 @@ impl Relay {
             .collect();
         let (mut errands, mut messages, mut doubted, mut newcomers) = (vec![], vec![], vec![], 0);
         for loaded in loaded {
+            if let Job::Acknowledge { portal_id, .. } = &loaded.job
+                && *portal_id != line.portal.id.to_string()
+            {
+                // The phone has moved; its former portal's ids mean something else to this one.
+                settled.push(Settled::plain(loaded.running, Settlement::Done));
+                continue;
+            }
             let parcel = self.parcel(&line, loaded);
             if !matches!(parcel.content, Content::Messages(_)) {
                 errands.push(parcel);
@@ -203,8 +246,9 @@ impl Relay {
             return Parcel { loaded, content, maybe_twice };
         }
         let prepared = self.prepare(&loaded, &line.portal, &line.binding);
+        let has_original = line.has_original(&loaded);
         let content = match (loaded.running.claimed.kind, &prepared.action) {
-            (Kind::Update, Action::Update { original }) => {
+            (Kind::Update, Action::Update { original }) if has_original => {
                 let text = prepared.messages.first().map(|first| first.message.text.clone());
                 Content::Change(LineChange {
                     user: user_of(&loaded),
@@ -213,7 +257,7 @@ impl Relay {
                     chat_id,
                 })
             }
-            (Kind::Delete, Action::Delete { original }) => Content::Removal(LineRemoval {
+            (Kind::Delete, Action::Delete { original }) if has_original => Content::Removal(LineRemoval {
                 user: user_of(&loaded),
                 message_id: original.to_string(),
                 chat_id,
@@ -240,17 +284,34 @@ impl Relay {
             settled.extend(jobs.map(|job| self.store_failed(job, &error)));
             return true;
         }
-        let mut groups = vec![parcels];
+        let mut groups = self.groups(queue, parcels);
+        let alone = groups.len();
+        let (began, mut stumbles) = (self.clock.now(), 0);
         while let Some(mut group) = groups.pop() {
+            if stumbles >= STUMBLES || (stumbles > 0 && self.clock.now() - began > ISOLATING) {
+                // A run has its deadline; those that failed wait, so that the others come first next time.
+                settled.extend(group.into_iter().chain(groups.into_iter().flatten()).map(release));
+                return true;
+            }
             let error = match self.call(line, &group).await {
                 Ok(told) => {
                     self.scheduler.resume(queue);
+                    self.doubts.answered(queue, &group);
                     let each = group.into_iter().zip(told);
                     settled.extend(each.map(|(parcel, told)| self.told(line, parcel, told)));
                     continue;
                 }
                 Err(error) => error,
             };
+            if error.verdict() == Verdict::Retry && !error.surely_not_executed() {
+                self.doubts.failed(queue, &group);
+                let again = group.iter().any(|parcel| parcel.loaded.running.row.doubtful);
+                if again && group.len() == 1 && self.answers(line).await {
+                    stumbles += 1;
+                    settled.extend(group.into_iter().map(|parcel| self.stumbled(line, parcel, &error)));
+                    continue;
+                }
+            }
             if error.verdict() != Verdict::GiveUp {
                 settled.extend(self.call_failed(queue, line, group, &error));
                 settled.extend(groups.into_iter().flatten().map(release));
@@ -274,7 +335,28 @@ impl Relay {
             let second = group.split_off(group.len() / 2);
             groups.extend([second, group].into_iter().filter(|half| !half.is_empty()));
         }
+        if stumbles == 0 && alone > 2 {
+            self.doubts.forget(queue);
+        }
         true
+    }
+
+    /// What goes together. What failed in doubt joins the others once more; after that, and if it bears a
+    /// file, it goes alone after them, so that one message which the portal stumbles over holds no other.
+    fn groups(&self, queue: &str, parcels: Vec<Parcel>) -> Vec<Vec<Parcel>> {
+        let isolate = self.doubts.isolate(queue);
+        let alone = |parcel: &Parcel| parcel.loaded.running.row.doubtful && (isolate || parcel.has_file());
+        let (alone, together): (Vec<_>, Vec<_>) = parcels.into_iter().partition(alone);
+        let mut groups: Vec<Vec<Parcel>> = alone.into_iter().rev().map(|parcel| vec![parcel]).collect();
+        if !together.is_empty() {
+            groups.push(together);
+        }
+        groups
+    }
+
+    /// Whether the portal answers anything at all.
+    async fn answers(&self, line: &Line) -> bool {
+        self.gateway.call(&line.portal.id, &AppInfoGet).await.is_ok()
     }
 
     /// Media links must be good, and echoes expected, before the portal hears of them.

@@ -201,7 +201,7 @@ pub(super) fn late_file(
     let Some(current) = ledger::get(tx.conn, &message.id)? else { return Ok(()) };
     let Some(state @ ("stored" | "failed")) = current.media_state.as_deref() else { return Ok(()) };
     let (phone, chat) = (PhoneKey::from(message.phone_id.as_str()), ChatId::from(message.chat_id.as_str()));
-    let job = Job::Relay { chat_id: message.chat_id.clone(), late_file: true };
+    let job = Job::Relay { chat_id: message.chat_id.clone(), late_file: true, as_link: false };
     let mut job = to_line(Kind::File, &phone, &chat, Some(message.id.clone()), &job);
     job.dedupe_key = Some(format!("late:{}:{state}", message.id));
     jobs::enqueue(tx, &job, now)?;

@@ -312,7 +312,7 @@ fn arrive(
         let note = job::note(&arrival.phone.key, &chat, &key, standby_note(language));
         jobs::enqueue(tx, &note, now)?;
     }
-    let relay = Job::Relay { chat_id: chat_id.clone(), late_file: false };
+    let relay = Job::Relay { chat_id: chat_id.clone(), late_file: false, as_link: false };
     let mut job = to_line(kind, &arrival.phone.key, &chat, Some(message_id.clone()), &relay);
     if has_file {
         // The line waits a little for the file; the fetch wakes it earlier, see `fetch`.

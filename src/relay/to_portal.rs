@@ -6,7 +6,7 @@ use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, Us
 use crate::directory::{Binding, Portal};
 use crate::domain::{ChatId, Direction, Language};
 use crate::media::name::portal_name;
-use crate::queue::job::Job;
+use crate::queue::job::{Job, Kind};
 use crate::queue::worker::Running;
 use crate::store::blobs::{self, BlobRow};
 use crate::store::chats::{self, ChatPerson, ChatRow};
@@ -25,6 +25,8 @@ pub(super) struct Loaded {
     pub(super) person: ChatPerson,
     pub(super) message: Option<MessageRow>,
     pub(super) quoted: Option<MessageRow>,
+    /// The message that an edit or revocation changes.
+    pub(super) original: Option<MessageRow>,
     pub(super) blob: Option<BlobRow>,
     /// The accepted parts of an operator's message, for an acknowledgement.
     pub(super) parts: Vec<MessageRow>,
@@ -62,6 +64,11 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
             Some(message) => quoted(conn, message)?,
             None => None,
         };
+        let changes = matches!(running.claimed.kind, Kind::Update | Kind::Delete);
+        let original = match &message {
+            Some(message) if changes => original(conn, message)?,
+            _ => None,
+        };
         let blob = match message.as_ref().and_then(|message| message.blob_id.as_ref()) {
             Some(id) => blobs::get(conn, id)?,
             None => None,
@@ -79,6 +86,7 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
             person: person.clone(),
             message,
             quoted,
+            original,
             blob,
             parts,
         });
@@ -104,6 +112,15 @@ fn quoted(conn: &mut Conn, message: &MessageRow) -> Result<Option<MessageRow>, S
     match wire.refers_to() {
         Some(wamid) => ledger::by_wamid(conn, &message.phone_id, wamid.as_str()),
         None => Ok(None),
+    }
+}
+
+fn original(conn: &mut Conn, message: &MessageRow) -> Result<Option<MessageRow>, StoreError> {
+    match WireMessage::parse(&message.payload).map(|wire| wire.content) {
+        Ok(Content::Edit { original, .. } | Content::Revoke { original }) => {
+            ledger::by_wamid(conn, &message.phone_id, original.as_str())
+        }
+        _ => Ok(None),
     }
 }
 
@@ -247,7 +264,7 @@ impl Relay {
                     return FileForm::Text { text, link: None, missing: false };
                 };
                 // What the portal could not pull as a file follows as a link.
-                if loaded.running.row.attempts > 0 {
+                if matches!(loaded.job, Job::Relay { as_link: true, .. }) {
                     let text = with(to_line::file_as_link(&blob.name, &url, language));
                     return FileForm::Text { text, link: Some((hash, blob.id.clone())), missing: false };
                 }

@@ -222,12 +222,6 @@ pub fn finish(
     Ok(if changed == 1 { Finished::Yes } else { Finished::LeaseLost })
 }
 
-/// Sets the count of verdicts; a follow-up begins with that of the job that it follows.
-pub fn set_attempts(conn: &mut Conn, id: &str, attempts: i32) -> Result<(), StoreError> {
-    diesel::update(jobs::table.find(id)).set(jobs::attempts.eq(attempts)).execute(conn)?;
-    Ok(())
-}
-
 /// Writes down how far a job has come.
 pub fn set_payload(conn: &mut Conn, id: &str, payload: &str) -> Result<(), StoreError> {
     diesel::update(jobs::table.find(id)).set(jobs::payload.eq(payload)).execute(conn)?;

@@ -125,6 +125,24 @@ async fn a_renamed_portal_is_followed_to_its_new_address() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_does_not_answer_as_a_portal_is_not_stored() {
+    let (app, chat) = with_anna(Options::default()).await;
+    let before = app.portal_row().await.client_endpoint;
+    let host = app.portal.rename();
+    // A page of somebody else, where the redirect leads to.
+    app.portal.plan_fault(FaultKind::Status502, None, 2);
+    app.customer_writes(&anna(), "second");
+    app.wait_for("the failure", async |app| {
+        app.jobs("ready").await.iter().any(|job| job.last_error.is_some()).then_some(())
+    })
+    .await;
+    assert_eq!(app.portal_row().await.client_endpoint, before);
+    app.line_has(&chat, 2).await;
+    assert_eq!(app.portal_row().await.client_endpoint, format!("http://{host}/rest/"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_messages_of_a_portal_that_removed_the_application_wait_for_it() {
     let (app, _) = with_anna(Options { leaves_jobs: true, ..Options::default() }).await;
     app.portal.uninstall(app.client_id(), false).await;

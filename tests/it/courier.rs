@@ -272,6 +272,92 @@ async fn a_call_that_is_refused_for_one_message_blocks_no_other_and_counts_again
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_at_which_the_portal_fails_each_time_holds_no_other() {
+    let app = TestApp::start().await;
+    for number in 0..4 {
+        app.customer_writes(&customer(number), "first");
+    }
+    app.shown(4).await;
+    app.portal.change_faults(|faults| faults.down = true);
+    for number in 0..4 {
+        app.customer_writes(&customer(number), if number == 0 { "poison" } else { "second" });
+    }
+    app.waiting(4).await;
+    app.portal.change_faults(|faults| faults.broken_text = Some("poison".into()));
+    app.portal.change_faults(|faults| faults.down = false);
+    for number in 1..4 {
+        let chat = app.chat_of(&name(number)).await;
+        app.line_has(&chat, 2).await;
+        app.customer_writes(&customer(number), "third");
+        app.line_has(&chat, 3).await;
+        assert_eq!(app.texts(&chat), ["first", "second", "third"]);
+    }
+    let chat = app.chat_of(&name(0)).await;
+    assert_eq!(app.texts(&chat), ["first"]);
+    assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0), "it may be an outage");
+    app.portal.change_faults(|faults| faults.broken_text = None);
+    app.line_has(&chat, 2).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_at_which_the_portal_fails_twice_follows_as_a_link() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.shown(1).await;
+    app.portal.plan_fault(FaultKind::Status500, Some(SEND), 2);
+    app.cloud.customer_sends_media(PHONE_ID, &anna(), picture());
+    let shown = app.line_has(&chat, 2).await;
+    assert!(shown[1].files.is_empty() && shown[1].text.contains("/media/"), "{shown:#?}");
+    assert!(app.jobs_of("file").await.iter().all(|job| job.attempts == 0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_what_this_portal_does_not_have_comes_as_a_message() {
+    for lost in ["relayed_at = NULL", "portal_id = NULL"] {
+        let app = TestApp::start().await;
+        let original = app.customer_writes(&anna(), "at fiev");
+        let chat = app.chat_of("Anna").await;
+        app.shown(1).await;
+        app.sql(format!("UPDATE messages SET {lost}")).await;
+        let edit = json!({"type": "edit", "edit": {"original_message_id": original, "message": {"type": "text", "text": {"body": "at five"}}}});
+        app.cloud.customer_sends(PHONE_ID, &anna(), edit);
+        app.line_has(&chat, 2).await;
+        assert_eq!(app.texts(&chat)[1], "at five\n[i](edited)[/i]", "{lost}");
+        assert_eq!(app.portal.call_count("imconnector.update.messages"), 0);
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_of_a_former_portal_are_not_sent_to_the_present_one() {
+    let app = TestApp::start().await;
+    app.customer_writes(&anna(), "first");
+    let chat = app.chat_of("Anna").await;
+    app.shown(1).await;
+    let calls = app.portal.call_count("imconnector.send.status.delivery");
+    let (phone, chat_id) = (app.phone_id(), wabridge::domain::ChatId::from(chat.as_str()));
+    let job = wabridge::queue::job::Job::Acknowledge {
+        chat_id: chat.clone(),
+        portal_id: "of-a-former-portal".into(),
+        im_chat_id: "7".into(),
+        im_message_id: "8".into(),
+    };
+    let kind = wabridge::queue::job::Kind::Acknowledge;
+    let job = wabridge::queue::job::to_line(kind, &phone, &chat_id, None, &job);
+    let now = app.relay.clock.now();
+    app.relay.db.write(move |tx| wabridge::store::jobs::enqueue(tx, &job, now).map(drop)).await.unwrap();
+    app.wait_for("the job's end", async |app| {
+        app.jobs_of("acknowledge").await.iter().any(|job| job.state == "done").then_some(())
+    })
+    .await;
+    assert_eq!(app.portal.call_count("imconnector.send.status.delivery"), calls);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_that_is_switched_off_waits_alone_and_counts_against_no_message() {
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");

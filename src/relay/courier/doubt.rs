@@ -1,11 +1,49 @@
 //! What may be at the portal already, since an answer never came: the chat's history knows.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::{Content, Line, Parcel, Taken};
 use crate::bitrix::error::CallError;
 use crate::bitrix::openlines::{HistoryMessage, SessionHistory};
 use crate::domain::Verdict;
 use crate::queue::worker::Settled;
 use crate::relay::Relay;
+
+/// How often in a row calls of a queue failed in doubt with the same messages among others.
+#[derive(Default)]
+pub struct Doubts(Mutex<HashMap<String, u32>>);
+
+impl Doubts {
+    /// Whether what is in doubt must go one by one.
+    pub(super) fn isolate(&self, queue: &str) -> bool {
+        self.lock().get(queue).is_some_and(|failures| *failures >= 2)
+    }
+
+    pub(super) fn failed(&self, queue: &str, group: &[Parcel]) {
+        if group.len() > 1 {
+            let mut failures = self.lock();
+            let count = failures.entry(queue.to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// A call got through with several messages that had failed together: it was an outage.
+    pub(super) fn answered(&self, queue: &str, group: &[Parcel]) {
+        if group.len() > 1 && group.iter().any(|parcel| parcel.loaded.running.row.doubtful) {
+            self.forget(queue);
+        }
+    }
+
+    /// All that had to go one by one got through.
+    pub(super) fn forget(&self, queue: &str) {
+        self.lock().remove(queue);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Relay {
     /// Settles those that are there, and returns the others with what is missing of them. `Err`: the portal

@@ -16,6 +16,9 @@ use crate::translate::notes::{self, Note};
 
 /// How long a media link stays good after the portal took the message.
 const LINK_AFTER: Duration = Duration::hours(72);
+/// What the portal stumbled over is tried again so soon at the earliest, and at the latest.
+const STUMBLED: Duration = Duration::seconds(2);
+const STUMBLED_LONG: Duration = Duration::minutes(30);
 
 impl Relay {
     /// The portal's verdict on one parcel.
@@ -70,13 +73,11 @@ impl Relay {
                 late_file(tx, message, now)?;
             }
             if dropped {
-                let job = Job::Relay { chat_id: chat_id.clone(), late_file: true };
+                let job = Job::Relay { chat_id: chat_id.clone(), late_file: true, as_link: true };
                 let chat = ChatId::from(chat_id.as_str());
                 let mut job = to_line(Kind::File, &phone, &chat, Some(message.id.clone()), &job);
                 job.dedupe_key = Some(format!("link:{}", message.id));
-                if let Some(id) = jobs::enqueue(tx, &job, now)? {
-                    jobs::set_attempts(tx.conn, &id, 1)?;
-                }
+                jobs::enqueue(tx, &job, now)?;
             }
             Ok(())
         });
@@ -86,6 +87,7 @@ impl Relay {
 
     /// A verdict on the message itself: tried again with growing delay, then dead with a visible note.
     fn refused(&self, line: &Line, parcel: Parcel, error: String, in_doubt: bool) -> Settled {
+        let as_link = parcel.as_link();
         let Parcel { loaded, maybe_twice, .. } = parcel;
         tracing::warn!(
             job.id = loaded.running.row.id,
@@ -98,7 +100,31 @@ impl Relay {
         if let Settlement::Again { doubtful, .. } = &mut settlement {
             *doubtful = in_doubt;
         }
-        self.ended(line, loaded, maybe_twice, settlement)
+        self.ended(line, loaded, maybe_twice, settlement, as_link)
+    }
+
+    /// A parcel that brings the portal to fail each time it goes, while the portal answers otherwise: it
+    /// alone waits, the longer the older it is; a file goes as a link next time. Nothing is counted, since
+    /// who knows what is wrong there; the length of an outage ends it.
+    pub(super) fn stumbled(&self, line: &Line, parcel: Parcel, error: &CallError) -> Settled {
+        let now = self.clock.now();
+        let as_link = parcel.as_link();
+        let Parcel { loaded, maybe_twice, .. } = parcel;
+        let text = chain(error);
+        tracing::warn!(
+            job.id = loaded.running.row.id,
+            chat.id = loaded.chat.id,
+            error = text,
+            "the portal fails at a message and answers otherwise; the message waits alone"
+        );
+        let created = loaded.running.row.created_at.and_utc();
+        let failure = self.settings.policy.decide(error.verdict(), true, text, created, now);
+        let mut settlement = failure.settlement;
+        if let Settlement::Again { not_before, .. } = &mut settlement {
+            let age = now - created;
+            *not_before = now + if as_link.is_some() { STUMBLED } else { age.clamp(STUMBLED, STUMBLED_LONG) };
+        }
+        self.ended(line, loaded, maybe_twice, settlement, as_link)
     }
 
     /// Nothing is known of the parcels of a call: settled by what the error means.
@@ -133,13 +159,20 @@ impl Relay {
             let created = loaded.running.row.created_at.and_utc();
             let policy = self.settings.policy;
             let failure = policy.decide(verdict, in_doubt, text.clone(), created, now);
-            self.ended(line, loaded, maybe_twice, failure.settlement)
+            self.ended(line, loaded, maybe_twice, failure.settlement, None)
         };
         parcels.into_iter().map(settle).collect()
     }
 
     /// Ends a run; who waits for a message that will not come is told.
-    fn ended(&self, line: &Line, loaded: Loaded, maybe_twice: bool, settlement: Settlement) -> Settled {
+    fn ended(
+        &self,
+        line: &Line,
+        loaded: Loaded,
+        maybe_twice: bool,
+        settlement: Settlement,
+        payload: Option<String>,
+    ) -> Settled {
         let now = self.clock.now();
         let row = &loaded.running.row;
         let dead = matches!(settlement, Settlement::Dead { .. });
@@ -149,7 +182,11 @@ impl Relay {
         let (phone, chat) = (line.phone.clone(), ChatId::from(loaded.chat.id.as_str()));
         // A job that was given another chance has another place in its lane.
         let key = format!("dead:{}:{}", row.id, row.lane_seq);
+        let job_id = row.id.clone();
         let mut settled = Settled::plain(loaded.running, settlement).with(move |tx| {
+            if let Some(payload) = &payload {
+                jobs::set_payload(tx.conn, &job_id, payload)?;
+            }
             if let Some(text) = &text {
                 jobs::enqueue(tx, &note(&phone, &chat, &key, text.clone()), now)?;
             }

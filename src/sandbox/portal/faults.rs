@@ -72,6 +72,9 @@ pub struct Faults {
     pub wrong_client: bool,
     /// A call that sends a message with this text is refused as a whole, HTTP 400 `ERROR_ARGUMENT`.
     pub refused_text: Option<String>,
+    /// A call that sends a message with this text, or with a file of this name, ends in HTTP 500
+    /// `INTERNAL_SERVER_ERROR`.
+    pub broken_text: Option<String>,
     /// Events carry an `application_token` that is not the application's.
     pub wrong_application_token: bool,
     /// Every event is sent twice.

@@ -28,6 +28,15 @@ pub(super) async fn send(inner: &Arc<Inner>, caller: &Caller, args: &Args) -> Re
     {
         return Err(super::rest::fail(400, "ERROR_ARGUMENT", "Argument 'MESSAGES' is wrong"));
     }
+    if let Some(broken) = inner.state().faults.broken_text.clone()
+        && items.iter().any(|item| {
+            ["/message/text", "/message/files/0/name"]
+                .iter()
+                .any(|place| field(item, place).is_some_and(|text| text.contains(&broken)))
+        })
+    {
+        return Err(super::rest::fail(500, "INTERNAL_SERVER_ERROR", "Internal server error"));
+    }
     let mut results = Vec::with_capacity(items.len());
     for item in &items {
         results.push(take(inner, caller, &connector, line, item).await);
