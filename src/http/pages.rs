@@ -38,6 +38,12 @@ impl Frame {
 
     /// The host that a POST claims to come from; only for pages on which nothing can be done.
     pub(super) fn claimed(domain: &str, https: bool) -> Self {
+        // A URL takes more characters in a host than a policy does.
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | ':' | '-');
+        let domain = domain.to_ascii_lowercase();
+        if !domain.chars().all(plain) {
+            return Self::Nobody;
+        }
         Self::of(&format!("{}://{domain}/", if https { "https" } else { "http" }))
     }
 
@@ -201,6 +207,9 @@ mod tests {
         assert_eq!(Frame::of("https://portal.example/rest/").source(), "https://portal.example");
         assert_eq!(Frame::claimed("portal.example", true).source(), "https://portal.example");
         assert_eq!(Frame::claimed("a; script-src *", true).source(), "'none'");
+        for domain in ["a;b", "a,b", "*", "*.example", "a'b", "u@portal.example", ""] {
+            assert_eq!(Frame::claimed(domain, true).source(), "'none'", "{domain}");
+        }
         assert_eq!(Frame::of("javascript:alert(1)").source(), "'none'");
     }
 

@@ -27,13 +27,22 @@ impl Change {
     }
 }
 
-/// Applies a change. `true`: apps, WABAs or phones changed.
-pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<bool, StoreError> {
+/// Applies a change to WABAs and phones of these apps only, which are those of whom it was signed. `true`:
+/// apps, WABAs or phones changed.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    apps: &[String],
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let update = &change.0;
     match &update.change {
         FieldChange::AccountUpdate { event, ban_state, detail } => {
             let Some(waba) = update.waba_id.as_ref() else { return Ok(false) };
             let Some(mut row) = wabas::by_waba_id(tx.conn, waba.as_str())? else { return Ok(false) };
+            if !apps.contains(&row.app_id) {
+                return Ok(false);
+            }
             let Some(status) = account_status(event, ban_state.as_deref()) else { return Ok(false) };
             tracing::warn!(waba.id = %waba, event, status, "Meta changed the state of an account");
             row.status = status.to_owned();
@@ -51,7 +60,7 @@ pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<boo
             ..
         } => {
             let limit = max_daily_conversations.clone().or_else(|| current_limit.clone());
-            change_phone(tx, display_phone_number, now, |phone| {
+            change_phone(tx, apps, display_phone_number, now, |phone| {
                 match event.as_str() {
                     "FLAGGED" | "DOWNGRADE" => phone.quality = Some("RED".into()),
                     "UNFLAGGED" => phone.quality = Some("GREEN".into()),
@@ -67,7 +76,7 @@ pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<boo
             decision,
             requested_verified_name,
             rejection_reason,
-        } => change_phone(tx, display_phone_number, now, |phone| {
+        } => change_phone(tx, apps, display_phone_number, now, |phone| {
             phone.name_status = Some(match rejection_reason {
                 Some(reason) => format!("{decision}: {reason}"),
                 None => decision.clone(),
@@ -78,7 +87,7 @@ pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<boo
         }),
         FieldChange::Security { display_phone_number, event, requester } => {
             tracing::warn!(event, "Meta reports a security event of a phone");
-            change_phone(tx, display_phone_number, now, |phone| {
+            change_phone(tx, apps, display_phone_number, now, |phone| {
                 phone.security_note = Some(match requester {
                     Some(requester) => format!("{event} by {requester}"),
                     None => event.clone(),
@@ -87,7 +96,7 @@ pub fn apply(tx: &mut Tx<'_>, change: &Change, now: DateTime<Utc>) -> Result<boo
         }
         FieldChange::UserPreference(preferences) => {
             for preference in preferences {
-                apply_preference(tx, update, preference, now)?;
+                apply_preference(tx, apps, update, preference, now)?;
             }
             Ok(false)
         }
@@ -111,19 +120,30 @@ fn account_status(event: &str, ban_state: Option<&str>) -> Option<&'static str> 
 
 fn change_phone(
     tx: &mut Tx<'_>,
+    apps: &[String],
     number: &str,
     now: DateTime<Utc>,
     change: impl FnOnce(&mut PhoneRow),
 ) -> Result<bool, StoreError> {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    let Some(mut row) = phones::by_number(tx.conn, &digits)? else { return Ok(false) };
-    change(&mut row);
-    row.updated_at = now.naive_utc();
-    phones::update(tx.conn, &row)
+    // Digits are not unique, and another app may have them too. Such changes are rare, so all are looked at.
+    for mut row in phones::list(tx.conn)?.into_iter().filter(|row| row.phone_number == digits) {
+        if is_of(tx, apps, &row)? {
+            change(&mut row);
+            row.updated_at = now.naive_utc();
+            return phones::update(tx.conn, &row);
+        }
+    }
+    Ok(false)
+}
+
+fn is_of(tx: &mut Tx<'_>, apps: &[String], phone: &PhoneRow) -> Result<bool, StoreError> {
+    Ok(wabas::get(tx.conn, &phone.waba_key)?.is_some_and(|waba| apps.contains(&waba.app_id)))
 }
 
 fn apply_preference(
     tx: &mut Tx<'_>,
+    apps: &[String],
     update: &FieldUpdate,
     preference: &UserPreference,
     now: DateTime<Utc>,
@@ -138,6 +158,9 @@ fn apply_preference(
         None => None,
     };
     let Some(phone) = phone else { return Ok(()) };
+    if !is_of(tx, apps, &phone)? {
+        return Ok(());
+    }
     let aliases = Aliases {
         others: preference.person.parent_user_id.iter().map(|id| id.to_string()).collect(),
         user_id: preference.person.user_id.as_ref().map(|id| id.to_string()),

@@ -12,7 +12,7 @@ use super::known_chats::{Known, KnownChats};
 use super::whose::{cache_key, clean_wamid, open_chat, system_change};
 use super::{Relay, fields, statuses};
 use crate::directory::{App, Phone, Snapshot};
-use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, Wamid};
+use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};
 use crate::queue::job::{self, Class, Job, Kind, lane_in, to_line};
 use crate::store::events::{self, Origin};
 use crate::store::jobs::{self, NewJob};
@@ -21,7 +21,7 @@ use crate::store::statuses as echoes;
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::to_line::standby_note;
 use crate::whatsapp::message::{Content, WireMessage};
-use crate::whatsapp::notification::{EchoedMessage, IncomingMessage, Person};
+use crate::whatsapp::notification::{EchoedMessage, FieldUpdate, IncomingMessage, Person};
 use crate::whatsapp::{Notification, Update};
 
 /// What became of a notification.
@@ -69,7 +69,7 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
     let snapshot = relay.directory.now();
     let mut steps: Vec<Step> = match Notification::parse(body) {
         Ok(notification) => {
-            notification.updates.into_iter().map(|update| plan(relay, &snapshot, update, now)).collect()
+            notification.updates.into_iter().map(|update| plan(relay, &snapshot, app, update, now)).collect()
         }
         Err(error) => {
             tracing::warn!(app.id = %app.id, error = %error, "a signed notification cannot be read; it is kept");
@@ -117,6 +117,7 @@ async fn store(
     now: DateTime<Utc>,
 ) -> Result<Stored, StoreError> {
     let (steps, app_id) = (steps.clone(), app.id.to_string());
+    let apps = siblings(&relay.directory.now(), app);
     let (known_chats, media_wait) = (relay.known_chats.clone(), relay.settings.media_wait);
     let write = move |tx: &mut Tx<'_>| {
         let mut stored = Stored::default();
@@ -135,7 +136,7 @@ async fn store(
                     receipt.taken += 1;
                 }
                 Step::Field(change) => {
-                    receipt.reconfigured |= fields::apply(tx, change, now)?;
+                    receipt.reconfigured |= fields::apply(tx, &apps, change, now)?;
                     let origin = Origin::App(&app_id);
                     events::keep(tx.conn, origin, change.field(), "field", change.raw(), now)?;
                     receipt.kept += 1;
@@ -155,13 +156,42 @@ fn keep(field: &str, reason: &'static str, payload: String) -> Step {
     Step::Keep { field: field.to_owned(), reason, payload }
 }
 
-/// Keeps an element whose phone is not set up here, with the phone that it is for.
-fn keep_unknown(list: &'static str, phone: &PhoneNumberId, raw: &str) -> Step {
+/// Keeps an element whose phone cannot be used, with the phone that it is for.
+fn keep_unknown(list: &'static str, reason: &'static str, phone: &PhoneNumberId, raw: &str) -> Step {
     let id = serde_json::Value::from(phone.as_str());
-    keep(list, UNKNOWN_PHONE, format!("{{\"metadata\":{{\"phone_number_id\":{id}}},\"{list}\":[{raw}]}}"))
+    tracing::warn!(phone.id = %phone, reason, "an element of a notification is kept");
+    keep(list, reason, format!("{{\"metadata\":{{\"phone_number_id\":{id}}},\"{list}\":[{raw}]}}"))
 }
 
 const UNKNOWN_PHONE: &str = "unknown phone";
+const FOREIGN_PHONE: &str = "phone of another app";
+
+/// Our ids of the Meta app that signed: one Meta app may be set up for several sites.
+fn siblings(snapshot: &Snapshot, app: &App) -> Vec<String> {
+    let same = snapshot.apps.iter().filter(|other| other.id == app.id || other.client_id == app.client_id);
+    same.map(|app| app.id.to_string()).collect()
+}
+
+/// Whether the app that signed may speak of this WABA: whoever knows the secret of one app is nobody to others.
+fn is_of(snapshot: &Snapshot, app: &App, waba: &WabaKey) -> bool {
+    snapshot.waba(waba).is_some_and(|waba| {
+        let owner = snapshot.app(&waba.app_id);
+        waba.app_id == app.id || owner.is_some_and(|owner| owner.client_id == app.client_id)
+    })
+}
+
+/// The phone that an update is for, if the app that signed may speak of it; else why not.
+fn phone_of<'a>(snapshot: &'a Snapshot, app: &App, id: &PhoneNumberId) -> Result<&'a Phone, &'static str> {
+    let phone = snapshot.phone_by_id(id).ok_or(UNKNOWN_PHONE)?;
+    if is_of(snapshot, app, &phone.waba_key) { Ok(phone) } else { Err(FOREIGN_PHONE) }
+}
+
+/// Whether a field speaks of a WABA or phone of another app.
+fn is_foreign(snapshot: &Snapshot, app: &App, field: &FieldUpdate) -> bool {
+    let waba = field.waba_id.as_ref().and_then(|id| snapshot.waba_by_id(id)).map(|waba| &waba.key);
+    let phone = field.phone_number_id.as_ref().and_then(|id| snapshot.phone_by_id(id));
+    [waba, phone.map(|phone| &phone.waba_key)].into_iter().flatten().any(|waba| !is_of(snapshot, app, waba))
+}
 
 fn count(relay: &Relay, steps: &[Step]) {
     let mut counts = [("message", 0), ("status", 0), ("field", 0), ("unknown_phone", 0), ("kept", 0)];
@@ -182,18 +212,22 @@ fn count(relay: &Relay, steps: &[Step]) {
     }
 }
 
-fn plan(relay: &Relay, snapshot: &Snapshot, update: Update, now: DateTime<Utc>) -> Step {
+fn plan(relay: &Relay, snapshot: &Snapshot, app: &App, update: Update, now: DateTime<Utc>) -> Step {
     match update {
-        Update::Message(message) => arrival(relay, snapshot, message, now),
-        Update::Echo(echo) => echoed(snapshot, echo, now),
-        Update::Status(status) => match snapshot.phone_by_id(&status.phone_number_id) {
-            Some(phone) => Step::Status(Box::new(statuses::Reported::new(snapshot, phone, status, now))),
-            None => keep_unknown("statuses", &status.phone_number_id, &status.raw),
+        Update::Message(message) => arrival(relay, snapshot, app, message, now),
+        Update::Echo(echo) => echoed(snapshot, app, echo, now),
+        Update::Status(status) => match phone_of(snapshot, app, &status.phone_number_id) {
+            Ok(phone) => Step::Status(Box::new(statuses::Reported::new(snapshot, phone, status, now))),
+            Err(reason) => keep_unknown("statuses", reason, &status.phone_number_id, &status.raw),
         },
         Update::Error(error) => {
             let codes: Vec<i64> = error.errors.iter().map(|error| error.code).collect();
             tracing::warn!(waba.id = %error.waba_id, ?codes, "Meta reports an error of the account");
             keep("errors", "account error", error.raw)
+        }
+        Update::Field(field) if is_foreign(snapshot, app, &field) => {
+            tracing::warn!(app.id = %app.id, field = field.field, "a field of another app's account is kept");
+            keep(&field.field, FOREIGN_PHONE, field.raw)
         }
         Update::Field(field) => Step::Field(fields::Change::new(field)),
         Update::Unreadable(unreadable) => {
@@ -203,10 +237,16 @@ fn plan(relay: &Relay, snapshot: &Snapshot, update: Update, now: DateTime<Utc>) 
     }
 }
 
-fn arrival(relay: &Relay, snapshot: &Snapshot, message: IncomingMessage, now: DateTime<Utc>) -> Step {
-    let Some(phone) = snapshot.phone_by_id(&message.phone_number_id) else {
-        tracing::warn!(waba.id = %message.waba_id, "a message for a phone that is not set up here is kept");
-        return keep_unknown("messages", &message.phone_number_id, &message.raw);
+fn arrival(
+    relay: &Relay,
+    snapshot: &Snapshot,
+    app: &App,
+    message: IncomingMessage,
+    now: DateTime<Utc>,
+) -> Step {
+    let phone = match phone_of(snapshot, app, &message.phone_number_id) {
+        Ok(phone) => phone,
+        Err(reason) => return keep_unknown("messages", reason, &message.phone_number_id, &message.raw),
     };
     if message.sender.is_anonymous() {
         return keep("messages", "no sender", message.raw);
@@ -230,10 +270,10 @@ fn arrival(relay: &Relay, snapshot: &Snapshot, message: IncomingMessage, now: Da
     }))
 }
 
-fn echoed(snapshot: &Snapshot, echo: EchoedMessage, now: DateTime<Utc>) -> Step {
-    let Some(phone) = snapshot.phone_by_id(&echo.phone_number_id) else {
-        tracing::warn!(waba.id = %echo.waba_id, "an echo of a phone that is not set up here is kept");
-        return keep_unknown("message_echoes", &echo.phone_number_id, &echo.raw);
+fn echoed(snapshot: &Snapshot, app: &App, echo: EchoedMessage, now: DateTime<Utc>) -> Step {
+    let phone = match phone_of(snapshot, app, &echo.phone_number_id) {
+        Ok(phone) => phone,
+        Err(reason) => return keep_unknown("message_echoes", reason, &echo.phone_number_id, &echo.raw),
     };
     if echo.recipient.is_anonymous() {
         return keep("message_echoes", "no recipient", echo.raw);

@@ -35,7 +35,7 @@ pub struct AppChange {
     pub name: Option<String>,
     /// Host or IP without port.
     pub site: Option<String>,
-    /// A new app secret; the present one stays valid beside it.
+    /// A new app secret; the present one stays valid beside it until the new one is entered once more.
     pub client_secret: Option<Secret>,
     /// Access token.
     pub access_token: Option<Secret>,
@@ -163,6 +163,10 @@ impl Setup {
         }
         self.check_token(&row.client_id, &secret, &token, row.graph_version.as_deref()).await?;
         let vault = self.directory.vault();
+        if change.client_secret.is_some() && present.as_ref() == Some(&secret) {
+            // The present one entered again ends a rotation: the old one is believed no longer.
+            row.second_secret_sealed = None;
+        }
         if present.as_ref() != Some(&secret) {
             row.second_secret_sealed = present.map(|present| vault.seal(&present, context::APP_SECRET));
             row.client_secret_sealed = vault.seal(&secret, context::APP_SECRET);

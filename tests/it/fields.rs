@@ -140,3 +140,65 @@ async fn a_wish_about_marketing_is_kept_with_the_contact() {
     assert!(row.marketing_stopped);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_speaks_of_its_own_phones_and_accounts_only() {
+    use wabridge::clock::new_id;
+    use wabridge::store::apps;
+    let app = TestApp::start().await;
+    // The account moves to an app whose secret the one that signs does not know.
+    let other = new_id();
+    let id = other.clone();
+    let mut account = waba(&app).await;
+    app.relay
+        .db
+        .write(move |tx| {
+            let mut row = apps::list(tx.conn)?.remove(0);
+            (row.id, row.site, row.client_id) = (id.clone(), "other.example".into(), "77".into());
+            row.api_key = "other".into();
+            apps::insert(tx.conn, &row)?;
+            account.app_id = id.clone();
+            wabas::update(tx.conn, &account)
+        })
+        .await
+        .unwrap();
+    app.relay.directory.reload().await.unwrap();
+    let before = phone(&app).await;
+    app.notify(
+        json!({"messages": [{"from": "1777", "id": "wamid.1", "type": "text", "text": {"body": "Hi"}}],
+        "statuses": [{"id": "wamid.2", "status": "read", "recipient_id": "1777"}],
+        "message_echoes": [{"to": "1777", "id": "wamid.3", "type": "text", "text": {"body": "Hi"}}]}),
+    )
+    .await;
+    post(&app, "account_update", json!({"event": "PARTNER_REMOVED"})).await;
+    post(&app, "security", json!({"display_phone_number": PHONE_NUMBER, "event": "PIN_CHANGED"})).await;
+    // Under an account that is not known here the number alone must not do it either.
+    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [
+        {"field": "security", "value": {"display_phone_number": PHONE_NUMBER, "event": "PIN_CHANGED"}},
+        {"field": "account_update", "value": {"event": "PARTNER_REMOVED", "waba_info": {"waba_id": WABA_ID}}}]}]});
+    assert_eq!(app.post_signed(body.to_string().as_bytes()).await, 200);
+    assert!(app.ledger().await.is_empty());
+    assert_eq!(waba(&app).await.status, "active");
+    assert_eq!(phone(&app).await.security_note, before.security_note);
+    let foreign = app.events().await.iter().filter(|event| event.reason == "phone of another app").count();
+    assert!(foreign >= 5, "{:?}", app.events().await);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wish_with_an_id_too_long_to_store_does_not_hold_up_its_neighbours() {
+    let app = TestApp::start().await;
+    let long = "1".repeat(5_000);
+    let value =
+        json!({"user_preferences": [{"wa_id": long, "value": "stop"}, {"user_id": long, "value": "stop"}]});
+    let message = json!({"contacts": [], "messages": [
+        {"from": "1777", "id": "wamid.1", "type": "text", "text": {"body": "Hi"}}]});
+    let body = notification(vec![
+        ("user_preferences", value_of(PHONE_ID, value)),
+        ("messages", value_of(PHONE_ID, message)),
+    ]);
+    assert_eq!(app.post_signed(body.to_string().as_bytes()).await, 200);
+    assert_eq!(app.ledger().await.len(), 1);
+    app.settled().await;
+    app.stop().await;
+}

@@ -103,6 +103,9 @@ pub(super) async fn show(
 }
 
 /// Changes an app; new credentials are confirmed by Meta first.
+///
+/// After a new `client_secret` the one before it stays valid (`rotating`); once Meta signs with the new one,
+/// send that same `client_secret` again: then the old one is no longer believed.
 #[utoipa::path(patch, path = "/api/v1/apps/{id}", tag = "apps", params(("id" = String, Path)), request_body = ChangeApp,
     responses((status = 200, body = AppView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn change(

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Text, elements, object};
 use super::person::{Contacts, Person};
+use super::updates::too_long;
 use crate::domain::{PhoneNumberId, WabaId};
 
 /// A change of a field other than messages.
@@ -265,16 +266,21 @@ fn preferences(wire: &Wire) -> Vec<UserPreference> {
     let mut contacts = Contacts::read(wire.contacts);
     contacts.alone_with(list.len());
     list.into_iter()
-        .map(|raw| {
+        .filter_map(|raw| {
             let preference: Preference = object(Some(raw));
             let person = Person::of_ids(&preference.wa_id, &preference.user_id, &preference.parent_user_id);
-            UserPreference {
-                person: contacts.complete(person),
+            let person = contacts.complete(person);
+            // It could never be stored, and what came with it would come again for days.
+            if person.ids().any(too_long) {
+                return None;
+            }
+            Some(UserPreference {
+                person,
                 category: preference.category.owned().unwrap_or_default(),
                 value: preference.value.owned().unwrap_or_default(),
                 detail: preference.detail.owned(),
                 timestamp: preference.timestamp.time(),
-            }
+            })
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use crate::domain::{DeliveryState, PhoneNumberId, WabaId, Wamid};
 /// webhook that can never be stored would come again for days.
 pub const LONGEST_ID: usize = 1_000;
 
-fn too_long(id: &str) -> bool {
+pub(super) fn too_long(id: &str) -> bool {
     id.len() > LONGEST_ID
 }
 
