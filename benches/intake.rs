@@ -27,7 +27,7 @@ use wabridge::whatsapp::signature;
 use support::api::Api;
 use support::database::TestDatabase;
 use support::linking::{link, prepare_cloud};
-use support::{APP_SECRET, PHONE_ID, PHONE_NUMBER, WABA_ID, listener};
+use support::{APP_SECRET, CLIENT_ID, PHONE_ID, PHONE_NUMBER, WABA_ID, listener};
 
 /// People who write.
 const PEOPLE: u64 = 1_000;
@@ -136,7 +136,6 @@ impl Bench {
             assert!(Instant::now() < deadline, "the bridge does not start");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        command.args(["token", "create", "--name", "bench"]);
         let token = Command::new(env!("CARGO_BIN_EXE_wabridge"))
             .env("WABRIDGE_DATA_DIR", data.path())
             .env("WABRIDGE_DATABASE__URL", url.expose())
@@ -150,7 +149,7 @@ impl Bench {
         if !line {
             api.call("DELETE", &format!("/phones/{}/line", linked.phone_id), None).await;
         }
-        let path = linked.callback_url.replace(&base, "");
+        let path = format!("/api/waba/?app_id={CLIENT_ID}");
         Self { child, address, path, cloud, portal, next: Arc::default(), _database: database, _data: data }
     }
 
