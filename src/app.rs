@@ -9,6 +9,9 @@ pub mod serve;
 mod upkeep;
 mod web;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -67,8 +70,7 @@ pub struct App {
 impl App {
     /// Opens the database, becomes the only one that serves it, and builds everything on it.
     pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+        make_data_dir(&config.data_dir)?;
         let url = database_url(&config);
         let lock = lock::acquire(&url, &config.data_dir).await?;
         let vault = Arc::new(Vault::from_config(&config.secrets)?);
@@ -156,7 +158,11 @@ impl App {
             ended = watch.join_next() => ended,
         };
         stop.cancel();
-        let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+        let drained = tokio::time::timeout(DRAIN, async {
+            while tasks.join_next().await.is_some() {}
+            self.relay.gateway.close().await;
+        })
+        .await;
         if drained.is_err() {
             tracing::warn!(
                 "some calls did not end in time; their jobs are in doubt and taken up at the next start"
@@ -178,6 +184,16 @@ impl App {
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(6);
 /// How long a look at the lock may take to end after a stop.
 const LOCK_RELEASE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The data directory, for us alone: chats and files of people lie in it. One that is there already keeps the
+/// permissions that its administrator gave it.
+fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("the data directory {} cannot be made", path.display()))
+}
 
 fn database_url(config: &Config) -> DbUrl {
     match &config.database.url {

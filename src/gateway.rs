@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::bitrix::client::{Answer, Command, RestClient, batch_params, read_batch};
@@ -45,6 +46,7 @@ pub struct Gateway {
     servers: AllowedServers,
     metrics: Arc<Metrics>,
     states: Arc<Mutex<HashMap<PortalId, Arc<State>>>>,
+    refreshes: TaskTracker,
 }
 
 struct State {
@@ -77,7 +79,22 @@ impl Gateway {
         servers: AllowedServers,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { directory, db, clock, rest, servers, metrics, states: Arc::default() }
+        Self {
+            directory,
+            db,
+            clock,
+            rest,
+            servers,
+            metrics,
+            states: Arc::default(),
+            refreshes: TaskTracker::new(),
+        }
+    }
+
+    /// Waits until tokens that are on their way are stored; for the stop, when nobody calls any more.
+    pub async fn close(&self) {
+        self.refreshes.close();
+        self.refreshes.wait().await;
     }
 
     /// The plain client, for calls before an installation is proven.
@@ -304,8 +321,18 @@ impl Gateway {
         }
     }
 
-    /// New tokens, unless another call has just brought them.
+    /// New tokens, unless another call has just brought them. It goes on when the caller gives up: tokens that
+    /// the OAuth server has given and nobody has kept would cost the portal its authorization.
     async fn refresh(&self, id: &PortalId, used: &Portal) -> Result<Portal, CallError> {
+        let (this, portal, used) = (self.clone(), id.clone(), used.clone());
+        let refreshing = self.refreshes.spawn(async move { this.refresh_to_its_end(&portal, &used).await });
+        refreshing.await.unwrap_or_else(|error| {
+            tracing::error!(portal.id = %id, error = %error, "a refresh of tokens was broken off");
+            Err(CallError::refused("CONNECTION_ERROR", "the refresh of tokens was broken off"))
+        })
+    }
+
+    async fn refresh_to_its_end(&self, id: &PortalId, used: &Portal) -> Result<Portal, CallError> {
         let state = self.state(id);
         let mut unstored = state.refreshing.lock().await;
         if unstored.is_none() {

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::{database_url, lock};
+use super::{database_url, lock, make_data_dir};
 use crate::config::Config;
 use crate::store::db::backup_sqlite;
 use crate::store::{DbUrl, migrate};
@@ -30,8 +30,7 @@ pub async fn backup(config: &Config, file: &Path) -> anyhow::Result<()> {
 /// `wabridge restore FILE`; the bridge must not run, and no database may be in the way.
 pub async fn restore(config: &Config, file: &Path) -> anyhow::Result<()> {
     let target = embedded(config)?;
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+    make_data_dir(&config.data_dir)?;
     let _lock = lock::acquire(&DbUrl::Sqlite(target.clone()), &config.data_dir).await?;
     if target.exists() {
         bail!("{} is there already; move it away first, it would be overwritten", target.display());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::database_url;
+use super::{database_url, make_data_dir};
 use crate::access::{self, NewToken, Role};
 use crate::cli::TokenCommand;
 use crate::clock::Clock;
@@ -62,8 +62,7 @@ async fn list(db: &Db) -> anyhow::Result<()> {
 
 /// The database beside a running bridge: its schema is made if there is none yet, never changed under one.
 async fn open(config: &Config) -> anyhow::Result<(Db, crate::store::db::WriterThread)> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+    make_data_dir(&config.data_dir)?;
     let url = database_url(config);
     let looked = url.clone();
     let current = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {

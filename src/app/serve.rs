@@ -13,14 +13,14 @@ use crate::config::{Config, InternalListen};
 /// Runs the bridge until SIGTERM or SIGINT.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
-    let listeners = bind(&config)?;
-    let building = App::build(config, Clock::System);
+    let building = App::build(config.clone(), Clock::System);
     let app = tokio::select! {
         app = building => app?,
         // A bridge that stands by can be stopped as well.
         () = stop.cancelled() => return Ok(()),
     };
-    app.run(listeners, stop).await
+    // Only now: one that stands by must not take connections that it does not serve.
+    app.run(bind(&config)?, stop).await
 }
 
 /// Cancelled by the first SIGTERM or SIGINT.

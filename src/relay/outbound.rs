@@ -62,8 +62,7 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
         return Ok(Receipt::default());
     }
     let (portal_id, name) = (portal.id.to_string(), event.name.clone());
-    let body = format!("{:?}", event.body);
-    let kept_body = steps.iter().any(|step| matches!(step, Step::Lost { .. })).then_some(body);
+    let kept_body = steps.iter().any(|step| matches!(step, Step::Lost { .. })).then(|| kept(event));
     relay
         .db
         .write(move |tx| {
@@ -98,6 +97,25 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
             Ok(receipt)
         })
         .await
+}
+
+/// What is kept of an event that cannot be placed: its messages without the links of their files, which open
+/// without a login.
+fn kept(event: &PortalEvent) -> String {
+    let messages: Vec<serde_json::Value> = match &event.body {
+        EventBody::MessageAdd { items, .. } => items
+            .iter()
+            .map(|item| {
+                let files: Vec<&str> = item.files.iter().map(|file| file.name.as_str()).collect();
+                serde_json::json!({
+                    "im": {"chat_id": item.im_chat_id, "message_id": item.im_message_id},
+                    "chat": {"id": item.chat_id}, "text": item.text, "files": files,
+                })
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    serde_json::json!({"event": event.name, "messages": messages}).to_string()
 }
 
 fn plan(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Vec<Step> {

@@ -113,8 +113,11 @@ impl Setup {
         }
         row.updated_at = self.clock.now().naive_utc();
         let stored = row.clone();
-        self.db.write(move |tx| apps::update(tx.conn, &stored)).await?;
+        if !self.db.write(move |tx| apps::update(tx.conn, &stored)).await? {
+            return Err(SetupError::NotFound("app"));
+        }
         self.directory.reload().await?;
+        self.resume_phones();
         Ok(row)
     }
 

@@ -115,9 +115,29 @@ impl Setup {
         }
         faults.done()?;
         row.updated_at = self.clock.now().naive_utc();
-        let stored = row.clone();
-        self.db.write(move |tx| phones::update(tx.conn, &stored)).await?;
+        let settings = row.clone();
+        let written = self
+            .db
+            .write(move |tx| {
+                let Some(now) = phones::get(tx.conn, &settings.id)? else { return Ok(false) };
+                // What Meta says of the phone is not ours to write back: it may have changed meanwhile.
+                let row = PhoneRow {
+                    display_name: now.display_name,
+                    status: now.status,
+                    quality: now.quality,
+                    messaging_limit: now.messaging_limit,
+                    name_status: now.name_status,
+                    security_note: now.security_note,
+                    ..settings.clone()
+                };
+                phones::update(tx.conn, &row)
+            })
+            .await?;
+        if !written {
+            return Err(SetupError::NotFound("phone"));
+        }
         self.directory.reload().await?;
+        self.resume_phones();
         Ok(row)
     }
 

@@ -116,6 +116,15 @@ impl Setup {
     }
 
     /// Lets what waits for the portal's lines run.
+    /// What waits for Meta is tried again at once: somebody mended an app, a WABA or a phone.
+    pub(super) fn resume_phones(&self) {
+        for phone in &self.directory.now().phones {
+            for class in [Class::Send, Class::Media] {
+                self.scheduler.resume(&class.queue(&phone.key));
+            }
+        }
+    }
+
     fn resume(&self, id: &PortalId) {
         let snapshot = self.directory.now();
         for binding in snapshot.bindings.iter().filter(|binding| binding.portal == *id) {

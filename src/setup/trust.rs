@@ -74,7 +74,11 @@ impl Setup {
         let member_id = member_id.map(MemberId::as_str).unwrap_or_default();
         let member_id: String = member_id.chars().take(64).collect();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < MOST_TOLD && told.insert(format!("{member_id} {why}")) {
+        // A flood of forged ids must not silence what comes after it.
+        if told.len() >= MOST_TOLD {
+            told.clear();
+        }
+        if told.insert(format!("{member_id} {why}")) {
             tracing::warn!(portal.member_id = member_id, "{why} is refused; further ones are not logged");
         }
         refused(why)

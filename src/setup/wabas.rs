@@ -94,9 +94,21 @@ impl Setup {
                 token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN));
         }
         row.updated_at = self.clock.now().naive_utc();
-        let stored = row.clone();
-        self.db.write(move |tx| wabas::update(tx.conn, &stored)).await?;
+        let changed = row.clone();
+        let written = self
+            .db
+            .write(move |tx| {
+                let Some(now) = wabas::get(tx.conn, &changed.id)? else { return Ok(false) };
+                // The state is Meta's to tell: it may have changed meanwhile.
+                let row = WabaRow { status: now.status, status_reason: now.status_reason, ..changed.clone() };
+                wabas::update(tx.conn, &row)
+            })
+            .await?;
+        if !written {
+            return Err(SetupError::NotFound("waba"));
+        }
         self.directory.reload().await?;
+        self.resume_phones();
         Ok(row)
     }
 
