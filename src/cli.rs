@@ -66,7 +66,7 @@ pub enum TokenCommand {
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         expires: Option<u32>,
     },
-    /// List the tokens: name, role, and when each was made, last used, and expires
+    /// List the tokens: name, role, and when each was made and expires
     List,
     /// Revoke a token at once
     Revoke {
