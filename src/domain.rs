@@ -1,6 +1,7 @@
 //! The vocabulary of the bridge: ids, phone numbers, delivery states, directions, languages.
 //! Values and pure rules only; nothing here does I/O or knows another module.
 
+pub mod call;
 pub mod ids;
 pub mod language;
 pub mod phone_number;

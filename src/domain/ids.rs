@@ -68,6 +68,8 @@ text_id! {
     ChatId,
     /// Our id of a message.
     MessageId,
+    /// Our id of a call.
+    CallId,
     /// Our id of a durable job.
     JobId,
     /// Our id of a stored media file.
@@ -78,6 +80,8 @@ text_id! {
     PhoneNumberId,
     /// Meta's id of a message; compared case-sensitively.
     Wamid,
+    /// Meta's id of a call.
+    Wacid,
     /// A person's WhatsApp number without `+`, as Meta spells it; may be absent.
     WaId,
     /// Business-scoped user id (BSUID), `CC.alphanumerics`; may rotate.
