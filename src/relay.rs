@@ -8,6 +8,7 @@
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs` |
+//! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
@@ -22,6 +23,7 @@ pub mod parts;
 pub mod plan;
 mod prepare;
 pub mod sender;
+pub mod sms;
 pub mod statuses;
 mod to_portal;
 mod whose;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub public_url: Url,
     /// Our connector at every portal.
     pub connector: String,
+    /// ISO-2 country of numbers that a CRM holds without country code, where the portal has none set.
+    pub default_country: Option<String>,
     /// How long a message waits for its file before the line is told.
     pub media_wait: Duration,
     /// How long a status that proves a send is waited for.
