@@ -235,3 +235,18 @@ pub struct HeaderMedia {
     /// Name, for documents.
     pub filename: Option<String>,
 }
+
+/// The names between `{{` and `}}` of a text, each once, in the order in which they first appear. Anything
+/// but letters, digits and `_` between the braces is no variable.
+pub fn variables(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for piece in text.split("{{").skip(1) {
+        let Some((name, _)) = piece.split_once("}}") else { continue };
+        let name = name.trim();
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if is_name && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
