@@ -23,6 +23,7 @@ pub mod plan;
 mod prepare;
 pub mod sender;
 pub mod statuses;
+pub mod templates;
 mod to_portal;
 mod whose;
 

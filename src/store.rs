@@ -22,6 +22,7 @@ pub mod portals;
 pub mod retention;
 pub mod schema;
 pub mod statuses;
+pub mod templates;
 pub mod tokens;
 pub mod vault;
 pub mod wabas;
