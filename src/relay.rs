@@ -25,6 +25,7 @@ mod prepare;
 pub mod sender;
 pub mod sms;
 pub mod statuses;
+pub mod templates;
 mod to_portal;
 mod whose;
 

@@ -23,6 +23,7 @@ pub mod retention;
 pub mod schema;
 pub mod sms;
 pub mod statuses;
+pub mod templates;
 pub mod tokens;
 pub mod vault;
 pub mod wabas;

@@ -10,6 +10,8 @@ pub mod markup;
 pub mod notes;
 pub mod person;
 pub mod sms_notes;
+pub mod reconstruction;
+pub mod shorthand;
 pub mod split;
 pub mod to_line;
 pub mod to_whatsapp;

@@ -195,6 +195,7 @@ impl Setup {
             default_language: None,
             sms_to_chat: false,
             crm_user_id: None,
+            stop_words: false,
             created_at: now,
             updated_at: now,
         }

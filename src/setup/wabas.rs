@@ -5,8 +5,8 @@ use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::directory::{App, context};
 use crate::domain::{AppId, Secret, WabaId, WabaKey};
-use crate::store::Page;
 use crate::store::wabas::{self, WabaRow};
+use crate::store::{Page, templates};
 use crate::whatsapp::GraphClient;
 use crate::whatsapp::client::PhoneInfo;
 
@@ -64,6 +64,7 @@ impl Setup {
             subscribed: true,
             status: "active".to_owned(),
             status_reason: None,
+            portfolio: None,
             created_at: now,
             updated_at: now,
         };
@@ -120,7 +121,12 @@ impl Setup {
             return Err(SetupError::Conflict("the WABA still has phones; delete them first".to_owned()));
         }
         let key = id.to_owned();
-        self.db.write(move |tx| wabas::delete(tx.conn, &key)).await?;
+        self.db
+            .write(move |tx| {
+                templates::remove_of_waba(tx.conn, &key)?;
+                wabas::delete(tx.conn, &key)
+            })
+            .await?;
         if let Ok((graph, token, waba_id)) = self.waba_access(id)
             && let Err(error) = self.counted("unsubscribe", graph.unsubscribe(&token, &waba_id).await)
         {

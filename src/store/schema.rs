@@ -37,6 +37,7 @@ table! {
         subscribed -> Bool,
         status -> Text,
         status_reason -> Nullable<Text>,
+        portfolio -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -63,6 +64,7 @@ table! {
         default_language -> Nullable<Text>,
         sms_to_chat -> Bool,
         crm_user_id -> Nullable<Text>,
+        stop_words -> Bool,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -292,6 +294,43 @@ table! {
     }
 }
 
+table! {
+    templates (id) {
+        id -> Text,
+        waba_key -> Text,
+        meta_id -> Text,
+        name -> Text,
+        language -> Text,
+        status -> Text,
+        reason -> Nullable<Text>,
+        category -> Text,
+        next_category -> Nullable<Text>,
+        quality -> Nullable<Text>,
+        parameter_format -> Text,
+        components -> Text,
+        synced_at -> Timestamp,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    template_syncs (waba_key) {
+        waba_key -> Text,
+        tried_at -> Timestamp,
+        synced_at -> Nullable<Timestamp>,
+        error -> Nullable<Text>,
+    }
+}
+
+table! {
+    limit_uses (portfolio, person) {
+        portfolio -> Text,
+        person -> Text,
+        used_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     vault_checks,
     apps,
@@ -312,4 +351,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     media_links,
     sms_requests,
     api_tokens,
+    templates,
+    template_syncs,
+    limit_uses,
 );
