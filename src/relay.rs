@@ -38,12 +38,13 @@ use known_chats::KnownChats;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::domain::PhoneKey;
 use crate::gateway::Gateway;
 use crate::media::blobs::BlobStore;
 use crate::media::fetch::Fetcher;
 use crate::media::link::{MediaToken, media_url};
 use crate::queue::policy::Policy;
-use crate::queue::{Scheduler, Worker};
+use crate::queue::{Class, Scheduler, Worker};
 use crate::store::Db;
 use crate::telemetry::Metrics;
 use crate::whatsapp::GraphClient;
@@ -110,6 +111,11 @@ impl Relay {
     /// An empty cache of chats for [`Relay::known_chats`].
     pub fn chat_cache() -> KnownChats {
         KnownChats::new(KNOWN_CHATS)
+    }
+
+    /// How many jobs wait to go to WhatsApp by this phone.
+    pub fn waiting_sends(&self, phone: &PhoneKey) -> usize {
+        self.scheduler.pending_in(&Class::Send.queue(phone))
     }
 
     /// To be called when a person was erased: what was known of their chats in memory is forgotten.

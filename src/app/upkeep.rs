@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::relay::Relay;
 use crate::setup::Setup;
-use crate::store::{StoreError, jobs};
+use crate::store::{StoreError, jobs, sms};
 use crate::telemetry::Metrics;
 
 /// Between two checks of what the portals have of us.
@@ -51,8 +51,11 @@ fn wake_mended(relay: &Relay) {
 }
 
 async fn look(relay: &Relay, metrics: &Metrics) -> Result<(), StoreError> {
-    let ((ready, oldest), (dead, _)) =
-        relay.db.read(|conn| Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?))).await?;
+    let ((ready, oldest), (dead, _), sms) = relay
+        .db
+        .read(|conn| Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?, sms::waiting(conn)?)))
+        .await?;
+    metrics.sms(sms.iter().map(|(_, count)| count).sum());
     let age = oldest.map(|oldest| (relay.clock.now() - oldest).to_std().unwrap_or_default());
     metrics.queue(age.unwrap_or_default(), ready, dead);
     relay.directory.reload().await
