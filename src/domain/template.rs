@@ -1,5 +1,7 @@
 //! Message templates: what an approved text consists of, as far as filling and showing it needs.
 
+mod example;
+
 use serde::{Deserialize, Serialize};
 
 use super::MediaId;
@@ -15,6 +17,9 @@ pub struct Template {
     pub language: String,
     /// Whether it may be sent.
     pub status: TemplateStatus,
+    /// Meta's reason for a status that forbids it, as `INVALID_FORMAT`.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Meta's price class.
     pub category: TemplateCategory,
     /// How its variables are named.

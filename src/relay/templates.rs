@@ -17,6 +17,7 @@ pub fn definition(row: &TemplateRow) -> Template {
         name: &row.name,
         language: &row.language,
         status: &row.status,
+        reason: row.reason.as_deref(),
         category: &row.category,
         parameter_format: &row.parameter_format,
         components: &row.components,
