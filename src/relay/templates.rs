@@ -23,3 +23,8 @@ pub fn definition(row: &TemplateRow) -> Template {
         components: &row.components,
     })
 }
+
+/// The line that sends the template of a row, with example values.
+pub fn shorthand(row: &TemplateRow) -> String {
+    definition(row).shorthand_example()
+}
