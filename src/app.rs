@@ -101,6 +101,7 @@ impl App {
             config: config.clone(),
             scheduler: scheduler.clone(),
             blobs: relay.blobs.clone(),
+            fetcher: relay.fetcher.clone(),
             metrics: metrics.clone(),
         }));
         let waiting = scheduler.load(&db).await?;
@@ -157,6 +158,7 @@ impl App {
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
+        tasks.spawn(upkeep::sync_templates(self.setup.clone(), self.relay.clone(), stop.clone()));
         let mut watch = JoinSet::new();
         watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
         // Ends at the stop (a look at the lock may hang then), or when somebody else serves the database.
@@ -255,6 +257,7 @@ fn build_relay(
         settings: settings(config)?,
         known_chats: Relay::chat_cache(),
         doubts: courier::Doubts::default(),
+        template_wishes: tokio::sync::Notify::new(),
         pairs: Pairs::default(),
     })
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`inbound`] | takes in what Meta posts |
 //! | `whose`, [`known_chats`] | find the chat that a message belongs to |
-//! | [`statuses`], [`fields`] | apply what it says of our sends, phones and accounts |
+//! | [`statuses`], [`fields`], `template_news` | apply what it says of our sends, phones and accounts |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs` |
@@ -25,6 +25,7 @@ mod prepare;
 pub mod sender;
 pub mod sms;
 pub mod statuses;
+mod template_news;
 pub mod templates;
 mod to_portal;
 mod whose;
@@ -103,6 +104,8 @@ pub struct Relay {
     pub known_chats: KnownChats,
     /// Calls to lines that failed in doubt.
     pub doubts: courier::Doubts,
+    /// Rings when a webhook told of templates that are to be read anew.
+    pub template_wishes: tokio::sync::Notify,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }

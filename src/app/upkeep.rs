@@ -15,6 +15,8 @@ use crate::telemetry::Metrics;
 const PORTALS_ROUND: Duration = Duration::from_secs(24 * 3600);
 /// Between two looks at what is held.
 const BEAT: Duration = Duration::from_millis(500);
+/// Between two looks whether an account's templates are to be read.
+const TEMPLATES_ROUND: Duration = Duration::from_secs(60);
 /// Beats between two looks at the database.
 const ROUND: u32 = 30;
 /// Rounds between two looks at idle portals: an hour.
@@ -71,6 +73,21 @@ pub async fn check_portals(setup: Arc<Setup>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PORTALS_ROUND) => {}
+        }
+    }
+}
+
+/// Reads templates and messaging limits again when their time has come, or when a webhook wished it.
+pub async fn sync_templates(setup: Arc<Setup>, relay: Arc<Relay>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = setup.sync_due() => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = relay.template_wishes.notified() => {}
+            () = tokio::time::sleep(TEMPLATES_ROUND) => {}
         }
     }
 }

@@ -4,6 +4,7 @@ mod apps;
 mod auth;
 mod body;
 mod contacts;
+mod csv;
 mod document;
 mod events;
 mod health;
@@ -15,6 +16,7 @@ mod phones;
 mod portal_apps;
 mod portals;
 mod sms;
+mod templates;
 mod wabas;
 
 use actix_web::web;
@@ -55,6 +57,13 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/portals/{id}", get().to(portals::show))
         .route("/portals/{id}", patch().to(portals::change))
         .route("/portals/{id}", delete().to(portals::remove))
+        .route("/templates", get().to(templates::list))
+        .route("/templates", post().to(templates::create))
+        .route("/templates.csv", get().to(templates::file))
+        .route("/templates/sync", post().to(templates::sync))
+        .route("/templates/{id}", get().to(templates::show))
+        .route("/templates/{id}", patch().to(templates::change))
+        .route("/templates/{id}", delete().to(templates::remove))
         .route("/messages", get().to(messages::list))
         .route("/messages/{id}", get().to(messages::show))
         .route("/sms", get().to(sms::list))

@@ -12,14 +12,19 @@ pub fn of_waba(conn: &mut Conn, waba_key: &str) -> Result<Vec<Template>, StoreEr
 
 /// The template of a row.
 pub fn definition(row: &TemplateRow) -> Template {
-    let told = template(Stored {
+    template(Stored {
         id: &row.meta_id,
         name: &row.name,
         language: &row.language,
         status: &row.status,
+        reason: row.reason.as_deref(),
         category: &row.category,
         parameter_format: &row.parameter_format,
         components: &row.components,
-    });
-    Template { reason: row.reason.clone(), ..told }
+    })
+}
+
+/// The line that sends the template of a row, with example values.
+pub fn shorthand(row: &TemplateRow) -> String {
+    definition(row).shorthand_example()
 }

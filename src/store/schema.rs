@@ -320,6 +320,7 @@ table! {
         tried_at -> Timestamp,
         synced_at -> Nullable<Timestamp>,
         error -> Nullable<Text>,
+        wanted -> Bool,
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct ChangePhone {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     crm_user_id: Option<Option<String>>,
+    /// A word like STOP ends marketing messages to whoever wrote it.
+    stop_words: Option<bool>,
 }
 
 /// A business phone.
@@ -74,6 +76,7 @@ pub(super) struct PhoneView {
     default_language: Option<String>,
     sms_to_chat: bool,
     crm_user_id: Option<String>,
+    stop_words: bool,
     line: Option<LineView>,
     /// Messages that wait to go to WhatsApp, those of the CRM's robots among them.
     waiting: usize,
@@ -135,6 +138,7 @@ pub(super) async fn change(
         default_language: new.default_language,
         sms_to_chat: new.sms_to_chat,
         crm_user_id: new.crm_user_id,
+        stop_words: new.stop_words,
     };
     let row = state.setup.change_phone(&id, change).await?;
     Ok(web::Json(view(&state, row)))
@@ -173,5 +177,6 @@ fn view(state: &State, row: PhoneRow) -> PhoneView {
         default_language: row.default_language,
         sms_to_chat: row.sms_to_chat,
         crm_user_id: row.crm_user_id,
+        stop_words: row.stop_words,
     }
 }
