@@ -12,7 +12,7 @@ pub fn of_waba(conn: &mut Conn, waba_key: &str) -> Result<Vec<Template>, StoreEr
 
 /// The template of a row.
 pub fn definition(row: &TemplateRow) -> Template {
-    template(Stored {
+    let told = template(Stored {
         id: &row.meta_id,
         name: &row.name,
         language: &row.language,
@@ -20,5 +20,6 @@ pub fn definition(row: &TemplateRow) -> Template {
         category: &row.category,
         parameter_format: &row.parameter_format,
         components: &row.components,
-    })
+    });
+    Template { reason: row.reason.clone(), ..told }
 }

@@ -84,6 +84,7 @@ pub fn template(stored: Stored<'_>) -> Template {
         name: stored.name.to_owned(),
         language: stored.language.to_owned(),
         status: TemplateStatus::parse(stored.status),
+        reason: None,
         category: TemplateCategory::parse(stored.category),
         parameters: if named { ParameterFormat::Named } else { ParameterFormat::Positional },
         header: None,
