@@ -14,7 +14,9 @@ pub mod phones;
 pub mod portal_apps;
 pub mod portals;
 mod proof;
+pub mod senders;
 mod sequence;
+pub mod templates;
 mod trust;
 mod validate;
 pub mod wabas;
@@ -31,6 +33,7 @@ use crate::directory::Directory;
 use crate::domain::{LineId, MemberId, PortalId};
 use crate::gateway::Gateway;
 use crate::media::BlobStore;
+use crate::media::fetch::Fetcher;
 use crate::queue::Scheduler;
 use crate::store::Db;
 use crate::telemetry::Metrics;
@@ -62,8 +65,11 @@ pub struct Setup {
     pub scheduler: Arc<Scheduler>,
     /// Files of erased people.
     pub blobs: BlobStore,
+    /// Fetches samples for templates.
+    pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    syncing: Arc<tokio::sync::Mutex<()>>,
     busy: Arc<Mutex<HashMap<MemberId, Arc<tokio::sync::Mutex<()>>>>>,
     told: Arc<Mutex<HashSet<String>>>,
     switched_off: Arc<Mutex<Vec<SwitchOff>>>,
@@ -95,6 +101,8 @@ pub struct Parts {
     pub scheduler: Arc<Scheduler>,
     /// Files of erased people.
     pub blobs: BlobStore,
+    /// Fetches samples for templates.
+    pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -102,7 +110,7 @@ pub struct Parts {
 impl Setup {
     /// The use cases over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, metrics } = parts;
+        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics } = parts;
         Self {
             db,
             directory,
@@ -112,7 +120,9 @@ impl Setup {
             config,
             scheduler,
             blobs,
+            fetcher,
             metrics,
+            syncing: Arc::default(),
             busy: Arc::default(),
             told: Arc::default(),
             switched_off: Arc::default(),

@@ -24,7 +24,8 @@ CREATE TABLE template_syncs (
     waba_key TEXT PRIMARY KEY REFERENCES wabas (id),
     tried_at TIMESTAMP NOT NULL,
     synced_at TIMESTAMP,
-    error TEXT
+    error TEXT,
+    wanted BOOLEAN NOT NULL
 );
 
 -- Whom a business wrote first, and when last: what Meta's messaging limit counts.

@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::relay::Relay;
 use crate::setup::Setup;
-use crate::store::{StoreError, jobs};
+use crate::store::{StoreError, jobs, sms};
 use crate::telemetry::Metrics;
 
 /// Between two checks of what the portals have of us.
 const PORTALS_ROUND: Duration = Duration::from_secs(24 * 3600);
 /// Between two looks at what is held.
 const BEAT: Duration = Duration::from_millis(500);
+/// Between two looks whether an account's templates are to be read.
+const TEMPLATES_ROUND: Duration = Duration::from_secs(60);
 /// Beats between two looks at the database.
 const ROUND: u32 = 30;
 /// Rounds between two looks at idle portals: an hour.
@@ -51,8 +53,11 @@ fn wake_mended(relay: &Relay) {
 }
 
 async fn look(relay: &Relay, metrics: &Metrics) -> Result<(), StoreError> {
-    let ((ready, oldest), (dead, _)) =
-        relay.db.read(|conn| Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?))).await?;
+    let ((ready, oldest), (dead, _), sms) = relay
+        .db
+        .read(|conn| Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?, sms::waiting(conn)?)))
+        .await?;
+    metrics.sms(sms.iter().map(|(_, count)| count).sum());
     let age = oldest.map(|oldest| (relay.clock.now() - oldest).to_std().unwrap_or_default());
     metrics.queue(age.unwrap_or_default(), ready, dead);
     relay.directory.reload().await
@@ -68,6 +73,21 @@ pub async fn check_portals(setup: Arc<Setup>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PORTALS_ROUND) => {}
+        }
+    }
+}
+
+/// Reads templates and messaging limits again when their time has come, or when a webhook wished it.
+pub async fn sync_templates(setup: Arc<Setup>, relay: Arc<Relay>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = setup.sync_due() => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = relay.template_wishes.notified() => {}
+            () = tokio::time::sleep(TEMPLATES_ROUND) => {}
         }
     }
 }

@@ -4,6 +4,7 @@ mod apps;
 mod auth;
 mod body;
 mod contacts;
+mod csv;
 mod document;
 mod events;
 mod health;
@@ -14,6 +15,8 @@ mod messages;
 mod phones;
 mod portal_apps;
 mod portals;
+mod sms;
+mod templates;
 mod wabas;
 
 use actix_web::web;
@@ -54,8 +57,17 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/portals/{id}", get().to(portals::show))
         .route("/portals/{id}", patch().to(portals::change))
         .route("/portals/{id}", delete().to(portals::remove))
+        .route("/templates", get().to(templates::list))
+        .route("/templates", post().to(templates::create))
+        .route("/templates.csv", get().to(templates::file))
+        .route("/templates/sync", post().to(templates::sync))
+        .route("/templates/{id}", get().to(templates::show))
+        .route("/templates/{id}", patch().to(templates::change))
+        .route("/templates/{id}", delete().to(templates::remove))
         .route("/messages", get().to(messages::list))
         .route("/messages/{id}", get().to(messages::show))
+        .route("/sms", get().to(sms::list))
+        .route("/sms/{id}", get().to(sms::show))
         .route("/contacts", get().to(contacts::list))
         .route("/contacts/{id}", get().to(contacts::show))
         .route("/contacts/{id}", delete().to(contacts::erase))

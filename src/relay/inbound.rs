@@ -80,6 +80,8 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
         steps.push(keep("notification", "saved by wish", String::from_utf8_lossy(body).into_owned()));
     }
     count(relay, &steps);
+    let about_templates =
+        steps.iter().any(|step| matches!(step, Step::Field(change) if change.is_about_templates()));
     let steps = Arc::new(steps);
     let mut outcome = store(relay, app, &steps, now).await;
     if outcome.as_ref().is_err_and(chats::is_gone) {
@@ -93,6 +95,9 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
     }
     for (lane, job) in stored.proven {
         relay.scheduler.wake(&lane, &job);
+    }
+    if about_templates {
+        relay.template_wishes.notify_one();
     }
     if stored.receipt.reconfigured {
         relay.directory.reload().await?;

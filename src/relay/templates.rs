@@ -1,8 +1,9 @@
 //! Templates of an account, as filling and showing them needs them.
 
-use crate::domain::template::Template;
+use crate::domain::template::{Template, TemplateStatus};
 use crate::store::templates::{self, TemplateRow};
 use crate::store::{Conn, StoreError};
+use crate::translate::shorthand::ready;
 use crate::whatsapp::template::{Stored, template};
 
 /// Every known template of a WABA (our id), by name and language.
@@ -12,14 +13,21 @@ pub fn of_waba(conn: &mut Conn, waba_key: &str) -> Result<Vec<Template>, StoreEr
 
 /// The template of a row.
 pub fn definition(row: &TemplateRow) -> Template {
-    let told = template(Stored {
+    template(Stored {
         id: &row.meta_id,
         name: &row.name,
         language: &row.language,
         status: &row.status,
+        reason: row.reason.as_deref(),
         category: &row.category,
         parameter_format: &row.parameter_format,
         components: &row.components,
-    });
-    Template { reason: row.reason.clone(), ..told }
+    })
+}
+
+/// The line that sends the template of a row, with example values; empty if none can.
+pub fn shorthand(row: &TemplateRow) -> String {
+    // It is shown of a template that waits for its review as well.
+    let template = Template { status: TemplateStatus::Approved, ..definition(row) };
+    ready(&template).unwrap_or_default()
 }

@@ -42,6 +42,8 @@ pub struct PhoneChange {
     pub sms_to_chat: Option<bool>,
     /// Portal user who stands for the phone.
     pub crm_user_id: Option<Option<String>>,
+    /// Whether a word like STOP ends marketing messages.
+    pub stop_words: Option<bool>,
 }
 
 impl Setup {
@@ -87,6 +89,7 @@ impl Setup {
         row.sms_service = change.sms_service.unwrap_or(row.sms_service);
         row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
         row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
+        row.stop_words = change.stop_words.unwrap_or(row.stop_words);
         for (field, value, words, place) in [
             ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
             ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
@@ -114,6 +117,8 @@ impl Setup {
             row.crm_user_id = faults.check("crm_user_id", user);
         }
         faults.done()?;
+        // The portal goes first: what it refuses is not stored.
+        let _one_at_a_time = self.switch_sender(&row).await?;
         row.updated_at = self.clock.now().naive_utc();
         let settings = row.clone();
         let written = self
@@ -181,7 +186,7 @@ impl Setup {
             display_name: info.verified_name.unwrap_or_default(),
             status: info.status,
             quality: info.quality_rating,
-            messaging_limit: None,
+            messaging_limit: info.messaging_limit,
             name_status: info.name_status,
             security_note: None,
             sms_service,

@@ -71,6 +71,8 @@ impl Setup {
         let stored = row.clone();
         self.db.write(move |tx| wabas::insert(tx.conn, &stored)).await?;
         self.directory.reload().await?;
+        // A failure is written down and repeated by the clock: the WABA is linked all the same.
+        self.sync_waba(&row.id).await?;
         Ok(row)
     }
 

@@ -56,6 +56,8 @@ pub struct SyncRow {
     pub synced_at: Option<NaiveDateTime>,
     /// Why the last try failed.
     pub error: Option<String>,
+    /// Whether a webhook told of something that only a new reading can show.
+    pub wanted: bool,
 }
 
 /// Which templates a list shows.
@@ -139,6 +141,29 @@ pub fn put(conn: &mut Conn, row: &TemplateRow) -> Result<(), StoreError> {
     }
 }
 
+/// Writes an element of a list whose reading began at `began`. What a webhook told meanwhile is newer and stays.
+pub fn put_listed(conn: &mut Conn, row: &TemplateRow, began: DateTime<Utc>) -> Result<(), StoreError> {
+    let Some(known) = by_name(conn, &row.waba_key, &row.name, &row.language)? else {
+        return insert(conn, row);
+    };
+    let mut new = TemplateRow {
+        id: known.id.clone(),
+        created_at: known.created_at,
+        updated_at: known.updated_at,
+        ..row.clone()
+    };
+    // Meta tells no reason for a pause in its lists: the one that the webhook told stays.
+    if new.reason.is_none() && new.status == known.status {
+        new.reason.clone_from(&known.reason);
+    }
+    if known.updated_at > ts(began) {
+        new = TemplateRow { synced_at: row.synced_at, ..known };
+    } else if (TemplateRow { synced_at: known.synced_at, ..new.clone() }) != known {
+        new.updated_at = row.updated_at;
+    }
+    update(conn, &new).map(drop)
+}
+
 /// Removes what a full list, whose reading began at `began`, did not show any more.
 pub fn forget_unlisted(conn: &mut Conn, waba_key: &str, began: DateTime<Utc>) -> Result<usize, StoreError> {
     let unlisted =
@@ -173,11 +198,26 @@ pub fn record_sync(
         tried_at: ts(at),
         synced_at: if error.is_none() { Some(ts(at)) } else { last_good },
         error: error.map(str::to_owned),
+        wanted: false,
     };
-    if known.is_some() {
-        diesel::update(template_syncs::table.find(waba_key)).set(&row).execute(conn)?;
+    write_sync(conn, &row, known.is_some())
+}
+
+/// Wishes a new reading of an account.
+pub fn want_sync(conn: &mut Conn, waba_key: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let known: Option<SyncRow> =
+        template_syncs::table.find(waba_key).select(SyncRow::as_select()).first(conn).optional()?;
+    let is_known = known.is_some();
+    let fresh =
+        SyncRow { waba_key: waba_key.to_owned(), tried_at: ts(now), synced_at: None, error: None, wanted: true };
+    write_sync(conn, &SyncRow { wanted: true, ..known.unwrap_or(fresh) }, is_known)
+}
+
+fn write_sync(conn: &mut Conn, row: &SyncRow, is_known: bool) -> Result<(), StoreError> {
+    if is_known {
+        diesel::update(template_syncs::table.find(&row.waba_key)).set(row).execute(conn)?;
     } else {
-        diesel::insert_into(template_syncs::table).values(&row).execute(conn)?;
+        diesel::insert_into(template_syncs::table).values(row).execute(conn)?;
     }
     Ok(())
 }

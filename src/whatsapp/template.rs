@@ -1,6 +1,8 @@
 //! Templates as Meta lists them (whatsapp-messaging facts §4.1), read leniently: a template of a kind that we
 //! do not know is still listed, with what is known of it.
 
+pub mod rules;
+
 use serde_json::Value;
 
 use crate::domain::template::{
@@ -68,6 +70,8 @@ pub struct Stored<'a> {
     pub language: &'a str,
     /// State.
     pub status: &'a str,
+    /// Why it is in this state.
+    pub reason: Option<&'a str>,
     /// Price class.
     pub category: &'a str,
     /// `POSITIONAL` or `NAMED`.
@@ -84,7 +88,7 @@ pub fn template(stored: Stored<'_>) -> Template {
         name: stored.name.to_owned(),
         language: stored.language.to_owned(),
         status: TemplateStatus::parse(stored.status),
-        reason: None,
+        reason: stored.reason.map(str::to_owned),
         category: TemplateCategory::parse(stored.category),
         parameters: if named { ParameterFormat::Named } else { ParameterFormat::Positional },
         header: None,
@@ -202,6 +206,7 @@ mod tests {
             name: &listed.name,
             language: &listed.language,
             status: &listed.status,
+            reason: listed.reason.as_deref(),
             category: &listed.category,
             parameter_format: &listed.parameter_format,
             components: &listed.components.to_string(),
@@ -268,6 +273,7 @@ mod tests {
                 name: "x",
                 language: "en",
                 status: "",
+                reason: None,
                 category: "",
                 parameter_format: "",
                 components,
