@@ -1,7 +1,5 @@
 //! Message templates: what an approved text consists of, as far as filling and showing it needs.
 
-mod example;
-
 use serde::{Deserialize, Serialize};
 
 use super::MediaId;

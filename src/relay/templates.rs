@@ -1,8 +1,9 @@
 //! Templates of an account, as filling and showing them needs them.
 
-use crate::domain::template::Template;
+use crate::domain::template::{Template, TemplateStatus};
 use crate::store::templates::{self, TemplateRow};
 use crate::store::{Conn, StoreError};
+use crate::translate::shorthand::ready;
 use crate::whatsapp::template::{Stored, template};
 
 /// Every known template of a WABA (our id), by name and language.
@@ -24,7 +25,9 @@ pub fn definition(row: &TemplateRow) -> Template {
     })
 }
 
-/// The line that sends the template of a row, with example values.
+/// The line that sends the template of a row, with example values; empty if none can.
 pub fn shorthand(row: &TemplateRow) -> String {
-    definition(row).shorthand_example()
+    // It is shown of a template that waits for its review as well.
+    let template = Template { status: TemplateStatus::Approved, ..definition(row) };
+    ready(&template).unwrap_or_default()
 }

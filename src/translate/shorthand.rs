@@ -134,9 +134,11 @@ fn opening(text: &str) -> Option<Opening<'_>> {
     rest.contains("](").then_some(Opening::OldBracket(rest))
 }
 
-/// Without white space and marks that nobody sees at either end.
+/// Without white space at either end and marks that nobody sees at the beginning; at the end they may belong
+/// to a value.
 fn trimmed(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c))
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    text.trim_start_matches(|c: char| is_blank(c) || is_invisible(c)).trim_end_matches(is_blank)
 }
 
 /// Marks of direction, joiners, byte order mark.

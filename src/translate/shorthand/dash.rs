@@ -1,6 +1,6 @@
 //! `template-NAME+…` and `template+NAME+…`, and the bare `NAME+en_US+…` of an SMS.
 
-use super::{ButtonGiven, HeaderFile, MediaSource, Parsed, Refusal, language};
+use super::{ButtonGiven, HeaderFile, MediaSource, Parsed, Refusal, is_invisible, language};
 
 const FILE_LINK: &str = "file_link:";
 
@@ -12,11 +12,11 @@ pub fn read(text: &str) -> Result<Parsed, Refusal> {
 
 /// The same with the name taken off.
 pub fn read_named(name: &str, rest: &str) -> Result<Parsed, Refusal> {
-    let name = name.trim();
+    let name: String = name.trim().chars().filter(|c| !is_invisible(*c)).collect();
     if name.is_empty() {
         return Err(Refusal::NameMissing);
     }
-    let parsed = Parsed { name: name.to_owned(), ..Parsed::default() };
+    let parsed = Parsed { name, ..Parsed::default() };
     let mut reader = Reader { parsed, rest, in_values: false };
     while reader.step()? {}
     Ok(reader.parsed)

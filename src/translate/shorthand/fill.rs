@@ -52,8 +52,9 @@ impl Parsed {
         let typed = Typed::new(template);
         let mut values = TemplateValues::default();
         let sorted = typed.sort(&self.items)?;
-        values.header_text = typed.header_text(self.header_text.as_deref().or(sorted.header.as_deref()))?;
-        values.body = typed.body(&sorted)?;
+        let header = self.header_text.as_deref().or(sorted.header.as_deref());
+        values.body = typed.body(&sorted, header)?;
+        values.header_text = typed.header_text(header)?;
         values.buttons = typed.buttons(&self.buttons, &sorted, values.body.first())?;
         typed.header_file(self)?;
         typed.lengths(&values)?;
@@ -246,8 +247,11 @@ impl<'a> Typed<'a> {
     }
 
     /// The body's values in the order in which its variables first appear.
-    fn body(&self, sorted: &Sorted) -> Result<Vec<String>, Refusal> {
+    fn body(&self, sorted: &Sorted, header: Option<&str>) -> Result<Vec<String>, Refusal> {
         let asked = asked_order(self.template);
+        // A named variable of the header is given as those of the body are, and counted with them.
+        let is_named = self.template.parameters == ParameterFormat::Named;
+        let in_header = self.template.header_variable().filter(|_| is_named);
         let mut plain = sorted.plain.clone();
         let is_password = self.template.buttons.iter().any(|button| matches!(button, Button::Otp { .. }));
         if let (true, Some(code)) = (is_password, &sorted.code) {
@@ -259,10 +263,10 @@ impl<'a> Typed<'a> {
                 _ => {}
             }
         }
-        let given = sorted.named.len() + plain.len();
+        let given = sorted.named.len() + plain.len() + usize::from(in_header.is_some() && header.is_some());
         let mut plain = plain.into_iter();
         let mut filled: Vec<(String, String)> = Vec::new();
-        let mut missing = Vec::new();
+        let mut missing: Vec<String> = in_header.clone().filter(|_| header.is_none()).into_iter().collect();
         for variable in &asked {
             let named =
                 sorted.named.iter().find(|(name, _)| name == variable).map(|(_, value)| value.clone());
@@ -272,7 +276,7 @@ impl<'a> Typed<'a> {
             }
         }
         if !missing.is_empty() || plain.next().is_some() {
-            let (template, needs) = (self.called.clone(), asked.len());
+            let (template, needs) = (self.called.clone(), asked.len() + usize::from(in_header.is_some()));
             return Err(Refusal::Count { template, needs, given, missing });
         }
         if let Some((variable, _)) = filled.iter().find(|(_, value)| trimmed(value).is_empty()) {

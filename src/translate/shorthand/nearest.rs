@@ -5,7 +5,9 @@ const TOLD: usize = 3;
 
 /// The nearest of `names`, best first; none if nothing is near.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let typed: Vec<char> = typed.to_lowercase().chars().take(64).collect();
+    // Behind the name there may be a sentence.
+    let end = typed.find(|c: char| c.is_whitespace() || c == '|').unwrap_or(typed.len());
+    let typed: Vec<char> = typed.to_lowercase().chars().take(end.min(64)).collect();
     let limit = (typed.len() / 3).max(2);
     let mut found: Vec<(usize, &str)> = names
         .into_iter()
@@ -53,6 +55,7 @@ mod tests {
         let names = ["hello_world", "hello_word", "order_confirmed", "bye"];
         assert_eq!(nearest("helo_world", names), ["hello_world", "hello_word"]);
         assert_eq!(nearest("hello-world", names), ["hello_world", "hello_word"]);
+        assert_eq!(nearest("hello_world is ours", names), ["hello_world", "hello_word"]);
         assert_eq!(nearest("order", names), ["order_confirmed"]);
         assert_eq!(nearest("zzz", names), Vec::<String>::new());
         assert_eq!(nearest("", names), Vec::<String>::new());
@@ -61,7 +64,7 @@ mod tests {
     #[test]
     fn the_distance_is_counted_in_letters() {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        for (one, other, count) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("имя", "имена", 2)]
+        for (one, other, count) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("имя", "имена", 3)]
         {
             assert_eq!(distance(&chars(one), &chars(other)), count);
         }

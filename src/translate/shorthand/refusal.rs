@@ -491,7 +491,8 @@ fn first(there: &[String]) -> &str {
 
 /// What was typed, on one line and not longer than a sentence bears.
 fn short(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let seen: String = text.chars().filter(|c| !super::is_invisible(*c)).collect();
+    let line = seen.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or(&line)),
         None => line,
