@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::{Problem, State};
-use crate::store::jobs;
+use crate::store::{jobs, templates};
 
 /// How the bridge stands.
 #[derive(Serialize, ToSchema)]
@@ -32,11 +32,16 @@ pub(super) struct QueueView {
 #[utoipa::path(get, path = "/api/v1/health", tag = "health", responses((status = 200, body = HealthView)))]
 pub(super) async fn show(state: web::Data<State>) -> Result<web::Json<HealthView>, Problem> {
     let depths = state.db.read(|conn| {
-        Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "running")?.0, jobs::depth(conn, "dead")?.0))
+        let (running, dead) = (jobs::depth(conn, "running")?.0, jobs::depth(conn, "dead")?.0);
+        Ok((jobs::depth(conn, "ready")?, running, dead, templates::syncs(conn)?))
     });
-    let ((ready, oldest), running, dead) = depths.await?;
+    let ((ready, oldest), running, dead, syncs) = depths.await?;
     let age = oldest.map_or(0, |oldest| (state.clock.now() - oldest).num_seconds().max(0));
-    let problems = problems(&state);
+    let mut problems = problems(&state);
+    problems.extend(syncs.iter().filter_map(|sync| {
+        let why = sync.error.as_ref()?;
+        Some(format!("WABA {}: its templates could not be read: {why}", sync.waba_key))
+    }));
     let status = if problems.is_empty() && dead == 0 { "ok" } else { "attention" };
     let queue = QueueView { ready, running, dead, oldest_seconds: age };
     Ok(web::Json(HealthView { status, version: env!("CARGO_PKG_VERSION"), queue, problems }))
