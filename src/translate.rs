@@ -7,6 +7,8 @@
 pub mod markup;
 pub mod notes;
 pub mod person;
+pub mod reconstruction;
+pub mod shorthand;
 pub mod split;
 pub mod to_line;
 pub mod to_whatsapp;

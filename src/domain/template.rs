@@ -1,7 +1,5 @@
 //! Message templates: what an approved text consists of, as far as filling and showing it needs.
 
-mod example;
-
 use serde::{Deserialize, Serialize};
 
 use super::MediaId;
@@ -38,6 +36,46 @@ pub struct Template {
     pub body_examples: Vec<String>,
     /// Example values of a text header.
     pub header_examples: Vec<String>,
+}
+
+impl Template {
+    /// The variables of the body, each once, in the order in which they first appear. Authentication
+    /// templates have one, the code, whether Meta shows their text or not.
+    pub fn body_variables(&self) -> Vec<String> {
+        let found = self.body.as_deref().map(variables).unwrap_or_default();
+        match self.category {
+            TemplateCategory::Authentication if found.is_empty() => vec!["1".to_owned()],
+            _ => found,
+        }
+    }
+
+    /// The variable of a text header.
+    pub fn header_variable(&self) -> Option<String> {
+        match &self.header {
+            Some(Header::Text { text }) => variables(text).into_iter().next(),
+            _ => None,
+        }
+    }
+
+    /// Places of the buttons with an address that ends in a variable, in their order.
+    pub fn dynamic_urls(&self) -> Vec<usize> {
+        self.places(|button| matches!(button, Button::Url { url, .. } if !variables(url).is_empty()))
+    }
+
+    /// Places of the quick replies.
+    pub fn quick_replies(&self) -> Vec<usize> {
+        self.places(|button| matches!(button, Button::QuickReply { .. }))
+    }
+
+    /// Place of the button that copies a code.
+    pub fn code_button(&self) -> Option<usize> {
+        let is_code = |button: &Button| matches!(button, Button::CopyCode { .. } | Button::Otp { .. });
+        self.places(is_code).first().copied()
+    }
+
+    fn places(&self, fits: impl Fn(&Button) -> bool) -> Vec<usize> {
+        self.buttons.iter().enumerate().filter(|(_, button)| fits(button)).map(|(at, _)| at).collect()
+    }
 }
 
 /// Meta's state of a template. Only `Approved` can be sent.

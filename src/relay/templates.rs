@@ -1,8 +1,9 @@
 //! Templates of an account, as filling and showing them needs them.
 
-use crate::domain::template::Template;
+use crate::domain::template::{Template, TemplateStatus};
 use crate::store::templates::{self, TemplateRow};
 use crate::store::{Conn, StoreError};
+use crate::translate::shorthand::ready;
 use crate::whatsapp::template::{Stored, template};
 
 /// Every known template of a WABA (our id), by name and language.
@@ -24,7 +25,8 @@ pub fn definition(row: &TemplateRow) -> Template {
     })
 }
 
-/// The line that sends the template of a row, with example values.
-pub fn shorthand(row: &TemplateRow) -> String {
-    definition(row).shorthand_example()
+/// The line that sends the template of a row, with example values, as if it were approved. `None`: no short
+/// line can (a carousel, say).
+pub fn shorthand(row: &TemplateRow) -> Option<String> {
+    ready(&Template { status: TemplateStatus::Approved, ..definition(row) })
 }

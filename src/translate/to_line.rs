@@ -6,7 +6,7 @@
 mod flow;
 mod frame;
 mod kinds;
-mod words;
+pub(super) mod words;
 
 use chrono::{DateTime, FixedOffset, Utc};
 

@@ -234,7 +234,6 @@ fn state_of(app: &App, config: Arc<Config>) -> Arc<State> {
         clock: relay.clock.clone(),
         setup: Arc::new(setup),
         blobs: relay.blobs.clone(),
-        fetcher: app.relay.fetcher.clone(),
         metrics: relay.metrics.clone(),
         relay,
     })
