@@ -7,6 +7,7 @@ pub mod language;
 pub mod phone_number;
 pub mod secret;
 pub mod status;
+pub mod stop_words;
 pub mod template;
 pub mod verdict;
 pub mod window;

@@ -188,7 +188,7 @@ async fn a_template_is_created_reviewed_edited_and_deleted() {
     assert_eq!((status, fields(&problem)), (422, vec!["category"]));
     let (status, edited) = app.api.call("PATCH", &path, Some(change)).await;
     assert_eq!(status, 200, "{edited}");
-    assert_eq!((&edited["status"], &edited["shorthand"]), (&json!("PENDING"), &json!("template-order_sent+en_US")));
+    assert_eq!((&edited["status"], &edited["shorthand"]), (&json!("PENDING"), &json!("template+order_sent+en_US")));
     assert_eq!(app.cloud.templates(WABA_ID)[0]["components"].as_array().unwrap().len(), 1);
 
     assert_eq!(app.api.call("DELETE", &path, None).await.0, 204);
