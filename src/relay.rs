@@ -7,7 +7,7 @@
 //! | [`statuses`], [`fields`], `template_news` | apply what it says of our sends, phones and accounts |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
-//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs` |
+//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs`, `gate` and [`limits`] |
 //! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
@@ -15,8 +15,10 @@ pub mod courier;
 mod effects;
 pub mod fetch;
 pub mod fields;
+pub mod gate;
 pub mod inbound;
 pub mod known_chats;
+pub mod limits;
 pub mod outbound;
 mod pairs;
 pub mod parts;
@@ -106,6 +108,8 @@ pub struct Relay {
     pub doubts: courier::Doubts,
     /// Rings when a webhook told of templates that are to be read anew.
     pub template_wishes: tokio::sync::Notify,
+    /// Whom the portfolios wrote first.
+    pub limits: limits::Limits,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }

@@ -12,6 +12,7 @@ mod crud;
 pub mod db;
 pub mod events;
 pub mod jobs;
+pub mod limits;
 pub mod lines;
 pub mod messages;
 pub mod migrate;

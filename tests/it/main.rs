@@ -30,4 +30,5 @@ mod spine;
 mod statuses;
 mod store;
 mod support;
+mod templates;
 mod window;
