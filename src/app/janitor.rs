@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::domain::BlobId;
 use crate::relay::Relay;
 use crate::store::retention::{self, Kind, STEP};
-use crate::store::{StoreError, blobs};
+use crate::store::{StoreError, blobs, uploads};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(3600);
@@ -57,6 +57,7 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
             tokio::time::sleep(PAUSE).await;
         }
     }
+    relay.db.write(move |tx| uploads::forget_old(tx.conn, now)).await?;
     remove_files(relay, before(keep.media), stop).await?;
     remove_orphans(relay, now - ORPHAN_AGE).await
 }

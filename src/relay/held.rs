@@ -20,7 +20,7 @@ use crate::store::blobs;
 use crate::store::held::{self, HeldRow};
 use crate::store::jobs::{self, NewJob, Settlement};
 use crate::store::messages::MessageRow;
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, chats, messages as ledger};
 use crate::translate::notes::{self, Note};
 use crate::translate::shorthand::{FillOptions, Refusal, fill_fallback, ready_lines};
 use crate::translate::to_whatsapp::OperatorText;
@@ -148,6 +148,26 @@ impl Relay {
                 }
                 Ok(())
             })
+        })
+    }
+
+    /// Whether a free text that met a closed window is not simply refused: it may have closed since the text
+    /// was planned, or only Meta knew.
+    pub(super) fn decides_anew(&self, outgoing: &Outgoing) -> bool {
+        let phone = outgoing.snapshot.phone(&outgoing.phone);
+        let setting = phone.map(|phone| phone.row.closed_window.as_str()).unwrap_or_default();
+        outgoing.item.is_some() && matches!(setting, "hold" | "template")
+    }
+
+    /// Drops a plan of which nothing has gone: the next run finds the window closed.
+    pub(super) fn planned_anew(&self, job: Running, outgoing: &Outgoing) -> Settled {
+        let chat = outgoing.chat.id.clone();
+        let (not_before, error) = (self.clock.now(), "the service window is closed".to_owned());
+        let job_id = job.row.id.clone();
+        let again = Settlement::Again { not_before, error, counts: false, doubtful: false };
+        Settled::plain(job, again).with(move |tx| {
+            chats::window_closed(tx.conn, &chat)?;
+            ledger::drop_plan(tx.conn, &job_id)
         })
     }
 

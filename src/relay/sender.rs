@@ -216,6 +216,9 @@ impl Relay {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
                 }
+                Gone::Refused { code: Some(WINDOW_CLOSED), .. } if !accepted_any && self.decides_anew(&outgoing) => {
+                    return self.planned_anew(job, &outgoing);
+                }
                 Gone::Refused { code, error } => {
                     if code.is_some_and(|code| OF_PERSON.contains(&code)) {
                         refused = Some(error.clone());

@@ -204,7 +204,9 @@ impl Relay {
                 FileForm::Text { text: instead, link: stored, .. } => (text, link) = (instead, stored),
             }
         }
-        let id = format!("template.{}", message.id);
+        // What the portal could not pull comes once more, with a link.
+        let again = if matches!(loaded.job, Job::Show { as_link: true, .. }) { "#link" } else { "" };
+        let id = format!("template.{}{again}", message.id);
         let mut parts = split::lines_for_line(text).into_iter();
         let first = self.line_message(loaded, id.clone(), parts.next().unwrap_or_default(), files, Some(0));
         let more = parts.enumerate().map(|(index, text)| {
