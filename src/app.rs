@@ -34,6 +34,7 @@ use crate::relay::courier::{self, Courier};
 use crate::relay::fetch::MediaFetcher;
 use crate::relay::limits::{self, Limits};
 use crate::relay::sender::{Pairs, Sender};
+use crate::relay::sms::report::{self, Reporter};
 use crate::relay::{Relay, Settings};
 use crate::secrets::Vault;
 use crate::setup::{Parts, Setup};
@@ -145,10 +146,16 @@ impl App {
             Arc::new(Sender(self.relay.clone())),
             stop.clone(),
         ));
-        tasks.spawn(worker.serve(
+        tasks.spawn(worker.clone().serve(
             Class::Media,
             FETCHES,
             Arc::new(MediaFetcher(self.relay.clone())),
+            stop.clone(),
+        ));
+        tasks.spawn(worker.serve(
+            Class::Portal,
+            report::TAKE,
+            Arc::new(Reporter(self.relay.clone())),
             stop.clone(),
         ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
@@ -263,6 +270,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         public_url: config.public_url.clone(),
         connector: config.bitrix.connector_code.clone(),
+        default_country: config.bitrix.default_country.clone(),
         media_wait: Duration::from_std(config.relay.media_wait)?,
         doubt: Duration::from_std(config.relay.doubt)?,
         media_max: config.media.max_bytes,

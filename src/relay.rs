@@ -8,6 +8,7 @@
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs`, `gate` and [`limits`] |
+//! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
@@ -24,6 +25,7 @@ pub mod parts;
 pub mod plan;
 mod prepare;
 pub mod sender;
+pub mod sms;
 pub mod statuses;
 mod template_news;
 pub mod templates;
@@ -39,12 +41,13 @@ use known_chats::KnownChats;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::domain::PhoneKey;
 use crate::gateway::Gateway;
 use crate::media::blobs::BlobStore;
 use crate::media::fetch::Fetcher;
 use crate::media::link::{MediaToken, media_url};
 use crate::queue::policy::Policy;
-use crate::queue::{Scheduler, Worker};
+use crate::queue::{Class, Scheduler, Worker};
 use crate::store::Db;
 use crate::telemetry::Metrics;
 use crate::whatsapp::GraphClient;
@@ -59,6 +62,8 @@ pub struct Settings {
     pub public_url: Url,
     /// Our connector at every portal.
     pub connector: String,
+    /// ISO-2 country of numbers that a CRM holds without country code, where the portal has none set.
+    pub default_country: Option<String>,
     /// How long a message waits for its file before the line is told.
     pub media_wait: Duration,
     /// How long a status that proves a send is waited for.
@@ -113,6 +118,11 @@ impl Relay {
     /// An empty cache of chats for [`Relay::known_chats`].
     pub fn chat_cache() -> KnownChats {
         KnownChats::new(KNOWN_CHATS)
+    }
+
+    /// How many jobs wait to go to WhatsApp by this phone.
+    pub fn waiting_sends(&self, phone: &PhoneKey) -> usize {
+        self.scheduler.pending_in(&Class::Send.queue(phone))
     }
 
     /// To be called when a person was erased: what was known of their chats in memory is forgotten.

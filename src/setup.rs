@@ -14,6 +14,7 @@ pub mod phones;
 pub mod portal_apps;
 pub mod portals;
 mod proof;
+pub mod senders;
 mod sequence;
 pub mod templates;
 mod trust;

@@ -22,6 +22,7 @@ pub mod portal_apps;
 pub mod portals;
 pub mod retention;
 pub mod schema;
+pub mod sms;
 pub mod statuses;
 pub mod templates;
 pub mod tokens;

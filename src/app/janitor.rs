@@ -48,6 +48,7 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::ParkedStatuses, now - SHORT_LIVED),
         (Kind::Echoes, now - SHORT_LIVED),
         (Kind::Messages, messages),
+        (Kind::Sms, messages),
     ] {
         loop {
             let removed = relay.db.write(move |tx| retention::step(tx.conn, kind, before)).await?;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::relay::Relay;
 use crate::relay::gate::LIMIT_WAIT;
 use crate::setup::Setup;
-use crate::store::{StoreError, jobs};
+use crate::store::{StoreError, jobs, sms};
 use crate::telemetry::Metrics;
 
 /// Between two checks of what the portals have of us.
@@ -54,14 +54,15 @@ fn wake_mended(relay: &Relay) {
 }
 
 async fn look(relay: &Relay, metrics: &Metrics) -> Result<(), StoreError> {
-    let ((ready, oldest), (dead, _), limited) = relay
+    let ((ready, oldest), (dead, _), limited, sms) = relay
         .db
         .read(|conn| {
-            let limited = jobs::waiting_for(conn, LIMIT_WAIT)?;
-            Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?, limited))
+            let (ready, dead) = (jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?);
+            Ok((ready, dead, jobs::waiting_for(conn, LIMIT_WAIT)?, sms::waiting(conn)?))
         })
         .await?;
     metrics.limit(limited);
+    metrics.sms(sms.iter().map(|(_, count)| count).sum());
     let age = oldest.map(|oldest| (relay.clock.now() - oldest).to_std().unwrap_or_default());
     metrics.queue(age.unwrap_or_default(), ready, dead);
     relay.directory.reload().await

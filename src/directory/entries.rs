@@ -171,6 +171,13 @@ impl From<PhoneRow> for Phone {
     }
 }
 
+impl Phone {
+    /// The key under which portals know it as an SMS sender; stable, since their robots are set to it.
+    pub fn sender_code(&self) -> String {
+        format!("wa_{}", self.number)
+    }
+}
+
 /// A phone with what it takes to call Meta for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Channel<'a> {

@@ -15,6 +15,7 @@ mod messages;
 mod phones;
 mod portal_apps;
 mod portals;
+mod sms;
 mod templates;
 mod wabas;
 
@@ -65,6 +66,8 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/templates/{id}", delete().to(templates::remove))
         .route("/messages", get().to(messages::list))
         .route("/messages/{id}", get().to(messages::show))
+        .route("/sms", get().to(sms::list))
+        .route("/sms/{id}", get().to(sms::show))
         .route("/contacts", get().to(contacts::list))
         .route("/contacts/{id}", get().to(contacts::show))
         .route("/contacts/{id}", delete().to(contacts::erase))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ChatId, PhoneKey};
+use crate::domain::{ChatId, PhoneKey, PortalId};
 use crate::store::jobs::NewJob;
 
 /// Which workers take a job.
@@ -14,17 +14,20 @@ pub enum Class {
     Send,
     /// Files from WhatsApp.
     Media,
+    /// To the portal beside its lines: what became of the CRM's messages.
+    Portal,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 3] = [Self::Line, Self::Send, Self::Media];
+    pub const ALL: [Self; 4] = [Self::Line, Self::Send, Self::Media, Self::Portal];
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Line => "line",
             Self::Send => "send",
             Self::Media => "media",
+            Self::Portal => "portal",
         }
     }
 
@@ -33,11 +36,16 @@ impl Class {
         format!("{}:{phone}", self.prefix())
     }
 
-    /// Class and phone of a queue's name.
-    pub fn of_queue(queue: &str) -> Option<(Self, PhoneKey)> {
-        let (prefix, phone) = queue.split_once(':')?;
+    /// The queue of what a portal is told beside its lines.
+    pub fn portal_queue(portal: &PortalId) -> String {
+        format!("{}:{portal}", Self::Portal.prefix())
+    }
+
+    /// Class and owner of a queue's name: our id of a phone, or of a portal.
+    pub fn of_queue(queue: &str) -> Option<(Self, &str)> {
+        let (prefix, owner) = queue.split_once(':')?;
         let class = Self::ALL.into_iter().find(|class| class.prefix() == prefix)?;
-        Some((class, PhoneKey::from(phone)))
+        Some((class, owner))
     }
 }
 
@@ -62,10 +70,14 @@ pub enum Kind {
     Fetch,
     /// The last inbound message is marked read.
     MarkRead,
+    /// The portal is told how far a message of its CRM has come.
+    SmsStatus,
+    /// A comment goes into the CRM's timeline.
+    Comment,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Message,
         Self::File,
         Self::Note,
@@ -75,6 +87,8 @@ impl Kind {
         Self::Send,
         Self::Fetch,
         Self::MarkRead,
+        Self::SmsStatus,
+        Self::Comment,
     ];
 
     /// Its name in the database.
@@ -89,6 +103,8 @@ impl Kind {
             Self::Send => "send",
             Self::Fetch => "fetch",
             Self::MarkRead => "mark_read",
+            Self::SmsStatus => "sms_status",
+            Self::Comment => "comment",
         }
     }
 
@@ -162,6 +178,25 @@ pub enum Job {
     MarkRead {
         /// Meta's id of the message.
         wamid: String,
+    },
+    /// Sends a message of the CRM; the request names this job.
+    Sms {
+        /// The thread.
+        chat_id: String,
+    },
+    /// Tells the portal how far a message of its CRM has come.
+    SmsStatus {
+        /// Our id of the request.
+        request_id: String,
+    },
+    /// Comments on an object of the CRM.
+    Comment {
+        /// `lead`, `deal`, `contact` or `company`.
+        owner: String,
+        /// Its number.
+        owner_id: u64,
+        /// BBCode.
+        text: String,
     },
 }
 

@@ -224,7 +224,7 @@ impl Relay {
     }
 
     fn line(&self, queue: &str) -> Option<Line> {
-        let (_, phone) = Class::of_queue(queue)?;
+        let phone = PhoneKey::from(Class::of_queue(queue)?.1);
         let snapshot = self.directory.now();
         let binding = snapshot.binding_of_phone(&phone)?.clone();
         let portal = snapshot.portal(&binding.portal).filter(|portal| portal.is_active())?.clone();

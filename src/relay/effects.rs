@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::sender::{Outgoing, WINDOW_CLOSED};
+use super::sms::progress;
 use super::statuses;
 use crate::domain::{ChatId, DeliveryState, UserId, WaId};
 use crate::queue::job::{self, Class, Job, Kind, lane_out};
@@ -26,9 +27,13 @@ pub(super) fn acceptance(
 ) -> Effects {
     let (row_id, phone) = (row.id.clone(), outgoing.phone.clone());
     let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
+    let request = outgoing.sms.clone();
     Box::new(move |tx| {
         let wamid = accepted.wamid.as_str();
         ledger::accepted(tx.conn, &row_id, wamid, now)?;
+        if let Some((request, row)) = request.as_ref().zip(ledger::get(tx.conn, &row_id)?) {
+            progress::accepted(tx, request, &row, &snapshot, now)?;
+        }
         let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
         // Erased while the call was out: nobody is there to be known by an alias.
         let known = ledger::get(tx.conn, &row_id)?.is_some();
@@ -54,7 +59,8 @@ pub(super) fn refusal(
     now: DateTime<Utc>,
 ) -> Effects {
     let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
-    let snapshot = outgoing.snapshot.clone();
+    let (snapshot, is_sms) = (outgoing.snapshot.clone(), outgoing.sms.is_some());
+    let job_id = row.job_id.clone().unwrap_or_default();
     // One note is enough where the refusal of one part stands for the others.
     let told = code.is_some() || error.code.is_none();
     Box::new(move |tx| {
@@ -63,8 +69,15 @@ pub(super) fn refusal(
         if error.code == Some(WINDOW_CLOSED) {
             chats::window_closed(tx.conn, &chat_id)?;
         }
-        let Some(phone) = snapshot.phone(&phone).filter(|_| told) else { return Ok(()) };
-        let note = notes::failure(&error, statuses::language_of(&snapshot, phone));
+        let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        let language = statuses::language_of(&snapshot, phone);
+        if is_sms {
+            progress::moved(tx, &job_id, language, now)?;
+        }
+        if !told || (is_sms && !phone.row.sms_to_chat) {
+            return Ok(());
+        }
+        let note = notes::failure(&error, language);
         let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
         jobs::enqueue(tx, &note, now)?;
         Ok(())
@@ -90,6 +103,12 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
         }
         let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
         let language = statuses::language_of(&outgoing.snapshot, phone);
+        if outgoing.sms.is_some() {
+            progress::given_up(tx, &job_id, language, now)?;
+            if !phone.row.sms_to_chat {
+                return Ok(());
+            }
+        }
         let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
         let mut text = notes::text(&Note::Dead { attempts }, language);
         if in_doubt {

@@ -250,7 +250,7 @@ impl Relay {
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that is written in one transaction")]
-    async fn write_plan(
+    pub(super) async fn write_plan(
         &self,
         job: &Running,
         outgoing: &Outgoing,

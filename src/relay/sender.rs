@@ -22,6 +22,7 @@ use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::chats::{ChatPerson, ChatRow};
 use crate::store::jobs::{self, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::sms::{self, SmsRow};
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::notes::{self, Note};
 use crate::whatsapp::client::Accepted;
@@ -65,10 +66,16 @@ pub(super) struct Outgoing {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) phone: PhoneKey,
     pub(super) item: Option<OperatorItem>,
+    /// The CRM's message that it is.
+    pub(super) sms: Option<SmsRow>,
 }
 
 impl Outgoing {
     fn recipient(&self) -> Option<Recipient> {
+        // A number that the CRM gave is not exchanged for another of the same person.
+        if let Some(number) = self.sms.as_ref().and_then(|sms| sms.number.as_deref()) {
+            return Some(Recipient::Phone(WaId::from(number)));
+        }
         let phone = self.person.wa_id.as_deref().map(|id| Recipient::Phone(WaId::from(id)));
         phone.or_else(|| self.person.user_id.as_deref().map(|id| Recipient::User(UserId::from(id))))
     }
@@ -104,6 +111,7 @@ impl Relay {
             Ok(Job::Fallback { chat_id, failed_id }) => {
                 self.send_fallback(queue, job, chat_id, failed_id).await
             }
+            Ok(Job::Sms { chat_id }) => self.send_sms(queue, job, chat_id).await,
             Ok(Job::MarkRead { wamid }) => self.mark_read(queue, job, &wamid).await,
             Ok(_) | Err(_) => {
                 let error = "this version cannot read the job".to_owned();
@@ -145,7 +153,7 @@ impl Relay {
         self.drive(queue, job, outgoing, rows).await
     }
 
-    async fn load(
+    pub(super) async fn load(
         &self,
         job: &Running,
         chat_id: String,
@@ -157,7 +165,8 @@ impl Relay {
             .read(move |conn| {
                 let Some(chat) = chats::get(conn, &chat_id)? else { return Ok(None) };
                 let person = chats::people(conn, std::slice::from_ref(&chat_id))?.pop();
-                Ok(person.map(|person| (chat, person)).zip(Some(ledger::of_job(conn, &job_id)?)))
+                let (rows, sms) = (ledger::of_job(conn, &job_id)?, sms::of_job(conn, &job_id)?);
+                Ok(person.map(|person| ((chat, person, sms), rows)))
             })
             .await?;
         // A job that was given up runs only because somebody replays it.
@@ -168,14 +177,14 @@ impl Relay {
                 move |tx: &mut Tx<'_>| given_up.iter().try_for_each(|id| ledger::revive(tx.conn, id));
             self.db.write(revive).await?;
         }
-        Ok(loaded.map(|((chat, person), rows)| {
+        Ok(loaded.map(|((chat, person, sms), rows)| {
             let phone = PhoneKey::from(chat.phone_id.as_str());
-            (Outgoing { chat, person, snapshot: self.directory.now(), phone, item }, rows)
+            (Outgoing { chat, person, snapshot: self.directory.now(), phone, item, sms }, rows)
         }))
     }
 
     /// Sends what is not sent yet, in order, and settles the job.
-    async fn drive(&self, queue: &str, job: Running, outgoing: Outgoing, rows: Vec<MessageRow>) -> Settled {
+    pub(super) async fn drive(&self, queue: &str, job: Running, outgoing: Outgoing, rows: Vec<MessageRow>) -> Settled {
         let mut maybe_twice = job.row.maybe_twice;
         let mut accepted_any = false;
         let mut last = None;
@@ -498,7 +507,7 @@ impl Relay {
 
     async fn mark_read(&self, queue: &str, job: Running, wamid: &str) -> Settled {
         let snapshot = self.directory.now();
-        let phone = Class::of_queue(queue).map(|(_, phone)| phone);
+        let phone = Class::of_queue(queue).map(|(_, phone)| PhoneKey::from(phone));
         let Some(channel) = phone.as_ref().and_then(|phone| snapshot.channel(phone)) else {
             return gone(job);
         };
@@ -522,7 +531,7 @@ impl Relay {
     }
 
     /// The database is away before anything was sent. What was in doubt must still wait for its time.
-    fn not_read(&self, job: Running, error: &StoreError) -> Settled {
+    pub(super) fn not_read(&self, job: Running, error: &StoreError) -> Settled {
         let settlement = self.database_trouble(&job, error);
         Settled::plain(job, settlement)
     }
@@ -568,7 +577,7 @@ impl Relay {
     }
 }
 
-fn gone(job: Running) -> Settled {
+pub(super) fn gone(job: Running) -> Settled {
     let error = "the chat or phone of this job is gone".to_owned();
     Settled::plain(job, Settlement::Dead { error })
 }

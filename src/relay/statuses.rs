@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::sms::progress;
 use crate::directory::{Phone, Snapshot};
 use crate::domain::{ChatId, DeliveryState, Language};
 use crate::queue::job::{self, Class, Job, Kind, lane_out};
@@ -112,6 +113,9 @@ pub fn apply(
     };
     match stored::apply(tx.conn, &status, now)? {
         Applied::Moved(message) => {
+            if let Some(job_id) = &message.job_id {
+                progress::moved(tx, job_id, reported.language, now)?;
+            }
             if state == DeliveryState::Failed {
                 fail(tx, reported, &message, now)?;
             }
@@ -172,6 +176,9 @@ fn fail(
         message: None,
         details: error.and_then(|error| error.details),
     };
+    if progress::is_silent(tx, message, reported.phone.row.sms_to_chat)? {
+        return Ok(());
+    }
     let note = notes::failure(&error, reported.language);
     jobs::enqueue(tx, &job::note(&reported.phone.key, &chat, &message.id, note), now)?;
     Ok(())

@@ -123,6 +123,8 @@ impl Setup {
             row.crm_user_id = faults.check("crm_user_id", user);
         }
         faults.done()?;
+        // The portal goes first: what it refuses is not stored.
+        let _one_at_a_time = self.switch_sender(&row).await?;
         row.updated_at = self.clock.now().naive_utc();
         let settings = row.clone();
         let written = self

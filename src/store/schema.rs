@@ -262,6 +262,28 @@ table! {
 }
 
 table! {
+    sms_requests (id) {
+        id -> Text,
+        portal_id -> Text,
+        message_id -> Text,
+        code -> Text,
+        phone_id -> Nullable<Text>,
+        chat_id -> Nullable<Text>,
+        recipient -> Text,
+        number -> Nullable<Text>,
+        body -> Text,
+        author -> Nullable<Text>,
+        owners -> Text,
+        job_id -> Nullable<Text>,
+        state -> Text,
+        reported -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
     api_tokens (id) {
         id -> Text,
         name -> Text,
@@ -328,6 +350,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     blobs,
     media_links,
+    sms_requests,
     api_tokens,
     templates,
     template_syncs,

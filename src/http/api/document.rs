@@ -4,7 +4,9 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{apps, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, templates, wabas};
+use super::{
+    apps, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, sms, templates, wabas,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,7 +25,7 @@ use super::{apps, contacts, events, health, jobs, lines, messages, phones, porta
         portals::list, portals::show, portals::change, portals::remove,
         templates::list, templates::create, templates::file, templates::sync, templates::show,
         templates::change, templates::remove,
-        messages::list, messages::show,
+        messages::list, messages::show, sms::list, sms::show,
         contacts::list, contacts::show, contacts::export, contacts::erase,
         jobs::list, jobs::show, jobs::retry, jobs::give_up, jobs::retry_all,
         events::list, events::show,

@@ -78,6 +78,8 @@ pub(super) struct PhoneView {
     crm_user_id: Option<String>,
     stop_words: Vec<String>,
     line: Option<LineView>,
+    /// Messages that wait to go to WhatsApp, those of the CRM's robots among them.
+    waiting: usize,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -153,6 +155,7 @@ pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Re
 fn view(state: &State, row: PhoneRow) -> PhoneView {
     PhoneView {
         line: line_of(state, &row.id),
+        waiting: state.relay.waiting_sends(&row.id.as_str().into()),
         phone_number: format!("+{}", row.phone_number),
         created_at: utc(row.created_at),
         updated_at: utc(row.updated_at),

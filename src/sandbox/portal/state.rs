@@ -207,7 +207,13 @@ pub(super) struct SmsSender {
 pub(super) struct Sms {
     pub(super) client_id: String,
     pub(super) code: String,
-    pub(super) status: String,
+    pub(super) to: String,
+    pub(super) body: String,
+    pub(super) author: Option<u64>,
+    /// From when on status updates find it.
+    pub(super) written: DateTime<Utc>,
+    /// Every state it was in, the newest last.
+    pub(super) statuses: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -235,6 +241,10 @@ pub(super) struct State {
     pub(super) files: BTreeMap<u64, StoredFile>,
     pub(super) sms_senders: BTreeMap<(String, String), SmsSender>,
     pub(super) sms: BTreeMap<String, Sms>,
+    /// Ids of `sms`, in the order in which they were sent.
+    pub(super) sms_order: Vec<String>,
+    /// Comments of the CRM's timeline.
+    pub(super) comments: Vec<Value>,
     pub(super) notifications: Vec<(u64, String)>,
     pub(super) faults: Faults,
     pub(super) dice: Dice,
@@ -280,6 +290,8 @@ impl State {
             files: BTreeMap::new(),
             sms_senders: BTreeMap::new(),
             sms: BTreeMap::new(),
+            sms_order: Vec::new(),
+            comments: Vec::new(),
             notifications: Vec::new(),
             faults,
             dice: Dice(seed),
