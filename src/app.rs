@@ -32,6 +32,7 @@ use crate::queue::policy::Policy;
 use crate::queue::{Class, Scheduler, Take, Worker};
 use crate::relay::courier::{self, Courier};
 use crate::relay::fetch::MediaFetcher;
+use crate::relay::limits::{self, Limits};
 use crate::relay::sender::{Pairs, Sender};
 use crate::relay::sms::report::{self, Reporter};
 use crate::relay::{Relay, Settings};
@@ -91,6 +92,8 @@ impl App {
         let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
+        let since = clock.now() - limits::COUNTED;
+        relay.limits.load(db.read(move |conn| store::limits::since(conn, since)).await?);
         let config = Arc::new(config);
         let setup = Arc::new(Setup::new(Parts {
             db: db.clone(),
@@ -258,6 +261,7 @@ fn build_relay(
         known_chats: Relay::chat_cache(),
         doubts: courier::Doubts::default(),
         template_wishes: tokio::sync::Notify::new(),
+        limits: Limits::default(),
         pairs: Pairs::default(),
     })
 }

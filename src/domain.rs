@@ -8,6 +8,7 @@ pub mod phone_number;
 pub mod secret;
 pub mod sms;
 pub mod status;
+pub mod stop_words;
 pub mod template;
 pub mod verdict;
 pub mod window;

@@ -13,6 +13,7 @@ pub mod db;
 pub mod events;
 pub mod held;
 pub mod jobs;
+pub mod limits;
 pub mod lines;
 pub mod messages;
 pub mod migrate;

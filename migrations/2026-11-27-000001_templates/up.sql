@@ -41,5 +41,5 @@ CREATE INDEX limit_uses_by_time ON limit_uses (used_at);
 -- Accounts of one business portfolio share its limit; without one, an account stands for itself.
 ALTER TABLE wabas ADD COLUMN portfolio TEXT;
 
--- Whether a word like STOP ends marketing messages to whoever wrote it.
-ALTER TABLE phones ADD COLUMN stop_words BOOLEAN NOT NULL DEFAULT FALSE;
+-- Languages whose words like STOP end marketing messages to whoever wrote them, as en,ru.
+ALTER TABLE phones ADD COLUMN stop_words TEXT NOT NULL DEFAULT '';

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::BlobId;
-use crate::relay::Relay;
+use crate::relay::{Relay, limits};
+use crate::store;
 use crate::store::retention::{self, Kind, STEP};
 use crate::store::{StoreError, blobs, uploads};
 
@@ -58,6 +59,8 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         }
     }
     relay.db.write(move |tx| uploads::forget_old(tx.conn, now)).await?;
+    let counted = now - limits::COUNTED;
+    relay.db.write(move |tx| store::limits::forget_before(tx.conn, counted)).await?;
     remove_files(relay, before(keep.media), stop).await?;
     remove_orphans(relay, now - ORPHAN_AGE).await
 }

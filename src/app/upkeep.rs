@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::relay::Relay;
+use crate::relay::gate::LIMIT_WAIT;
 use crate::setup::Setup;
 use crate::store::{StoreError, jobs, sms};
 use crate::telemetry::Metrics;
@@ -58,10 +59,14 @@ fn wake_mended(relay: &Relay) {
 }
 
 async fn look(relay: &Relay, metrics: &Metrics) -> Result<(), StoreError> {
-    let ((ready, oldest), (dead, _), sms) = relay
+    let ((ready, oldest), (dead, _), limited, sms) = relay
         .db
-        .read(|conn| Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?, sms::waiting(conn)?)))
+        .read(|conn| {
+            let (ready, dead) = (jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?);
+            Ok((ready, dead, jobs::waiting_for(conn, LIMIT_WAIT)?, sms::waiting(conn)?))
+        })
         .await?;
+    metrics.limit(limited);
     metrics.sms(sms.iter().map(|(_, count)| count).sum());
     let age = oldest.map(|oldest| (relay.clock.now() - oldest).to_std().unwrap_or_default());
     metrics.queue(age.unwrap_or_default(), ready, dead);

@@ -11,6 +11,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::effects::{Effects, acceptance, after_acceptance, given_up, refusal};
 use super::fetch::chain;
+use super::gate::{Booking, Gate, LIMIT_WAIT};
 pub use super::pairs::Pairs;
 use super::parts::{Form, Part};
 use super::{Relay, statuses};
@@ -34,6 +35,8 @@ use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
 const PAIR_RATE: i64 = 131056;
 /// The service window is closed.
 pub(super) const WINDOW_CLOSED: i64 = 131047;
+/// The person has stopped advertising.
+const OPTED_OUT: i64 = 131050;
 /// Among others: there is no upload with this id.
 const INVALID_PARAMETER: i64 = 100;
 /// Meta could not process a media file.
@@ -75,6 +78,14 @@ impl Outgoing {
         }
         let phone = self.person.wa_id.as_deref().map(|id| Recipient::Phone(WaId::from(id)));
         phone.or_else(|| self.person.user_id.as_deref().map(|id| Recipient::User(UserId::from(id))))
+    }
+
+    /// By what the person counts against the messaging limit.
+    pub(super) fn limit_key(&self) -> Option<String> {
+        Some(match self.recipient()? {
+            Recipient::Phone(wa_id) => wa_id.into_string(),
+            Recipient::User(user_id) => user_id.into_string(),
+        })
     }
 }
 
@@ -323,10 +334,21 @@ impl Relay {
         let Some(content) = part.content() else {
             return refused_here(row, "the file of the part is missing");
         };
+        let booking = match self.gate(outgoing, &channel, &content, now).await {
+            Ok(Gate::Open) => None,
+            Ok(Gate::Booked(booking)) => Some(booking),
+            Ok(Gate::NotBefore(then)) => return later(then, LIMIT_WAIT.to_owned()),
+            Ok(Gate::OptedOut) => return opted_out(),
+            Err(error) => return later(now + Duration::seconds(1), chain(&error)),
+        };
         let (id, opaque, repeated) = (row.id.clone(), row.opaque().unwrap_or_default(), row.send_started);
         let marked = row.maybe_twice || repeated;
         let uploaded = (!uploaded_before && part.uploaded().is_some()).then(|| part.clone());
+        let booked = booking.clone();
         let start = move |tx: &mut Tx<'_>| {
+            if let Some(booking) = &booked {
+                booking.store(tx)?;
+            }
             if let Some(part) = &uploaded {
                 ledger::replan(tx.conn, &id, part.kind(), part.body(), &part.to_json())?;
             }
@@ -346,6 +368,7 @@ impl Relay {
             }
             Err(error) => {
                 self.metrics.graph_call("send", "failed");
+                self.not_counted(booking, &error).await;
                 let gone = self.send_failed(queue, job, row, &error).await;
                 match gone {
                     // The upload may have expired or belong to another number: once more with a fresh one.
@@ -362,6 +385,13 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Gives the place in the messaging limit back, if the send surely had no effect.
+    async fn not_counted(&self, booking: Option<Booking>, error: &GraphError) {
+        let Some(booking) = booking.filter(|_| !error.in_doubt()) else { return };
+        self.take_back(&booking);
+        self.write_surely(Box::new(move |tx: &mut Tx<'_>| booking.undo(tx))).await;
     }
 
     async fn send_failed(&self, queue: &str, job: &Running, row: &MessageRow, error: &GraphError) -> Gone {
@@ -585,6 +615,12 @@ fn window_closed() -> Gone {
     let title = "the service window is closed".to_owned();
     let error = WireError { code: Some(WINDOW_CLOSED), title: Some(title), message: None, details: None };
     Gone::Refused { code: Some(WINDOW_CLOSED), error }
+}
+
+fn opted_out() -> Gone {
+    let title = "the person has stopped marketing messages".to_owned();
+    let error = WireError { code: Some(OPTED_OUT), title: Some(title), message: None, details: None };
+    Gone::Refused { code: Some(OPTED_OUT), error }
 }
 
 fn refused_here(row: &MessageRow, reason: &str) -> Gone {

@@ -25,9 +25,8 @@ pub fn definition(row: &TemplateRow) -> Template {
     })
 }
 
-/// The line that sends the template of a row, with example values; empty if none can.
-pub fn shorthand(row: &TemplateRow) -> String {
-    // It is shown of a template that waits for its review as well.
-    let template = Template { status: TemplateStatus::Approved, ..definition(row) };
-    ready(&template).unwrap_or_default()
+/// The line that sends the template of a row, with example values, as if it were approved. `None`: no short
+/// line can (a carousel, say).
+pub fn shorthand(row: &TemplateRow) -> Option<String> {
+    ready(&Template { status: TemplateStatus::Approved, ..definition(row) })
 }

@@ -3,7 +3,7 @@
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
-use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId};
+use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
 use crate::store::Page;
 use crate::store::phones::{self, PhoneRow};
 use crate::translate::shorthand;
@@ -43,8 +43,8 @@ pub struct PhoneChange {
     pub sms_to_chat: Option<bool>,
     /// Portal user who stands for the phone.
     pub crm_user_id: Option<Option<String>>,
-    /// Whether a word like STOP ends marketing messages.
-    pub stop_words: Option<bool>,
+    /// Languages whose words like STOP end marketing messages.
+    pub stop_words: Option<Vec<String>>,
 }
 
 impl Setup {
@@ -90,7 +90,13 @@ impl Setup {
         row.sms_service = change.sms_service.unwrap_or(row.sms_service);
         row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
         row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
-        row.stop_words = change.stop_words.unwrap_or(row.stop_words);
+        if let Some(languages) = &change.stop_words {
+            if languages.iter().any(|language| stop_words::languages().all(|known| known != language)) {
+                let known: Vec<&str> = stop_words::languages().collect();
+                faults.add("stop_words", format!("must be languages of this list: {}", known.join(", ")));
+            }
+            row.stop_words = languages.join(",");
+        }
         for (field, value, words, place) in [
             ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
             ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
@@ -203,7 +209,7 @@ impl Setup {
             default_language: None,
             sms_to_chat: false,
             crm_user_id: None,
-            stop_words: false,
+            stop_words: String::new(),
             created_at: now,
             updated_at: now,
         }

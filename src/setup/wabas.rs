@@ -28,6 +28,8 @@ pub struct WabaChange {
     pub name: Option<String>,
     /// Its own access token; `Some(None)` = the app's.
     pub access_token: Option<Option<Secret>>,
+    /// Meta's id of the portfolio whose messaging limit it shares; `Some(None)` = as Meta tells.
+    pub portfolio: Option<Option<String>>,
 }
 
 impl Setup {
@@ -73,7 +75,8 @@ impl Setup {
         self.directory.reload().await?;
         // A failure is written down and repeated by the clock: the WABA is linked all the same.
         self.sync_waba(&row.id).await?;
-        Ok(row)
+        self.refresh_limits(&row.id).await;
+        self.waba(&row.id).await
     }
 
     /// Changes a WABA; a new token is tried by subscribing again.
@@ -85,6 +88,10 @@ impl Setup {
         }
         if let Some(Some(token)) = &change.access_token {
             faults.check("access_token", validate::secret(token.expose()));
+        }
+        if let Some(portfolio) = &change.portfolio {
+            let portfolio = portfolio.as_deref().map(validate::cloud_id).transpose();
+            row.portfolio = faults.check("portfolio", portfolio);
         }
         faults.done()?;
         if let Some(token) = &change.access_token {

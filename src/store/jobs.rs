@@ -381,3 +381,12 @@ pub fn depth(conn: &mut Conn, state: &str) -> Result<(i64, Option<DateTime<Utc>>
         .first(conn)?;
     Ok((count, oldest.map(|at| at.and_utc())))
 }
+
+/// How many jobs wait for this reason.
+pub fn waiting_for(conn: &mut Conn, reason: &str) -> Result<i64, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::state.eq("ready"))
+        .filter(jobs::last_error.eq(reason))
+        .count()
+        .get_result(conn)?)
+}

@@ -4,7 +4,9 @@ use diesel::prelude::*;
 
 use super::{blobs, held, sms};
 use super::db::{Conn, StoreError};
-use super::schema::{chats, contact_aliases, contacts, expected_echoes, jobs, messages, sms_requests};
+use super::schema::{
+    chats, contact_aliases, contacts, expected_echoes, jobs, limit_uses, messages, sms_requests,
+};
 
 /// Removes a contact with aliases, chats, messages and their jobs. Returns the files that were theirs, whose
 /// rows and links are gone and whose bytes the caller removes; `None`: no such contact.
@@ -37,6 +39,11 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
         .execute(conn)?;
     diesel::delete(messages::table.filter(messages::chat_id.eq_any(&chat_ids))).execute(conn)?;
     diesel::delete(chats::table.filter(chats::contact_id.eq(contact_id))).execute(conn)?;
+    let ids: Vec<String> = contact_aliases::table
+        .filter(contact_aliases::contact_id.eq(contact_id))
+        .select(contact_aliases::value)
+        .load(conn)?;
+    diesel::delete(limit_uses::table.filter(limit_uses::person.eq_any(&ids))).execute(conn)?;
     diesel::delete(contact_aliases::table.filter(contact_aliases::contact_id.eq(contact_id)))
         .execute(conn)?;
     diesel::delete(contacts::table.find(contact_id)).execute(conn)?;

@@ -64,7 +64,7 @@ table! {
         default_language -> Nullable<Text>,
         sms_to_chat -> Bool,
         crm_user_id -> Nullable<Text>,
-        stop_words -> Bool,
+        stop_words -> Text,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }

@@ -28,4 +28,5 @@ mod spine;
 mod statuses;
 mod store;
 mod support;
+mod templates;
 mod window;

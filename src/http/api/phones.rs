@@ -50,8 +50,8 @@ pub(super) struct ChangePhone {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     crm_user_id: Option<Option<String>>,
-    /// A word like STOP ends marketing messages to whoever wrote it.
-    stop_words: Option<bool>,
+    /// Languages (`["en", "ru"]`) whose words like STOP end marketing messages to whoever wrote them.
+    stop_words: Option<Vec<String>>,
 }
 
 /// A business phone.
@@ -76,7 +76,7 @@ pub(super) struct PhoneView {
     default_language: Option<String>,
     sms_to_chat: bool,
     crm_user_id: Option<String>,
-    stop_words: bool,
+    stop_words: Vec<String>,
     line: Option<LineView>,
     /// Messages that wait to go to WhatsApp, those of the CRM's robots among them.
     waiting: usize,
@@ -177,6 +177,6 @@ fn view(state: &State, row: PhoneRow) -> PhoneView {
         default_language: row.default_language,
         sms_to_chat: row.sms_to_chat,
         crm_user_id: row.crm_user_id,
-        stop_words: row.stop_words,
+        stop_words: row.stop_words.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect(),
     }
 }

@@ -101,8 +101,8 @@ pub(super) struct TemplateView {
     quality: Option<String>,
     /// `POSITIONAL` or `NAMED`.
     parameter_format: String,
-    /// The line that sends it, with example values.
-    shorthand: String,
+    /// The line that sends it, with example values; `null` if no short line can.
+    shorthand: Option<String>,
     /// Components as Meta has them.
     #[schema(value_type = Vec<Object>)]
     components: Value,
@@ -148,7 +148,7 @@ pub(super) async fn file(
     let lines = rows.iter().map(|row| {
         let (reason, quality) = (row.reason.clone().unwrap_or_default(), row.quality.clone().unwrap_or_default());
         let own = [&row.waba_key, &row.name, &row.language, &row.status, &row.category, &reason, &quality];
-        own.into_iter().cloned().chain([shorthand(row)]).collect()
+        own.into_iter().cloned().chain(Some(shorthand(row).unwrap_or_default())).collect()
     });
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8; header=present")

@@ -48,6 +48,7 @@ impl Setup {
         let mut synced = Vec::new();
         for key in wanted {
             synced.push(self.sync_waba(key.as_str()).await?);
+            self.refresh_limits(key.as_str()).await;
         }
         Ok(synced)
     }
@@ -65,13 +66,17 @@ impl Setup {
         let known: HashMap<String, SyncRow> =
             known.into_iter().map(|row| (row.waba_key.clone(), row)).collect();
         for waba in &self.directory.now().wabas {
-            if !is_due(known.get(waba.key.as_str()), now) {
+            let known = known.get(waba.key.as_str());
+            let by_clock = is_due(known, now);
+            if !by_clock && !known.is_some_and(|known| known.wanted) {
                 continue;
             }
             if let Err(error) = self.sync_waba(waba.key.as_str()).await {
                 tracing::warn!(waba.id = %waba.waba_id, error = %error, "templates could not be stored");
             }
-            self.refresh_limits(waba.key.as_str()).await;
+            if by_clock {
+                self.refresh_limits(waba.key.as_str()).await;
+            }
         }
     }
 
@@ -118,7 +123,7 @@ impl Setup {
     }
 
     /// Reads the messaging limits of an account's phones, and whose limit it shares. What cannot be read stays.
-    async fn refresh_limits(&self, waba_key: &str) {
+    pub(in crate::setup) async fn refresh_limits(&self, waba_key: &str) {
         let Ok((graph, token, waba_id)) = self.waba_access(waba_key) else { return };
         let portfolio = self.counted("portfolio", graph.portfolio(&token, &waba_id).await).ok().flatten();
         let listed = match self.counted("phone_numbers", graph.phone_numbers(&token, &waba_id).await) {
@@ -178,5 +183,5 @@ fn note_limit(
 fn is_due(known: Option<&SyncRow>, now: DateTime<Utc>) -> bool {
     let Some(known) = known else { return true };
     let pause = if known.error.is_some() { AFTER_FAILURE } else { ROUND };
-    known.wanted || now >= known.tried_at.and_utc() + pause
+    now >= known.tried_at.and_utc() + pause
 }
