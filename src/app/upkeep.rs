@@ -33,6 +33,11 @@ pub async fn run(relay: Arc<Relay>, metrics: Arc<Metrics>, stop: CancellationTok
         {
             tracing::warn!(error = %error, "the state of the queue could not be read");
         }
+        if beat.is_multiple_of(ROUND)
+            && let Err(error) = relay.expire_held().await
+        {
+            tracing::warn!(error = %error, "held texts could not be looked through");
+        }
         if beat.is_multiple_of(ROUND * IDLE_ROUNDS) {
             relay.gateway.keep_alive().await;
         }
@@ -57,8 +62,8 @@ async fn look(relay: &Relay, metrics: &Metrics) -> Result<(), StoreError> {
     let ((ready, oldest), (dead, _), limited, sms) = relay
         .db
         .read(|conn| {
-            let limited = jobs::waiting_for(conn, LIMIT_WAIT)?;
-            Ok((jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?, limited, sms::waiting(conn)?))
+            let (ready, dead) = (jobs::depth(conn, "ready")?, jobs::depth(conn, "dead")?);
+            Ok((ready, dead, jobs::waiting_for(conn, LIMIT_WAIT)?, sms::waiting(conn)?))
         })
         .await?;
     metrics.limit(limited);
