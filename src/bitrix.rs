@@ -6,6 +6,7 @@
 //! [`openlines`], [`events`], [`users`], [`messageservice`], [`timeline`]) are pure pairs of parameters and answer, see [`method::Method`].
 
 pub mod client;
+pub mod disk;
 pub mod error;
 pub mod event;
 pub mod events;

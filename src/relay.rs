@@ -9,10 +9,13 @@
 //! | [`courier`] | hands what waits for a line to the portal |
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs`, `gate` and [`limits`] |
 //! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
+//! | `shorthand`, `uploads` | what becomes an approved template: found, filled, its file brought here and uploaded once |
+//! | `held` | what becomes of an operator's text while the window is closed |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
 mod effects;
+mod held;
 pub mod fetch;
 pub mod fields;
 pub mod gate;
@@ -25,11 +28,13 @@ pub mod parts;
 pub mod plan;
 mod prepare;
 pub mod sender;
+mod shorthand;
 pub mod sms;
 pub mod statuses;
 mod template_news;
 pub mod templates;
 mod to_portal;
+mod uploads;
 mod whose;
 
 use std::sync::Arc;

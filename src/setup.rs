@@ -8,6 +8,7 @@ pub mod apps;
 pub mod connector;
 pub mod contacts;
 mod error;
+mod fallback;
 pub mod install;
 pub mod lines;
 pub mod phones;

@@ -11,6 +11,7 @@ pub mod contacts;
 mod crud;
 pub mod db;
 pub mod events;
+pub mod held;
 pub mod jobs;
 pub mod limits;
 pub mod lines;
@@ -26,6 +27,7 @@ pub mod sms;
 pub mod statuses;
 pub mod templates;
 pub mod tokens;
+pub mod uploads;
 pub mod vault;
 pub mod wabas;
 

@@ -11,7 +11,7 @@ use crate::domain::BlobId;
 use crate::relay::{Relay, limits};
 use crate::store;
 use crate::store::retention::{self, Kind, STEP};
-use crate::store::{StoreError, blobs};
+use crate::store::{StoreError, blobs, uploads};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(3600);
@@ -58,6 +58,7 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
             tokio::time::sleep(PAUSE).await;
         }
     }
+    relay.db.write(move |tx| uploads::forget_old(tx.conn, now)).await?;
     let counted = now - limits::COUNTED;
     relay.db.write(move |tx| store::limits::forget_before(tx.conn, counted)).await?;
     remove_files(relay, before(keep.media), stop).await?;

@@ -33,6 +33,11 @@ pub async fn run(relay: Arc<Relay>, metrics: Arc<Metrics>, stop: CancellationTok
         {
             tracing::warn!(error = %error, "the state of the queue could not be read");
         }
+        if beat.is_multiple_of(ROUND)
+            && let Err(error) = relay.expire_held().await
+        {
+            tracing::warn!(error = %error, "held texts could not be looked through");
+        }
         if beat.is_multiple_of(ROUND * IDLE_ROUNDS) {
             relay.gateway.keep_alive().await;
         }

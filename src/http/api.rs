@@ -8,6 +8,7 @@ mod csv;
 mod document;
 mod events;
 mod health;
+mod held;
 mod jobs;
 mod lines;
 mod list;
@@ -65,7 +66,9 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/templates/{id}", patch().to(templates::change))
         .route("/templates/{id}", delete().to(templates::remove))
         .route("/messages", get().to(messages::list))
+        .route("/messages/held", get().to(held::list))
         .route("/messages/{id}", get().to(messages::show))
+        .route("/messages/{id}", delete().to(held::cancel))
         .route("/sms", get().to(sms::list))
         .route("/sms/{id}", get().to(sms::show))
         .route("/contacts", get().to(contacts::list))

@@ -144,6 +144,15 @@ pub enum Job {
         /// BBCode.
         text: String,
     },
+    /// Shows in the line, as a system note, what the customer saw of the template that the job's
+    /// `message_id` names.
+    Show {
+        /// The thread.
+        chat_id: String,
+        /// Whether the portal failed to take its file, so that it goes as a link.
+        #[serde(default)]
+        as_link: bool,
+    },
     /// Tells the portal that Meta accepted an operator's message.
     Acknowledge {
         /// The thread.
@@ -291,6 +300,16 @@ pub fn to_line(kind: Kind, phone: &PhoneKey, chat: &ChatId, message_id: Option<S
 pub fn note(phone: &PhoneKey, chat: &ChatId, key: &str, text: String) -> NewJob {
     let job = Job::Note { chat_id: chat.to_string(), text };
     NewJob { dedupe_key: Some(format!("note:{key}")), ..to_line(Kind::Note, phone, chat, None, &job) }
+}
+
+/// What the customer saw of a template, into the line of a chat.
+pub fn show(phone: &PhoneKey, chat: &ChatId, message_id: &str, has_file: bool) -> NewJob {
+    let job = Job::Show { chat_id: chat.to_string(), as_link: false };
+    let kind = if has_file { Kind::File } else { Kind::Note };
+    NewJob {
+        dedupe_key: Some(format!("show:{message_id}")),
+        ..to_line(kind, phone, chat, Some(message_id.to_owned()), &job)
+    }
 }
 
 #[cfg(test)]

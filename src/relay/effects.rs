@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::parts::Part;
 use super::sender::{Outgoing, WINDOW_CLOSED};
 use super::sms::progress;
 use super::statuses;
@@ -28,13 +29,23 @@ pub(super) fn acceptance(
     let (row_id, phone) = (row.id.clone(), outgoing.phone.clone());
     let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
     let request = outgoing.sms.clone();
+    let part = Part::from_json(&row.payload).ok();
+    let is_shown = outgoing.item.is_some() && part.as_ref().is_some_and(Part::is_template);
+    let masked = part.and_then(Part::without_password);
+    let (chat, has_file) = (ChatId::from(row.chat_id.as_str()), row.blob_id.is_some());
     Box::new(move |tx| {
         let wamid = accepted.wamid.as_str();
         ledger::accepted(tx.conn, &row_id, wamid, now)?;
+        if let Some(part) = &masked {
+            ledger::replan(tx.conn, &row_id, part.kind(), part.body(), &part.to_json())?;
+        }
         if let Some((request, row)) = request.as_ref().zip(ledger::get(tx.conn, &row_id)?) {
             progress::accepted(tx, request, &row, &snapshot, now)?;
         }
         let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        if is_shown {
+            jobs::enqueue(tx, &job::show(&phone.key, &chat, &row_id, has_file), now)?;
+        }
         // Erased while the call was out: nobody is there to be known by an alias.
         let known = ledger::get(tx.conn, &row_id)?.is_some();
         // The number that Meta answers with may differ from the one that was asked for (facts §8.2).

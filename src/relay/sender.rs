@@ -227,6 +227,9 @@ impl Relay {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
                 }
+                Gone::Refused { code: Some(WINDOW_CLOSED), .. } if !accepted_any && self.decides_anew(&outgoing) => {
+                    return self.planned_anew(job, &outgoing);
+                }
                 Gone::Refused { code, error } => {
                     if code.is_some_and(|code| OF_PERSON.contains(&code)) {
                         refused = Some(error.clone());
@@ -289,18 +292,31 @@ impl Relay {
         let Ok(part) = Part::from_json(&row.payload) else {
             return refused_here(row, "this version cannot read the stored part");
         };
+        // The last gate: whatever was planned, a text that begins so is somebody's slip.
+        if part.begins_as_shorthand() {
+            return refused_here(row, "a text that begins as a template's short line is never sent");
+        }
         // It may have waited for long since it was planned.
-        if !outgoing.chat.window().allows_free_text(now) {
+        if !part.is_template() && !outgoing.chat.window().allows_free_text(now) {
             return window_closed();
         }
         if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
             return later(now + wait, "waiting: too many messages to one person".to_owned());
         }
         let uploaded_before = part.uploaded().is_some();
-        let part = match &part.form {
-            Form::File { mime, filename, uploaded: None, .. } => {
-                match self.upload(&graph, &channel, row, mime, filename).await {
-                    Ok(id) => part.with_upload(Some(id)),
+        let reused = match part.to_upload() {
+            Some((mime, _)) if part.is_template() => self.uploaded_before(row, &mime).await,
+            _ => None,
+        };
+        let reusable = uploaded_before || reused.is_some();
+        let part = match part.to_upload() {
+            Some(_) if reused.is_some() => part.with_upload(reused),
+            Some((mime, filename)) => {
+                match self.upload(&graph, &channel, row, &mime, &filename).await {
+                    Ok(id) => {
+                        self.remember_upload(row, &mime, &id).await;
+                        part.with_upload(Some(id))
+                    }
                     Err(GraphError::File(error)) => {
                         tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
                         return refused_here(row, "the file of the message is gone");
@@ -313,7 +329,7 @@ impl Relay {
                     }
                 }
             }
-            _ => part,
+            None => part,
         };
         let Some(content) = part.content() else {
             return refused_here(row, "the file of the part is missing");
@@ -356,10 +372,13 @@ impl Relay {
                 let gone = self.send_failed(queue, job, row, &error).await;
                 match gone {
                     // The upload may have expired or belong to another number: once more with a fresh one.
-                    Gone::Refused { code: Some(INVALID_PARAMETER), .. } if uploaded_before => {
+                    Gone::Refused { code: Some(INVALID_PARAMETER), .. } if reusable => {
+                        self.forget_upload(row, &part).await;
                         self.replan(row, part.with_upload(None), None).await
                     }
-                    Gone::Refused { code: Some(MEDIA_REFUSED), .. } if part.uploaded().is_some() => {
+                    Gone::Refused { code: Some(MEDIA_REFUSED), .. }
+                        if part.uploaded().is_some() && !part.is_template() =>
+                    {
                         self.in_another_form(outgoing, row, &part, &chain(&error)).await
                     }
                     gone => gone,

@@ -6,6 +6,7 @@ use crate::clock::new_id;
 use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
 use crate::store::Page;
 use crate::store::phones::{self, PhoneRow};
+use crate::translate::shorthand;
 use crate::whatsapp::client::PhoneInfo;
 
 /// A phone to be set up.
@@ -122,6 +123,10 @@ impl Setup {
             let user = user.as_deref().map(validate::user_id).transpose();
             row.crm_user_id = faults.check("crm_user_id", user);
         }
+        let names_one = change.fallback_template.is_some() || change.default_language.is_some();
+        if let Some(template) = row.fallback_template.as_deref().filter(|_| names_one) {
+            faults.check("fallback_template", self.check_fallback(&row, template).await?);
+        }
         faults.done()?;
         // The portal goes first: what it refuses is not stored.
         let _one_at_a_time = self.switch_sender(&row).await?;
@@ -218,11 +223,6 @@ pub fn shown_digits(info: &PhoneInfo) -> String {
 
 /// `en`, `en_US`, `zh_CN`.
 fn language_code(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
-    if (2..=10).contains(&text.len()) && plain {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a language code of templates, as en_US".to_owned())
-    }
+    let code = shorthand::language_code(text);
+    code.ok_or_else(|| "must be a language code of templates, as en_US".to_owned())
 }

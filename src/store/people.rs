@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{blobs, sms};
+use super::{blobs, held, sms};
 use super::db::{Conn, StoreError};
 use super::schema::{
     chats, contact_aliases, contacts, expected_echoes, jobs, limit_uses, messages, sms_requests,
@@ -22,7 +22,8 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
         .select((messages::id, messages::blob_id))
         .load(conn)?;
     let (message_ids, files): (Vec<String>, Vec<Option<String>>) = theirs.into_iter().unzip();
-    let files: Vec<String> = files.into_iter().flatten().collect();
+    let mut files: Vec<String> = files.into_iter().flatten().collect();
+    files.extend(held::forget(conn, &chat_ids)?);
     let requests: Vec<String> =
         sms_requests::table.filter(sms_requests::chat_id.eq_any(&chat_ids)).select(sms_requests::id).load(conn)?;
     let lanes = chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}")]);

@@ -332,6 +332,30 @@ table! {
     }
 }
 
+table! {
+    uploaded_media (phone_id, sha256, mime) {
+        phone_id -> Text,
+        sha256 -> Text,
+        mime -> Text,
+        media_id -> Text,
+        uploaded_at -> Timestamp,
+    }
+}
+
+table! {
+    held_messages (id) {
+        id -> Text,
+        chat_id -> Text,
+        phone_id -> Text,
+        portal_id -> Text,
+        im_message_id -> Text,
+        item -> Text,
+        body -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     vault_checks,
     apps,
@@ -355,4 +379,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     templates,
     template_syncs,
     limit_uses,
+    uploaded_media,
+    held_messages,
 );

@@ -124,12 +124,12 @@ fn digits_of(text: &str) -> Result<(bool, String), NumberFault> {
     let end = EXTENSIONS.iter().filter_map(|word| text.find(word)).filter(|at| *at > 0).min();
     let main = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
     // A second number behind a separator is another number.
-    let main = main.split([',', ';', '/']).next().unwrap_or_default();
+    let main = main.split([',', ';']).next().unwrap_or_default();
     let (mut plus, mut digits) = (false, String::new());
     for c in main.chars() {
         match c {
             '+' | '＋' if digits.is_empty() && !plus => plus = true,
-            '(' | ')' | '-' | '.' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
+            '(' | ')' | '-' | '.' | '_' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}' => {}
             '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
             c if c.is_whitespace() => {}
             c => match digit(c) {
@@ -183,7 +183,7 @@ mod tests {
             ("8 (495) 123-45-67,,12#", Some("RU"), "74951234567"),
             ("00 49 89 1234567", Some("RU"), "49891234567"),
             ("0049891234567", None, "49891234567"),
-            ("089 / 1234567".split('/').next_back().unwrap(), Some("DE"), "491234567"),
+            ("089 / 12345678", Some("DE"), "498912345678"),
             ("0171 1234567", Some("DE"), "491711234567"),
             ("(650) 555-1234", Some("US"), "16505551234"),
             ("1-650-555-1234", Some("US"), "16505551234"),

@@ -24,6 +24,8 @@ mod outbound;
 mod rate;
 mod retention;
 mod sandbox_page;
+mod sms;
+mod sms_senders;
 mod spine;
 mod statuses;
 mod store;

@@ -5,7 +5,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    apps, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, sms, templates, wabas,
+    apps, contacts, events, health, held, jobs, lines, messages, phones, portal_apps, portals, sms, templates, wabas,
 };
 
 #[derive(OpenApi)]
@@ -25,7 +25,7 @@ use super::{
         portals::list, portals::show, portals::change, portals::remove,
         templates::list, templates::create, templates::file, templates::sync, templates::show,
         templates::change, templates::remove,
-        messages::list, messages::show, sms::list, sms::show,
+        messages::list, messages::show, held::list, held::cancel, sms::list, sms::show,
         contacts::list, contacts::show, contacts::export, contacts::erase,
         jobs::list, jobs::show, jobs::retry, jobs::give_up, jobs::retry_all,
         events::list, events::show,

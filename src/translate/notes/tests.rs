@@ -2,6 +2,7 @@
 
 use super::failures::ENTRIES;
 use super::*;
+use crate::translate::shorthand::Refusal;
 
 mod document;
 
@@ -86,7 +87,11 @@ fn details_are_added_where_they_say_more() {
 fn every_note_exists_in_both_languages() {
     let name = "[b]a.pdf".to_owned();
     let notes = [
-        (Note::WindowClosed, true),
+        (Note::WindowClosed { reason: None, lines: vec![], more: 0 }, true),
+        (Note::Shorthand { refusal: Refusal::NameMissing }, true),
+        (Note::Held { days: 7 }, false),
+        (Note::HeldCancelled { text: name.clone() }, false),
+        (Note::HeldExpired { text: name.clone(), days: 7 }, true),
         (Note::PortalLink { link: "https://p.example/[crm]/".into() }, true),
         (Note::FileAsLink { name: name.clone(), limit: Some(16 * 1_048_576) }, false),
         (Note::FileAsLink { name: name.clone(), limit: None }, false),

@@ -127,6 +127,18 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
+    /// The file is larger than WhatsApp takes as this header.
+    FileTooLarge {
+        /// Name and language.
+        template: String,
+        /// The limit.
+        megabytes: u64,
+    },
+    /// It is marketing, which the contact has stopped.
+    OptedOut {
+        /// Name and language.
+        template: String,
+    },
     /// Files were attached to a shorthand.
     FilesAttached,
     /// The header's text has a variable without a value.
@@ -262,6 +274,8 @@ impl Refusal {
             Self::TwoFiles => "two_files",
             Self::BadLink { .. } => "bad_link",
             Self::FileUnavailable { .. } => "file_unavailable",
+            Self::FileTooLarge { .. } => "file_too_large",
+            Self::OptedOut { .. } => "opted_out",
             Self::FilesAttached => "files_attached",
             Self::HeaderTextMissing { .. } => "header_text_missing",
             Self::HeaderTextNotTaken { .. } => "header_text_not_taken",
@@ -337,6 +351,12 @@ impl Refusal {
                 format!("“{}” is neither an address (https://…) nor the number of a file on the disk", short(link))
             }
             Self::FileUnavailable { reason } => format!("The file cannot be fetched: {}", short(reason)),
+            Self::FileTooLarge { template, megabytes } => {
+                format!("The file is too large for the header of {template}: WhatsApp takes up to {megabytes} MB")
+            }
+            Self::OptedOut { template } => {
+                format!("{template} is marketing, and this customer has stopped marketing messages")
+            }
             Self::FilesAttached => "A template takes no attached files: give the file's address by file_link:".into(),
             Self::HeaderTextMissing { template } => {
                 format!("{template} has a variable in its header: use &((template=[[…]] header_text=[[…]] …))&")
@@ -430,6 +450,12 @@ impl Refusal {
                 format!("«{}» не адрес (https://…) и не номер файла на диске", short(link))
             }
             Self::FileUnavailable { reason } => format!("Файл не удалось получить: {}", short(reason)),
+            Self::FileTooLarge { template, megabytes } => {
+                format!("Файл слишком велик для заголовка {template}: WhatsApp принимает до {megabytes} МБ")
+            }
+            Self::OptedOut { template } => {
+                format!("{template} – реклама, а этот клиент отказался от рекламных сообщений")
+            }
             Self::FilesAttached => {
                 "Шаблон не принимает вложенные файлы: укажите адрес файла через file_link:".into()
             }

@@ -147,6 +147,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::BadLink { link: text("") },
         Refusal::BadLink { link: text("x") },
         Refusal::FileUnavailable { reason: text("the server answered 404") },
+        Refusal::FileTooLarge { template: template(), megabytes: 5 },
+        Refusal::OptedOut { template: template() },
         Refusal::FilesAttached,
         Refusal::HeaderTextMissing { template: template() },
         Refusal::HeaderTextNotTaken { template: template() },
