@@ -43,7 +43,9 @@ async fn with_templates(options: Options) -> TestApp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_line_sends_a_template_to_somebody_who_never_wrote() {
     let app = with_templates(Options::default()).await;
-    for line in ["template-order_ready+en_US+4711|Monday", "order_ready+en_US+4711|Monday", "order_ready+4711|Monday"] {
+    let lines =
+        ["template-order_ready+en_US+4711|Monday", "order_ready+en_US+4711|Monday", "template-order_ready+4711|Monday"];
+    for line in lines {
         let id = app.sms(STRANGER, line, None);
         app.sms_is(&id, "delivered").await;
         let request = app.request(&id).await;
