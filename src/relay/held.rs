@@ -49,9 +49,7 @@ impl Relay {
         let template = phone.and_then(|phone| phone.row.fallback_template.clone());
         match (setting.as_str(), template) {
             ("hold", _) => Err(self.hold(job, outgoing, item, text).await),
-            ("template", Some(template)) => {
-                self.plan_carried(job, outgoing, item, text, &template).await
-            }
+            ("template", Some(template)) => self.plan_carried(job, outgoing, item, text, &template).await,
             _ => Err(self.tell_closed(job, outgoing, None).await),
         }
     }
@@ -115,7 +113,8 @@ impl Relay {
         }
         let now = self.clock.now();
         let names = item.files.iter().map(|file| file.name.as_str());
-        let body: Vec<&str> = [text.body.as_str()].into_iter().filter(|body| !body.is_empty()).chain(names).collect();
+        let body: Vec<&str> =
+            [text.body.as_str()].into_iter().filter(|body| !body.is_empty()).chain(names).collect();
         let row = HeldRow {
             id: new_id(),
             chat_id: outgoing.chat.id.clone(),
@@ -144,7 +143,11 @@ impl Relay {
                 told.extend(lost.iter().cloned().map(|name| Note::FileUnavailable { name }));
                 for (index, note) in told.iter().enumerate() {
                     let text = notes::text(note, language);
-                    jobs::enqueue(tx, &job::note(&phone.key, &chat, &format!("held:{job_id}:{index}"), text), now)?;
+                    jobs::enqueue(
+                        tx,
+                        &job::note(&phone.key, &chat, &format!("held:{job_id}:{index}"), text),
+                        now,
+                    )?;
                 }
                 Ok(())
             })
@@ -213,7 +216,12 @@ impl Relay {
 }
 
 /// The contact wrote: what waited for that is sent, in its order, before whatever is written from now on.
-pub(super) fn release(tx: &mut Tx<'_>, phone: &PhoneKey, chat_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub(super) fn release(
+    tx: &mut Tx<'_>,
+    phone: &PhoneKey,
+    chat_id: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     for row in held::take_of_chat(tx.conn, chat_id)? {
         let Ok(item) = serde_json::from_str::<OperatorItem>(&row.item) else {
             tracing::error!(held.id = row.id, "a held text cannot be read");

@@ -99,7 +99,12 @@ pub fn forget(conn: &mut Conn, chat_ids: &[String]) -> Result<Vec<String>, Store
     let file_of = |file: &Value| file.pointer("/here/blob_id")?.as_str().map(str::to_owned);
     Ok(parsed
         .flat_map(|item| {
-            item.get("files").and_then(Value::as_array).into_iter().flatten().filter_map(file_of).collect::<Vec<_>>()
+            item.get("files")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(file_of)
+                .collect::<Vec<_>>()
         })
         .collect())
 }

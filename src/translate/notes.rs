@@ -92,7 +92,9 @@ pub enum Note {
 pub fn text(note: &Note, language: Language) -> String {
     let say = |en, ru| say(language, en, ru);
     match note {
-        Note::WindowClosed { reason, lines, more } => window_closed(reason.as_deref(), lines, *more, language),
+        Note::WindowClosed { reason, lines, more } => {
+            window_closed(reason.as_deref(), lines, *more, language)
+        }
         Note::Shorthand { refusal } => red(&format!(
             "{} {}.",
             say("The template was not sent:", "Шаблон не отправлен:"),
@@ -202,7 +204,8 @@ fn window_closed(reason: Option<&str>, lines: &[String], more: usize, language: 
          будет писать свободно.",
     ));
     if let Some(reason) = reason {
-        let told = say("The phone's template could not carry the text:", "Шаблон номера не смог передать текст:");
+        let told =
+            say("The phone's template could not carry the text:", "Шаблон номера не смог передать текст:");
         text.push_str(&format!("\n{told} {}.", neutralise(reason.trim_end_matches('.'))));
     }
     if !lines.is_empty() {

@@ -44,6 +44,8 @@ pub struct Options {
     pub portal: Option<PortalOptions>,
     pub config: Option<Change<Config>>,
     pub phone: Option<Change<wabridge::store::phones::PhoneRow>>,
+    /// Of the bridge and both clouds.
+    pub clock: Option<Clock>,
     /// The bridge is started and linked to nothing.
     pub unlinked: bool,
     /// Jobs may be left when the test ends.
@@ -78,9 +80,14 @@ impl TestApp {
     }
 
     pub async fn with(options: Options) -> Self {
-        let cloud = SimCloud::start(listener(), options.cloud.unwrap_or_default()).await.unwrap();
-        let portal =
-            SimPortal::start(listener(), listener(), options.portal.unwrap_or_default()).await.unwrap();
+        let clock = options.clock.unwrap_or(Clock::System);
+        let mut cloud = options.cloud.unwrap_or_default();
+        let mut portal = options.portal.unwrap_or_default();
+        if let Clock::Manual(_) = &clock {
+            (cloud.clock, portal.clock) = (clock.clone(), clock.clone());
+        }
+        let cloud = SimCloud::start(listener(), cloud).await.unwrap();
+        let portal = SimPortal::start(listener(), listener(), portal).await.unwrap();
         let data = TempDir::new().unwrap();
         let database = database::TestDatabase::create(data.path()).await;
         let port = listener();
@@ -97,7 +104,6 @@ impl TestApp {
         if let Some(change) = options.config {
             change(&mut config);
         }
-        let clock = Clock::System;
         let app = App::build(config.clone(), clock.clone()).await.unwrap();
         let relay = app.relay.clone();
         let new = NewToken { name: "test".into(), role: Role::Admin, expires_days: None };
