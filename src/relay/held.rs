@@ -159,7 +159,10 @@ impl Relay {
     pub(super) fn decides_anew(&self, outgoing: &Outgoing) -> bool {
         let phone = outgoing.snapshot.phone(&outgoing.phone);
         let setting = phone.map(|phone| phone.row.closed_window.as_str()).unwrap_or_default();
-        outgoing.item.is_some() && matches!(setting, "hold" | "template")
+        match &outgoing.sms {
+            Some(_) => phone.is_some_and(|phone| phone.row.fallback_template.is_some()),
+            None => outgoing.item.is_some() && matches!(setting, "hold" | "template"),
+        }
     }
 
     /// Drops a plan of which nothing has gone: the next run finds the window closed.

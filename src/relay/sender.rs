@@ -308,6 +308,10 @@ impl Relay {
         if !part.is_template() && !outgoing.chat.window().allows_free_text(now) {
             return window_closed();
         }
+        if let Err(until) = self.pace.admit(queue, now) {
+            self.scheduler.rest(queue, until);
+            return later(now, "waiting: as many messages a second as WhatsApp takes".to_owned());
+        }
         if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
             return later(now + wait, "waiting: too many messages to one person".to_owned());
         }

@@ -18,6 +18,7 @@ mod fields;
 mod identity;
 mod inbound;
 mod install;
+mod limits;
 mod media_in;
 mod media_out;
 mod outbound;

@@ -55,6 +55,8 @@ pub(super) enum Action {
         id: String,
         title: String,
         list: bool,
+        #[serde(default)]
+        template: bool,
     },
     Read {
         customer: String,
@@ -167,7 +169,12 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
         Action::Delete { customer, message } => {
             send(desk, &customer, json!({"type": "revoke", "revoke": {"original_message_id": message}}))
         }
-        Action::Press { customer, message, id, title, list } => {
+        Action::Press { customer, message, id, title, template: true, .. } => {
+            let mut press = json!({"type": "button", "button": {"payload": id, "text": title}});
+            add_context(desk, &customer, &mut press, &message);
+            send(desk, &customer, press)
+        }
+        Action::Press { customer, message, id, title, list, template: false } => {
             let kind = if list { "list_reply" } else { "button_reply" };
             let mut press = json!({"type": "interactive", "interactive": {"type": kind}});
             if let Some(interactive) = press.get_mut("interactive").and_then(Value::as_object_mut) {
@@ -198,6 +205,11 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
                 cloud.open_window(phone, &customer);
             } else {
                 cloud.close_window(phone, &customer);
+            }
+            if let (Some(bridge), Ok(person)) = (&scene.bridge, person(desk, &customer)) {
+                // The bridge counts the day by its own clock: it is told that the day is over. Nobody listens
+                // only when everything ends.
+                let _ = bridge.windows.send((person, open));
             }
             done()
         }

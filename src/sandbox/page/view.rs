@@ -24,13 +24,14 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         let person = people.iter().find(|person| key_of(person) == key)?;
         chat_of(person, &chats).map(|chat| chat.external_id.clone())
     };
+    let templates = cloud.templates_of_phone(&scene.phone_number_id);
     let customers = people.iter().map(|person| {
         let key = key_of(person);
         let view = cloud.customer_view(&scene.phone_number_id, &key);
         let thread = cloud.thread(&scene.phone_number_id, &key);
         json!({"key": key, "name": person.name, "detail": detail(person), "online": view.online,
                "open": view.open, "window_until": view.window_until, "chat": of(&key),
-               "messages": bubbles(&key, &thread)})
+               "messages": bubbles(&key, &thread, &templates)})
     });
     let skip = chats.len().saturating_sub(CHATS);
     let shown_chats = chats.iter().skip(skip).map(|chat| {
@@ -46,9 +47,18 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         "line": line(portal, scene),
         "customers": customers.collect::<Vec<_>>(),
         "chats": shown_chats.collect::<Vec<_>>(),
+        "templates": lines_of(scene),
         "faults": {"cloud": cloud.faults(), "portal": portal.faults()},
         "waiting": {"webhooks": cloud.webhooks_pending(), "events": portal.events_waiting()},
     })
+}
+
+/// The templates as the bridge lists them, each with the line that sends it.
+fn lines_of(scene: &Scene) -> Value {
+    let Some(bridge) = &scene.bridge else { return json!([]) };
+    let lines = bridge.templates.borrow();
+    let lines = lines.iter().map(|one| json!({"name": one.name, "status": one.status, "line": one.line}));
+    Value::Array(lines.collect())
 }
 
 /// The customers of the scene, and whoever else has a thread.

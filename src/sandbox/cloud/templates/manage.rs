@@ -111,6 +111,13 @@ impl SimCloud {
         self.state().wabas.get(waba_id).map(|waba| waba.templates.clone()).unwrap_or_default()
     }
 
+    /// The templates of the account that a number belongs to.
+    pub fn templates_of_phone(&self, phone_number_id: &str) -> Vec<Value> {
+        let state = self.state();
+        let waba = state.phone(phone_number_id).and_then(|(_, phone)| state.wabas.get(&phone.waba_id));
+        waba.map(|waba| waba.templates.clone()).unwrap_or_default()
+    }
+
     /// Meta's review or its quality control decides: the webhook goes out. False if there is no such template.
     pub fn decide_template(&self, id: &str, status: &str, reason: Option<&str>) -> bool {
         let found = {
