@@ -27,6 +27,8 @@ use crate::translate::to_whatsapp::OperatorText;
 
 /// So long a text waits for the contact: what was to be said a week ago is said anew or not at all.
 const HELD_FOR: Duration = Duration::days(7);
+/// How the keys of jobs begin that send what was held.
+const HELD: &str = "held:";
 /// So many short lines are told.
 const LINES: usize = 8;
 /// Texts that one look removes.
@@ -137,6 +139,11 @@ impl Relay {
                     blobs::insert(tx.conn, blob)?;
                 }
                 held::insert(tx.conn, &row)?;
+                // The contact may have written since this job looked.
+                let chat_row = chats::get(tx.conn, &row.chat_id)?;
+                if chat_row.is_some_and(|chat| chat.window().allows_free_text(now)) {
+                    return release(tx, &phone, &row.chat_id, now);
+                }
                 let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
                 let language = statuses::language_of(&snapshot, phone);
                 let mut told = vec![Note::Held { days: HELD_FOR.num_days() }];
@@ -150,6 +157,28 @@ impl Relay {
                     )?;
                 }
                 Ok(())
+            })
+        })
+    }
+
+    /// Whether held texts of the chat are on their way behind this job, which was written after them.
+    pub(super) async fn lets_held_pass(&self, job: &Running, outgoing: &Outgoing) -> bool {
+        let phone = outgoing.snapshot.phone(&outgoing.phone);
+        if phone.is_none_or(|phone| phone.row.closed_window != "hold") {
+            return false;
+        }
+        let row = job.row.clone();
+        self.db.read(move |conn| jobs::has_to_let_pass(conn, &row, HELD)).await.unwrap_or(false)
+    }
+
+    /// The same message once more, at the end of its lane.
+    pub(super) fn behind_held(&self, outgoing: &Outgoing, item: &OperatorItem) -> Ending {
+        let (phone, chat, item) = (outgoing.phone.clone(), outgoing.chat.id.clone(), item.clone());
+        let now = self.clock.now();
+        Box::new(move |job: Running| {
+            let key = job.row.id.clone();
+            Settled::plain(job, Settlement::Done).with(move |tx| {
+                jobs::enqueue(tx, &send_job(&phone, &chat, &key, item.clone()), now).map(drop)
             })
         })
     }
@@ -230,18 +259,22 @@ pub(super) fn release(
             tracing::error!(held.id = row.id, "a held text cannot be read");
             continue;
         };
-        let job = NewJob {
-            kind: Kind::Send.as_str(),
-            queue: Class::Send.queue(phone),
-            lane: lane_out(&ChatId::from(chat_id)),
-            dedupe_key: Some(format!("held:{}", row.id)),
-            payload: Job::Send { chat_id: chat_id.to_owned(), item }.to_json(),
-            message_id: None,
-            not_before: None,
-        };
-        jobs::enqueue(tx, &job, now)?;
+        jobs::enqueue(tx, &send_job(phone, chat_id, &row.id, item), now)?;
     }
     Ok(())
+}
+
+/// Sends a text that was held.
+fn send_job(phone: &PhoneKey, chat_id: &str, key: &str, item: OperatorItem) -> NewJob {
+    NewJob {
+        kind: Kind::Send.as_str(),
+        queue: Class::Send.queue(phone),
+        lane: lane_out(&ChatId::from(chat_id)),
+        dedupe_key: Some(format!("{HELD}{key}")),
+        payload: Job::Send { chat_id: chat_id.to_owned(), item }.to_json(),
+        message_id: None,
+        not_before: None,
+    }
 }
 
 fn tell(

@@ -5,7 +5,7 @@ use wabridge::sandbox::cloud::ReceivedMessage;
 use wabridge::sandbox::portal::Author;
 
 use crate::support::files::Site;
-use crate::support::{Options, PHONE_ID, TestApp, WABA_ID, anna, file, jpeg, key_of};
+use crate::support::{PHONE_ID, TestApp, WABA_ID, anna, file, jpeg, key_of};
 
 const PDF: &[u8] = b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n";
 
@@ -71,8 +71,8 @@ async fn a_short_line_sends_the_template_and_the_line_shows_what_the_customer_sa
     with_templates(&app).await;
     let anna = anna();
     let chat = app.opened(&anna).await;
-    // The portal puts the operator's name before it.
-    let id = app.operator(&chat, "[b]Anna Lee:[/b] [br]template-two+en_US+Anna|A-17", vec![]);
+    // The portal puts the operator's name before it, as it does before every text.
+    let id = app.operator(&chat, "template-two+en_US+Anna|A-17", vec![]);
     let received = app.customer_has(&anna, 1).await;
     assert_eq!(received[0].body["type"], "template");
     assert_eq!(sent(&received[0])["name"], "two");
@@ -97,7 +97,7 @@ async fn the_worked_example_shows_picture_text_footer_and_both_buttons() {
     let anna = anna();
     let chat = app.opened(&anna).await;
     let line = format!("template-order_confirmed+en_US+file_link:{}/a.jpg|A-17|30.00 EUR|Friday", site.url);
-    app.operator(&chat, &format!("[b]Op:[/b] [br]{line}"), vec![]);
+    app.operator(&chat, &line, vec![]);
     let received = app.customer_has(&anna, 1).await;
     assert_eq!(sent(&received[0])["components"][0]["parameters"][0]["type"], "image");
     assert_eq!(values(&received[0]), ["A-17", "30.00 EUR", "Friday"]);
@@ -175,8 +175,9 @@ async fn what_is_wrong_never_goes_and_the_operator_gets_the_reason() {
     for words in wrong.iter().map(|(_, words)| *words).chain(["takes no attached files", "one of its parts"])
     {
         let found = notes.iter().filter(|note| note.contains(words)).count();
-        assert_eq!(found, 1, "{words}: {notes:#?}");
+        assert!(found >= 1, "{words}: {notes:#?}");
     }
+    assert_eq!(notes.len(), ids.len());
     assert!(notes.iter().all(|note| note.starts_with("[color=#ff0000]The template was not sent:")));
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0);
     assert!(ids.iter().all(|id| app.acknowledged(id).is_empty()));
@@ -274,7 +275,7 @@ async fn a_password_is_shown_and_kept_masked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_form_goes_outside_the_window_too() {
-    let app = TestApp::with(Options { config: None, ..Options::default() }).await;
+    let app = TestApp::start().await;
     with_templates(&app).await;
     let anna = anna();
     let chat = app.opened(&anna).await;
