@@ -161,7 +161,7 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
         waba_id: waba.id,
         phone_number: PHONE_NUMBER.to_owned(),
         phone_number_id: PHONE_ID.to_owned(),
-        sms_service: false,
+        sms_service: true,
     };
     let phone = setup.create_phone(phone).await?;
     let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm", "disk"];

@@ -242,6 +242,7 @@ function draw() {
   drawPeople(people);
   drawPhone(now);
   drawLine(now);
+  drawCrm();
   drawFaults();
   const { webhooks, events: portalEvents } = state.waiting;
   $("waiting").textContent = webhooks + portalEvents ? `${webhooks + portalEvents} on the way` : "";
@@ -410,6 +411,41 @@ function drawTemplates(now) {
   const open = Boolean(now?.window_until);
   $("close-window").disabled = !open;
   $("close-window").textContent = open ? "Close the 24-hour window" : "The 24-hour window is closed";
+}
+
+/** The CRM: its senders, and what became of what it sent. */
+function drawCrm() {
+  const form = $("sms-form");
+  const { senders, sent, counts } = state.sms;
+  const options = (select, sign, children) => {
+    if (select.sign === sign) return;
+    const chosen = select.value;
+    select.sign = sign;
+    select.replaceChildren(...children);
+    if ([...select.options].some((option) => option.value === chosen)) select.value = chosen;
+  };
+  options(form.elements.code, JSON.stringify(senders), senders.map((one) => el("option", { value: one.code }, one.name)));
+  options($("sms-templates"), JSON.stringify(state.templates), [el("option", { value: "" }, "Template…"), ...state.templates.map((one) =>
+    el("option", { value: one.line, disabled: one.status !== "APPROVED" || !one.line }, one.status === "APPROVED" ? one.name : `${one.name}: ${one.status.toLowerCase()}`))]);
+  const phones = state.customers.filter((one) => one.detail.startsWith("+"));
+  options($("sms-phones"), JSON.stringify(phones.map((one) => one.detail)), phones.map((one) => el("option", { value: one.detail }, one.name)));
+  for (const button of [$("sms-send"), $("sms-robot")]) button.disabled = !senders.length;
+  $("sms-counts").textContent = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(" · ");
+  const list = $("sms-list");
+  const top = list.scrollTop;
+  list.dataset.of = "crm";
+  reconcile(list, sent.length ? sent.map((one) => ({ ...one, key: one.id })) : [{ key: "empty", nothing: true }], (one) =>
+    one.nothing ? el("li", { className: "empty" }, senders.length ? "Nothing sent yet." : "The number is no SMS sender of the portal.")
+      : el("li", { "data-status": one.status }, el("span", {}, one.to, " ", el("small", {}, one.author ? "by a person" : "by a robot")),
+        el("b", { "data-status": one.status }, one.status), el("span", { className: "text", title: one.body }, one.body)));
+  // The newest stand above; whoever reads further down is not moved.
+  list.scrollTop = top;
+}
+async function sms(action, more) {
+  const form = $("sms-form");
+  if (!form.reportValidity()) return;
+  const { code, to, text } = Object.fromEntries(new FormData(form));
+  if (await act({ do: action, code, to, text, ...more })) $("sms-list").scrollTop = 0;
 }
 
 function entry(m, list) {
@@ -603,6 +639,12 @@ $("templates").addEventListener("change", () => {
   box.focus();
   box.setSelectionRange(box.value.length, box.value.length);
 });
+$("sms-templates").addEventListener("change", () => {
+  $("sms-form").elements.text.value = $("sms-templates").value;
+  $("sms-templates").value = "";
+});
+$("sms-send").addEventListener("click", () => sms("sms", {}));
+$("sms-robot").addEventListener("click", () => sms("robot", { count: Number($("sms-form").elements.count.value) }));
 $("read-all").addEventListener("click", () => {
   $("phone-menu").hidePopover();
   act({ do: "read", customer });
