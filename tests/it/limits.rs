@@ -126,7 +126,7 @@ async fn who_stopped_marketing_gets_no_more_of_it() {
     app.cloud.post_change(WABA_ID, "user_preferences", stop("stop"));
     app.webhooks_taken().await;
     app.operator(&chat, "template-offer+en_US", vec![]);
-    app.note(&chat, "131050").await;
+    app.note(&chat, "stopped marketing messages").await;
     assert!(app.cloud.received(PHONE_ID, &key_of(&anna)).is_empty());
     // What is no advertising still goes, and advertising again when it is wished again.
     app.operator(&chat, "template-notice+en_US", vec![]);
@@ -156,7 +156,7 @@ async fn a_stop_word_counts_where_the_phone_says_so() {
     app.customer_writes(&anna, "Стоп!");
     app.line_has(&chat, 3).await;
     app.operator(&chat, "template-offer+en_US", vec![]);
-    app.note(&chat, "131050").await;
+    app.note(&chat, "stopped marketing messages").await;
     app.customer_writes(&anna, "start");
     app.settled().await;
     app.operator(&chat, "template-offer+en_US", vec![]);
