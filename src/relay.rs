@@ -15,10 +15,10 @@
 
 pub mod courier;
 mod effects;
-mod held;
 pub mod fetch;
 pub mod fields;
 pub mod gate;
+mod held;
 pub mod inbound;
 pub mod known_chats;
 pub mod limits;

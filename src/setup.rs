@@ -111,7 +111,8 @@ pub struct Parts {
 impl Setup {
     /// The use cases over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics } = parts;
+        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics } =
+            parts;
         Self {
             db,
             directory,

@@ -68,6 +68,9 @@ impl Relay {
         if !outgoing.chat.window().allows_free_text(self.clock.now()) {
             return self.plan_closed(job, outgoing, item, &text).await;
         }
+        if self.lets_held_pass(job, outgoing).await {
+            return Err(self.behind_held(outgoing, item));
+        }
         let (files, _, lost) = self.fetch_files(job, &outgoing.chat.id, item).await?;
         let (body, quote) = self.with_quote(outgoing, &text).await;
         let mut links = Vec::new();

@@ -184,7 +184,13 @@ impl Relay {
     }
 
     /// Sends what is not sent yet, in order, and settles the job.
-    pub(super) async fn drive(&self, queue: &str, job: Running, outgoing: Outgoing, rows: Vec<MessageRow>) -> Settled {
+    pub(super) async fn drive(
+        &self,
+        queue: &str,
+        job: Running,
+        outgoing: Outgoing,
+        rows: Vec<MessageRow>,
+    ) -> Settled {
         let mut maybe_twice = job.row.maybe_twice;
         let mut accepted_any = false;
         let mut last = None;
@@ -227,7 +233,9 @@ impl Relay {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
                 }
-                Gone::Refused { code: Some(WINDOW_CLOSED), .. } if !accepted_any && self.decides_anew(&outgoing) => {
+                Gone::Refused { code: Some(WINDOW_CLOSED), .. }
+                    if !accepted_any && self.decides_anew(&outgoing) =>
+                {
                     return self.planned_anew(job, &outgoing);
                 }
                 Gone::Refused { code, error } => {
@@ -315,24 +323,22 @@ impl Relay {
         let reusable = uploaded_before || reused.is_some();
         let part = match part.to_upload() {
             Some(_) if reused.is_some() => part.with_upload(reused),
-            Some((mime, filename)) => {
-                match self.upload(&graph, &channel, row, &mime, &filename).await {
-                    Ok(id) => {
-                        self.remember_upload(row, &mime, &id).await;
-                        part.with_upload(Some(id))
-                    }
-                    Err(GraphError::File(error)) => {
-                        tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
-                        return refused_here(row, "the file of the message is gone");
-                    }
-                    Err(error) if error.verdict() == Verdict::GiveUp => {
-                        return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
-                    }
-                    Err(error) => {
-                        return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
-                    }
+            Some((mime, filename)) => match self.upload(&graph, &channel, row, &mime, &filename).await {
+                Ok(id) => {
+                    self.remember_upload(row, &mime, &id).await;
+                    part.with_upload(Some(id))
                 }
-            }
+                Err(GraphError::File(error)) => {
+                    tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
+                    return refused_here(row, "the file of the message is gone");
+                }
+                Err(error) if error.verdict() == Verdict::GiveUp => {
+                    return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
+                }
+                Err(error) => {
+                    return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
+                }
+            },
             None => part,
         };
         let Some(content) = part.content() else {

@@ -14,8 +14,8 @@ use crate::store::chats::{self, ChatPerson, ChatRow};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{Conn, StoreError};
 use crate::translate::person::person_name;
-use crate::translate::{reconstruction, split};
 use crate::translate::to_line::{self, Action, EchoOf, Known, LineItem, MediaKind, Quoted};
+use crate::translate::{reconstruction, split};
 use crate::whatsapp::message::{Content, WireMessage};
 
 /// A job of the courier with everything that it needs from the database.

@@ -56,7 +56,8 @@ impl From<GraphError> for SetupError {
                     .into_iter()
                     .filter_map(|text| text.as_deref())
                     .collect();
-                let details = if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
+                let details =
+                    if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
                 format!("error {}: {}{details}", refusal.code, refusal.message)
             }
             None => error.to_string(),

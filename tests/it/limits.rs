@@ -61,7 +61,8 @@ async fn a_template_over_the_limit_waits_and_a_restart_forgets_nothing() {
     }
     app.operator(&chat_ids[2], "template-notice+en_US", vec![]);
     waits(&app, 1).await;
-    let job = app.send_jobs().await.into_iter().find(|job| job.last_error.as_deref() == Some(LIMIT_WAIT)).unwrap();
+    let job =
+        app.send_jobs().await.into_iter().find(|job| job.last_error.as_deref() == Some(LIMIT_WAIT)).unwrap();
     let hours = (job.not_before.unwrap().and_utc() - app.clock.now()).num_minutes();
     assert!((24 * 60 - 10..=24 * 60 + 1).contains(&hours), "{hours}");
     assert_eq!(job.attempts, 0);
@@ -71,7 +72,11 @@ async fn a_template_over_the_limit_waits_and_a_restart_forgets_nothing() {
     let health = app.api.get("/health").await;
     assert_eq!(health["queue"]["limit_waiting"], 1, "{health}");
     let limit = &health["limits"][0];
-    assert_eq!((&limit["limit"], &limit["used"], &limit["waiting"]), (&json!(2), &json!(2), &json!(1)), "{health}");
+    assert_eq!(
+        (&limit["limit"], &limit["used"], &limit["waiting"]),
+        (&json!(2), &json!(2), &json!(1)),
+        "{health}"
+    );
 
     app.restart().await;
     app.operator(&chat_ids[3], "template-notice+en_US", vec![]);
@@ -121,7 +126,7 @@ async fn who_stopped_marketing_gets_no_more_of_it() {
     app.cloud.post_change(WABA_ID, "user_preferences", stop("stop"));
     app.webhooks_taken().await;
     app.operator(&chat, "template-offer+en_US", vec![]);
-    app.note(&chat, "131050").await;
+    app.note(&chat, "stopped marketing messages").await;
     assert!(app.cloud.received(PHONE_ID, &key_of(&anna)).is_empty());
     // What is no advertising still goes, and advertising again when it is wished again.
     app.operator(&chat, "template-notice+en_US", vec![]);
@@ -151,7 +156,7 @@ async fn a_stop_word_counts_where_the_phone_says_so() {
     app.customer_writes(&anna, "Стоп!");
     app.line_has(&chat, 3).await;
     app.operator(&chat, "template-offer+en_US", vec![]);
-    app.note(&chat, "131050").await;
+    app.note(&chat, "stopped marketing messages").await;
     app.customer_writes(&anna, "start");
     app.settled().await;
     app.operator(&chat, "template-offer+en_US", vec![]);

@@ -123,7 +123,10 @@ impl Relay {
     }
 
     /// What is new of each job's request, in the order of the jobs.
-    async fn news(&self, jobs: &[Running]) -> Result<Vec<Option<(SmsRow, SmsState)>>, crate::store::StoreError> {
+    async fn news(
+        &self,
+        jobs: &[Running],
+    ) -> Result<Vec<Option<(SmsRow, SmsState)>>, crate::store::StoreError> {
         let wanted: Vec<Option<String>> = jobs
             .iter()
             .map(|job| match Job::from_json(&job.row.payload) {
@@ -165,7 +168,9 @@ impl Relay {
             settled.push(match self.gateway.call(&portal.id, &comment).await {
                 Ok(()) => Settled::plain(job, Settlement::Done),
                 // Of no use to anybody later: the object is gone, or the right to it.
-                Err(error) if matches!(error.verdict(), Verdict::GiveUp) || error.code() == "ACCESS_DENIED" => {
+                Err(error)
+                    if matches!(error.verdict(), Verdict::GiveUp) || error.code() == "ACCESS_DENIED" =>
+                {
                     tracing::info!(job.id = job.row.id, error = chain(&error), "the CRM takes no comment");
                     Settled::plain(job, Settlement::Done)
                 }

@@ -151,6 +151,7 @@ impl Relay {
 
 /// The language of the portal that the message is of.
 fn language_of(outgoing: &Outgoing) -> Language {
-    let portal = outgoing.sms.as_ref().and_then(|sms| outgoing.snapshot.portal(&sms.portal_id.as_str().into()));
+    let portal =
+        outgoing.sms.as_ref().and_then(|sms| outgoing.snapshot.portal(&sms.portal_id.as_str().into()));
     portal.map(|portal| portal.language).unwrap_or_default()
 }

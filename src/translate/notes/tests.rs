@@ -4,6 +4,7 @@ use super::failures::ENTRIES;
 use super::*;
 use crate::translate::shorthand::Refusal;
 
+#[path = "tests/document.rs"]
 mod document;
 
 const BOTH: [Language; 2] = [Language::En, Language::Ru];
