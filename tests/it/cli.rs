@@ -176,6 +176,39 @@ async fn only_one_serves_the_same_data() {
     first.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_stops_when_another_one_serves_its_database() {
+    if !on_postgres() {
+        return;
+    }
+    let home = Installation::new("").await;
+    let mut bridge = home.serve().await;
+    let wabridge::config::DatabaseUrl::Postgres(url) = home.database.url() else { panic!("PostgreSQL") };
+    let url = wabridge::store::DbUrl::Postgres(url.expose().to_owned());
+    // The server ends the session that holds the lock, and somebody else is faster.
+    let lock = tokio::task::spawn_blocking(move || {
+        let until = std::time::Instant::now() + DEADLINE;
+        let mut conn = url.open().unwrap();
+        loop {
+            let ended = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            diesel::connection::SimpleConnection::batch_execute(&mut conn, ended).unwrap();
+            if let Some(lock) = wabridge::store::advisory::AdvisoryLock::try_acquire(&url).unwrap() {
+                return lock;
+            }
+            assert!(std::time::Instant::now() < until, "the lock stays with the bridge");
+        }
+    })
+    .await
+    .unwrap();
+    let status = bridge.ended(DEADLINE).await;
+    assert_eq!(status.code(), Some(1));
+    home.logs("another wabridge serves this database now").await;
+    // It can be had again when that one is gone.
+    drop(lock);
+    home.serve().await.stop().await;
+}
+
 #[tokio::test]
 async fn a_bridge_that_stands_by_can_be_stopped() {
     if !on_postgres() {
