@@ -222,6 +222,41 @@ async fn an_outage_of_the_portal_counts_against_no_message_and_order_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_meta_counts_against_no_message_and_order_holds() {
+    let (app, chat) = with_anna(Options::default()).await;
+    app.cloud.change_faults(|faults| faults.cloud_down = true);
+    let texts: Vec<String> = (0..10).map(|number| format!("reply {number}")).collect();
+    for (number, text) in texts.iter().enumerate() {
+        let files = match number {
+            4 => vec![crate::support::file("a.jpg", "image/jpeg", crate::support::jpeg(500))],
+            _ => vec![],
+        };
+        app.operator(&chat, text, files);
+    }
+    app.until("several tries", || async {
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some())
+    })
+    .await;
+    assert!(app.notes(&chat).is_empty(), "an outage is no failure of a message");
+    app.cloud.change_faults(|faults| faults.cloud_down = false);
+    let received = app.customer_has(&anna(), texts.len()).await;
+    let shown: Vec<&str> = received
+        .iter()
+        .map(|message| {
+            let body = &message.body;
+            body["text"]["body"].as_str().or(body["image"]["caption"].as_str()).unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(shown, texts);
+    app.settled().await;
+    let jobs = app.send_jobs().await;
+    assert!(jobs.iter().all(|job| job.attempts == 0));
+    // Of the first nobody knows whether it had arrived when the line was cut; the others were never sent.
+    assert!(jobs.iter().skip(1).all(|job| !job.maybe_twice), "{jobs:#?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_waited_for_seven_days_and_then_told_in_the_chat() {
     let hand = ManualClock::starting_at(Clock::System.now());
     let (app, chat) = with_anna(Options { clock: Some(hand), ..Options::default() }).await;
