@@ -307,7 +307,7 @@ async fn odd_characters_pass_both_ways_and_poison_nothing() {
         let message = [("[user_id]".to_owned(), "5".to_owned()), ("[text]".into(), (*text).to_owned())];
         app.post("ONIMCONNECTORMESSAGEADD", &chat, &format!("9{number}"), &message).await;
     }
-    let received = app.customer_has(&anna, 4).await;
+    let received = app.customer_has(&anna, 3).await;
     assert!(received.iter().all(|message| !message.body.to_string().contains("\\u0000")), "{received:#?}");
     app.settled().await;
     assert!(app.jobs("dead").await.is_empty());
