@@ -371,6 +371,10 @@ async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
         return world.stop().await;
     }
     assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{written:?}");
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
+    };
+    assert_eq!(mode(std::path::Path::new(archive)), 0o600, "conversations are in it");
     let before = texts(&api.get("/messages").await);
     let running = home.run(&["restore", archive]).await;
     assert_eq!(running.code, Some(1));
@@ -383,6 +387,7 @@ async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
     let other = Installation::between(&world.cloud, &world.portal, "").await;
     let restored = other.run(&["restore", archive]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert_eq!(mode(&other.folder.path().join("wabridge.db")), 0o600);
     assert!(!other.folder.path().join("secret.key").exists(), "the master key is kept elsewhere");
     std::fs::copy(home.folder.path().join("secret.key"), other.folder.path().join("secret.key")).unwrap();
     let bridge = other.serve().await;

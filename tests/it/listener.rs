@@ -191,7 +191,14 @@ async fn the_data_directory_is_for_us_alone() {
             made.display()
         );
     }
-    assert!(data.join("media").is_dir());
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data.join("media")), 0o700);
+    // Also where the directory is not: it may be one that others can look into.
+    if let wabridge::config::DatabaseUrl::Sqlite(file) = &app.config.database.url {
+        for file in [file.clone(), file.with_extension("db-wal")] {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
 
     app.stop().await;
 }
