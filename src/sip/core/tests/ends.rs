@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::meta::MetaCall;
 use super::pair::*;
 use crate::domain::call::{EndCause, EndedBy};
 use crate::sip::core::*;

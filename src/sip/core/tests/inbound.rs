@@ -1,5 +1,6 @@
 //! Calls from WhatsApp, up to the answer.
 
+use super::meta::MetaCall;
 use super::pair::*;
 use crate::domain::call::{CallMoment, EndCause, EndedBy};
 use crate::sip::core::*;
@@ -154,6 +155,23 @@ fn a_183_with_sdp_is_a_bare_180() {
 }
 
 #[test]
+fn wrong_digests_from_meta_s_networks_never_silence_meta() {
+    let mut pair = Pair::new();
+    let conn = pair.meta_connects();
+    let call = MetaCall::new(&mut pair, conn);
+    pair.over(conn, &call.invite(""));
+    let challenge = pair.at_meta.pop_back().unwrap();
+    for _ in 0..100 {
+        let call = MetaCall::new(&mut pair, conn);
+        pair.over(conn, &call.invite(&MetaCall::credentials(&challenge, "guess")));
+    }
+    assert_eq!(pair.at_meta.iter().filter(|msg| msg.status() == 403).count(), 100);
+    assert_eq!(pair.moments().iter().filter(|one| **one == "ended").count(), 20, "records are bounded");
+    pair.at_meta.clear();
+    pair.call_in();
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_a_replay_too() {
     let mut pair = Pair::new();
     let conn = pair.meta_connects();
@@ -174,7 +192,8 @@ fn a_wrong_password_is_refused_and_a_replay_too() {
         assert_eq!(pair.at_meta.pop_front().map(|msg| msg.status()), status);
     }
     assert_eq!(pair.at_pbx.len(), 1);
-    assert_eq!(pair.moments(), ["arrived", "forwarded"]);
+    // The refused ones are records of their own, since they came from Meta's networks.
+    assert_eq!(pair.moments(), ["arrived", "ended", "arrived", "forwarded", "arrived", "ended"]);
 }
 
 #[test]
@@ -446,4 +465,5 @@ fn a_phone_whose_password_is_not_known_yet_takes_no_call() {
     let call = MetaCall::new(&mut pair, conn);
     pair.over(conn, &call.invite(""));
     assert_eq!((pair.meta().status(), pair.meta().status()), (100, 480));
+    assert!(pair.ended().text.unwrap().contains("SIP password"));
 }
