@@ -201,16 +201,29 @@ impl Clients {
         let Some(client) = self.list.get_mut(&tx) else { return };
         client.out.owner = Owner::Stray;
         match client.machine.state {
-            ClientState::Calling => client.cancel_when_heard = Some(reason.to_owned()),
+            ClientState::Calling => {
+                // It may not be cancelled yet, but it need not be asked for again either.
+                wire.timers.disarm(client.repeat.take());
+                client.cancel_when_heard = Some(reason.to_owned());
+            }
             ClientState::Proceeding => self.cancel(wire, tx, reason),
             ClientState::Completed | ClientState::Accepted => {}
         }
     }
 
-    /// A connection to a target failed, or its UDP address is unreachable.
-    pub fn unreachable(&mut self, wire: &mut Wire, target: &Target, reason: &str, events: &mut Vec<TxEvent>) {
+    /// A connection to a target failed, or its UDP address is unreachable: what was not heard of there fails.
+    pub fn unreachable(
+        &mut self,
+        wire: &mut Wire,
+        target: &Target,
+        reason: &str,
+        events: &mut Vec<TxEvent>,
+    ) {
         let to = To::Target(target.clone());
-        self.fail_where(wire, events, Some(reason), |client| client.out.to == to);
+        let is_connection = target.transport.is_reliable();
+        self.fail_where(wire, events, Some(reason), |client| {
+            client.out.to == to && (is_connection || client.machine.state == ClientState::Calling)
+        });
     }
 
     /// A connection is gone: what waits for an answer over it goes the other way, or fails.

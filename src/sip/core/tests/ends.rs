@@ -294,6 +294,34 @@ fn a_change_of_address_port_key_or_codec_gets_488_and_the_call_lives() {
 }
 
 #[test]
+fn a_re_invite_of_meta_is_answered_by_the_same_rule() {
+    let mut pair = Pair::new();
+    let (call, ok, ..) = pair.talk();
+    for (seq, sdp, status) in [(1, META_SDP.to_owned(), 200), (2, META_SDP.replace("3480", "3482"), 488)] {
+        let branch = pair.token("z9hG4bKre");
+        let text = call.request("INVITE", ok.contact(), ok.tag("To"), ok.seq() + seq, &branch, "", &sdp);
+        pair.over(call.conn, &text);
+        let answer = pair.meta();
+        assert_eq!(answer.status(), status);
+        let branch = pair.token("z9hG4bKre");
+        let ack = call.request("ACK", ok.contact(), ok.tag("To"), ok.seq() + seq, &branch, "", "");
+        pair.over(call.conn, &ack);
+    }
+    assert!(pair.at_pbx.is_empty());
+    assert_eq!(pair.end.running_calls(), 1);
+}
+
+#[test]
+fn a_target_that_was_given_up_is_not_asked_again() {
+    let mut pair = Pair::with(|config| config.trunks = vec![trunk(&["sip:10.0.0.1", "sip:10.0.0.2"])]);
+    pair.call_in();
+    pair.seconds(3);
+    pair.at_pbx.clear();
+    pair.seconds(2);
+    assert!(pair.at_pbx.iter().all(|msg| msg.uri() == "sip:100@10.0.0.2:5060"));
+}
+
+#[test]
 fn a_second_re_invite_before_the_ack_of_the_first_waits() {
     let mut pair = Pair::new();
     let (_, _, invite, _) = pair.talk();

@@ -320,6 +320,45 @@ fn the_phone_must_be_ours_and_of_that_trunk_and_the_called_one_a_number() {
 }
 
 #[test]
+fn the_phone_may_stand_in_from() {
+    let mut pair = Pair::new();
+    let text = invite(&mut pair, &format!("sip:00{CUSTOMER}@10.0.0.9"), "");
+    pair.at_pbx.clear();
+    let text = text.headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect::<String>();
+    let text = text.replace("<sip:201@", &format!("<sip:+{PHONE}@")).replace("as-call-", "from-").replace("z9hG4bKas", "z9hG4bKfrom");
+    pair.from_pbx(&format!("INVITE sip:00{CUSTOMER}@10.0.0.9 SIP/2.0\r\n{text}\r\n{PBX_SDP}"));
+    assert_eq!(pair.meta().uri(), format!("sip:+{CUSTOMER}@wa.meta.vc;transport=tls"));
+}
+
+#[test]
+fn a_session_timer_that_the_trunk_wishes_is_granted_and_kept_from_meta() {
+    let mut pair = Pair::new();
+    let wish = format!("X-WA-Phone: {PHONE}\r\nSupported: timer\r\nSession-Expires: 1800\r\n");
+    invite(&mut pair, &format!("sip:{CUSTOMER}@10.0.0.9"), &wish);
+    pair.pbx();
+    let at_meta = pair.meta();
+    assert!(!at_meta.has("Session-Expires") && !at_meta.has("Supported"));
+    meta_replies(&mut pair, &at_meta, 200, "Supported: timer\r\n", META_SDP);
+    assert_eq!(pair.pbx().get("Session-Expires"), "1800;refresher=uac");
+}
+
+#[test]
+fn an_invite_that_nobody_read_goes_out_once_more_when_its_connection_breaks() {
+    let mut pair = Pair::new();
+    let (_, first) = call_out(&mut pair);
+    let target = Target::meta("wa.meta.vc:5061").unwrap();
+    let conn = pair.dialled[&target];
+    pair.hang_connection(conn);
+    let again = pair.meta();
+    assert_eq!((again.get("Via"), &again.to), (first.get("Via"), &To::Target(target.clone())));
+    meta_replies(&mut pair, &again, 180, "", "");
+    assert_eq!(pair.pbx().status(), 180);
+    let conn = pair.dialled[&target];
+    pair.hang_connection(conn);
+    assert_eq!(pair.pbx().status(), 503, "but a call that rang over it is lost");
+}
+
+#[test]
 fn calls_of_a_trunk_are_capped_a_minute() {
     let mut pair = Pair::with(|config| config.max_calls_per_minute = 2);
     for _ in 0..3 {

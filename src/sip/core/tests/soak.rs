@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::meta::MetaCall;
 use super::pair::*;
 use crate::domain::CallId;
-use crate::domain::call::CallMoment;
+use crate::domain::call::{CallMoment, EndCause};
 use crate::sip::core::*;
 
 /// xorshift; the same in each run.
@@ -116,6 +116,7 @@ fn ten_thousand_calls_end_once_each_and_leave_nothing() {
     });
     let mut dice = Dice(0x5EED_1234_ABCD_0001);
     let mut ends: HashMap<CallId, (u32, u32)> = HashMap::new();
+    let mut causes: HashMap<&'static str, u32> = HashMap::new();
     let mut conn = pair.meta_connects();
     for number in 0..10_000_u32 {
         if !pair.sides.contains_key(&conn) {
@@ -126,16 +127,19 @@ fn ten_thousand_calls_end_once_each_and_leave_nothing() {
             pair.wait(std::time::Duration::from_millis(dice.roll(900)));
         }
         peers_answer(&mut pair);
-        count(&mut pair, &mut ends);
+        count(&mut pair, &mut ends, &mut causes);
     }
     for _ in 0..20 {
         pair.seconds(60);
         peers_answer(&mut pair);
     }
-    count(&mut pair, &mut ends);
+    count(&mut pair, &mut ends, &mut causes);
     assert_eq!(ends.len(), 10_000);
     let wrong: Vec<_> = ends.iter().filter(|(_, counts)| **counts != (1, 1)).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
+    for cause in [EndCause::HungUp, EndCause::Cancelled, EndCause::Lost, EndCause::Declined, EndCause::TrunkUnreachable] {
+        assert!(causes.get(cause.as_str()).is_some_and(|count| *count > 100), "{cause}: {causes:?}");
+    }
     pair.assert_clean();
 }
 
@@ -159,12 +163,15 @@ fn peers_answer(pair: &mut Pair) {
     }
 }
 
-fn count(pair: &mut Pair, ends: &mut HashMap<CallId, (u32, u32)>) {
+fn count(pair: &mut Pair, ends: &mut HashMap<CallId, (u32, u32)>, causes: &mut HashMap<&'static str, u32>) {
     for event in pair.events.drain(..) {
         let counts = ends.entry(event.call).or_default();
         match event.moment {
             CallMoment::Arrived(_) => counts.0 += 1,
-            CallMoment::Ended(_) => counts.1 += 1,
+            CallMoment::Ended(end) => {
+                counts.1 += 1;
+                *causes.entry(end.cause.as_str()).or_default() += 1;
+            }
             _ => assert_eq!(counts.1, 0, "something happened after the end"),
         }
     }
