@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::effects::{Effects, acceptance, after_acceptance, given_up, refusal};
+use super::effects::{Effects, acceptance, after_acceptance, broken_off, given_up, refusal};
 use super::fetch::chain;
 use super::gate::{Booking, Gate, LIMIT_WAIT};
 pub use super::pairs::Pairs;
@@ -20,7 +20,7 @@ use crate::domain::{BlobId, ChatId, DeliveryState, MediaId, PhoneKey, UserId, Ve
 use crate::queue::job::{self, Class, Job, OperatorItem};
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::chats::{ChatPerson, ChatRow};
-use crate::store::jobs::{self, NewJob, Settlement};
+use crate::store::jobs::{self, JobRow, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::sms::{self, SmsRow};
 use crate::store::{StoreError, Tx, chats};
@@ -56,6 +56,10 @@ impl Runner for Sender {
             let settled = self.0.send_job(&started.queue, job).await;
             self.0.worker.finish(&started.lease_id, vec![settled]).await;
         }
+    }
+
+    fn broken_off(&self, tx: &mut Tx<'_>, job: &JobRow, now: DateTime<Utc>) -> Result<(), StoreError> {
+        broken_off(&self.0.directory.now(), tx, job, now)
     }
 }
 
@@ -456,11 +460,11 @@ impl Relay {
         error: String,
     ) -> Gone {
         let now = self.clock.now();
-        let failure =
-            self.settings.policy.decide(verdict, doubtful, error, job.row.created_at.and_utc(), now);
+        let created = job.row.created_at.and_utc();
+        let failure = self.settings.policy.decide(verdict, doubtful, error.clone(), created, now);
         if let Some(wait) = failure.pause {
             let until = self.scheduler.pause(queue, wait, now);
-            tracing::warn!(queue, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
+            tracing::warn!(queue, error, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
         }
         Gone::Stopped(failure.settlement)
     }

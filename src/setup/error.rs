@@ -30,6 +30,9 @@ pub enum SetupError {
     /// Whoever asks is not allowed to, or is not who they say.
     #[error("{0}")]
     Refused(String),
+    /// Too much of this lately.
+    #[error("{0}")]
+    TooMany(String),
     /// Meta refused or cannot be reached.
     #[error("Meta: {0}")]
     Meta(String),
@@ -60,7 +63,8 @@ impl From<GraphError> for SetupError {
                     if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
                 format!("error {}: {}{details}", refusal.code, refusal.message)
             }
-            None => error.to_string(),
+            // It is said already whose error this is.
+            None => error.to_string().trim_start_matches("Meta ").to_owned(),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use wabridge::clock::{Clock, ManualClock};
+use wabridge::clock::ManualClock;
 use wabridge::queue::Class;
 use wabridge::relay::gate::LIMIT_WAIT;
 use wabridge::sandbox::cloud::CloudOptions;
@@ -37,7 +37,7 @@ fn recipient(n: usize) -> usize {
 
 async fn bridge(hand: &ManualClock) -> TestApp {
     let app = TestApp::with(Options {
-        clock: Some(Clock::Manual(hand.clone())),
+        clock: Some(hand.clone()),
         cloud: Some(CloudOptions { max_batch: 200, workers: 2, ..CloudOptions::default() }),
         portal: Some(PortalOptions { rate: None, event_lanes: 8, ..PortalOptions::default() }),
         unlinked: true,
@@ -95,12 +95,19 @@ async fn a_burst_of_robots_is_paced_by_what_meta_allows_and_nothing_is_lost() {
     let taken = app.cloud.accepted();
 
     hand.advance(TimeDelta::hours(23));
-    app.tick_until(&hand, "an hour has passed", async || app.relay.clock.now() - start > TimeDelta::minutes(23 * 60 + 30)).await;
-    assert!(app.cloud.accepted() < u64::try_from(MESSAGES).unwrap(), "nobody goes before a day is over: {taken}");
+    app.tick_until(&hand, "an hour has passed", async || {
+        app.relay.clock.now() - start > TimeDelta::minutes(23 * 60 + 30)
+    })
+    .await;
+    assert!(
+        app.cloud.accepted() < u64::try_from(MESSAGES).unwrap(),
+        "nobody goes before a day is over: {taken}"
+    );
     assert_eq!(app.cloud.first_writes(WABA_ID), A_DAY);
     hand.advance(TimeDelta::hours(1));
     let delivered = |id: &String| app.portal.sms_status(id).as_deref() == Some("delivered");
-    app.tick_until(&hand, "all are delivered, and the portal knows", async || ids.iter().all(delivered)).await;
+    app.tick_until(&hand, "all are delivered, and the portal knows", async || ids.iter().all(delivered))
+        .await;
     app.settled().await;
 
     assert_eq!(app.cloud.accepted(), u64::try_from(MESSAGES).unwrap(), "none lost, none twice");
@@ -112,14 +119,21 @@ async fn a_burst_of_robots_is_paced_by_what_meta_allows_and_nothing_is_lost() {
     for (index, expected) in order {
         let received = app.cloud.received(PHONE_ID, &number(index));
         let value = |body: &serde_json::Value| {
-            body["template"]["components"][0]["parameters"][0]["text"].as_str().unwrap().parse::<usize>().unwrap()
+            body["template"]["components"][0]["parameters"][0]["text"]
+                .as_str()
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
         };
         let received: Vec<usize> = received.iter().map(|message| value(&message.body)).collect();
         assert_eq!(received, expected, "in order to {}", number(index));
     }
     for id in &ids {
         let told = app.portal.sms_statuses(id);
-        assert!(told.iter().skip_while(|state| *state == "sent").all(|state| state == "delivered"), "{told:?}");
+        assert!(
+            told.iter().skip_while(|state| *state == "sent").all(|state| state == "delivered"),
+            "{told:?}"
+        );
     }
     let phone = app.api.get(&format!("/phones/{}", app.phone_id())).await;
     assert_eq!(phone["waiting"], 0);

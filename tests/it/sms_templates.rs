@@ -43,8 +43,11 @@ async fn with_templates(options: Options) -> TestApp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_line_sends_a_template_to_somebody_who_never_wrote() {
     let app = with_templates(Options::default()).await;
-    let lines =
-        ["template-order_ready+en_US+4711|Monday", "order_ready+en_US+4711|Monday", "template-order_ready+4711|Monday"];
+    let lines = [
+        "template-order_ready+en_US+4711|Monday",
+        "order_ready+en_US+4711|Monday",
+        "template-order_ready+4711|Monday",
+    ];
     for line in lines {
         let id = app.sms(STRANGER, line, None);
         app.sms_is(&id, "delivered").await;
@@ -55,7 +58,10 @@ async fn a_short_line_sends_a_template_to_somebody_who_never_wrote() {
     let sent = app.templates_of_stranger();
     assert_eq!(sent.len(), 3);
     for template in &sent {
-        assert_eq!((&template["name"], &template["language"]["code"]), (&json!("order_ready"), &json!("en_US")));
+        assert_eq!(
+            (&template["name"], &template["language"]["code"]),
+            (&json!("order_ready"), &json!("en_US"))
+        );
         let values = template["components"][0]["parameters"].as_array().unwrap();
         let texts: Vec<&str> = values.iter().map(|value| value["text"].as_str().unwrap()).collect();
         assert_eq!(texts, ["4711", "Monday"]);
@@ -64,7 +70,10 @@ async fn a_short_line_sends_a_template_to_somebody_who_never_wrote() {
     let shown = "Order 4711 is ready on Monday.\n\nLucky Shrub";
     let comments = app.portal.timeline();
     assert_eq!(comments.len(), 3);
-    assert!(comments.iter().all(|comment| comment["comment"].as_str().unwrap().ends_with(shown)), "{comments:?}");
+    assert!(
+        comments.iter().all(|comment| comment["comment"].as_str().unwrap().ends_with(shown)),
+        "{comments:?}"
+    );
     assert!(app.ledger().await.iter().all(|row| row.kind == "template" && row.body == shown));
     assert_eq!(app.portal.message_count(), 0, "no chat is opened without the setting");
     app.stop().await;
@@ -106,14 +115,20 @@ async fn a_free_text_outside_the_window_goes_in_the_fallback_template() {
     app.relay.directory.reload().await.unwrap();
     let id = app.sms(STRANGER, "once more", None);
     app.sms_is(&id, "failed").await;
-    assert!(app.request(&id).await["reason"].as_str().unwrap().contains("the fallback template of this number"));
+    assert!(
+        app.request(&id).await["reason"].as_str().unwrap().contains("the fallback template of this number")
+    );
     app.settled().await;
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_setting_a_chat_is_opened_with_what_the_customer_saw() {
-    let app = with_templates(Options { phone: Some(Box::new(|phone| phone.sms_to_chat = true)), ..Options::default() }).await;
+    let app = with_templates(Options {
+        phone: Some(Box::new(|phone| phone.sms_to_chat = true)),
+        ..Options::default()
+    })
+    .await;
     let id = app.sms(STRANGER, "order_ready+en_US+4711|Monday", None);
     app.sms_is(&id, "delivered").await;
     app.settled().await;

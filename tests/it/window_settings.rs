@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
-use wabridge::clock::{Clock, ManualClock};
+use wabridge::clock::ManualClock;
 use wabridge::sandbox::cloud::{ReceivedMessage, SendFault};
 
 use crate::shorthand::with_templates;
@@ -12,7 +12,7 @@ use crate::support::{Options, PHONE_ID, TestApp, anna, file, jpeg, key_of};
 async fn with_setting(setting: Value) -> (TestApp, ManualClock) {
     let start: DateTime<Utc> = "2026-03-02T10:00:00Z".parse().unwrap();
     let hand = ManualClock::starting_at(start);
-    let app = TestApp::with(Options { clock: Some(Clock::Manual(hand.clone())), ..Options::default() }).await;
+    let app = TestApp::with(Options { clock: Some(hand.clone()), ..Options::default() }).await;
     with_templates(&app).await;
     set(&app, setting).await;
     (app, hand)
