@@ -7,7 +7,7 @@
 //! | [`statuses`], [`fields`], `template_news` | apply what it says of our sends, phones and accounts |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
-//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs`, `gate` and [`limits`] |
+//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in [`pace`], `pairs`, `gate` and [`limits`] |
 //! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
 //! | `shorthand`, `uploads` | what becomes an approved template: found, filled, its file brought here and uploaded once |
 //! | `held` | what becomes of an operator's text while the window is closed |
@@ -15,14 +15,15 @@
 
 pub mod courier;
 mod effects;
-mod held;
 pub mod fetch;
 pub mod fields;
 pub mod gate;
+mod held;
 pub mod inbound;
 pub mod known_chats;
 pub mod limits;
 pub mod outbound;
+pub mod pace;
 mod pairs;
 pub mod parts;
 pub mod plan;
@@ -116,6 +117,8 @@ pub struct Relay {
     pub template_wishes: tokio::sync::Notify,
     /// Whom the portfolios wrote first.
     pub limits: limits::Limits,
+    /// Pacing of sends by one phone.
+    pub pace: pace::Pace,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }

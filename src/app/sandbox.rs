@@ -161,10 +161,10 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
         waba_id: waba.id,
         phone_number: PHONE_NUMBER.to_owned(),
         phone_number_id: PHONE_ID.to_owned(),
-        sms_service: false,
+        sms_service: true,
     };
     let phone = setup.create_phone(phone).await?;
-    let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"];
+    let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm", "disk"];
     let (handler, install) = (setup.handler_url().to_string(), setup.install_url().to_string());
     let local = portal.create_local_app(&handler, &install, true, &scopes);
     let new = NewPortalApp {

@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn what_is_there_or_gone_already_is_no_failure() {
-        let sender = Sender { code: "wa_1", name: "WhatsApp +1", description: "", handler: "https://x.example/" };
+        let sender =
+            Sender { code: "wa_1", name: "WhatsApp +1", description: "", handler: "https://x.example/" };
         let refused = |code: &str| Err(CallError::refused(code, ""));
         assert!(!SenderAdd(sender.clone()).settle(refused("ERROR_SENDER_ALREADY_INSTALLED")).unwrap());
         SenderDelete { code: "wa_1" }.settle(refused("error_sender_not_found")).unwrap();

@@ -19,8 +19,7 @@ pub enum SmsState {
 
 impl SmsState {
     /// Every state.
-    pub const ALL: [Self; 5] =
-        [Self::Queued, Self::Sent, Self::Undelivered, Self::Failed, Self::Delivered];
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Sent, Self::Undelivered, Self::Failed, Self::Delivered];
 
     /// The portal's word.
     pub fn as_str(self) -> &'static str {

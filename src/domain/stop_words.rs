@@ -28,11 +28,17 @@ const WORDS: &[Words] = &[
         stop: &["стоп", "отписаться", "отписка", "отпишите меня", "не присылайте"],
         resume: &["старт", "подписаться"],
     },
-    Words { language: "uk", stop: &["стоп", "відписатися", "відписка"], resume: &["старт", "підписатися"] },
+    Words {
+        language: "uk", stop: &["стоп", "відписатися", "відписка"], resume: &["старт", "підписатися"]
+    },
     Words { language: "kk", stop: &["тоқта", "бас тарту"], resume: &["бастау"] },
     Words { language: "de", stop: &["stopp", "abmelden", "abbestellen"], resume: &["anmelden"] },
     Words { language: "es", stop: &["parar", "alto", "baja", "cancelar suscripción"], resume: &["alta"] },
-    Words { language: "fr", stop: &["arrêt", "arret", "désabonner", "se désabonner"], resume: &["s'abonner"] },
+    Words {
+        language: "fr",
+        stop: &["arrêt", "arret", "désabonner", "se désabonner"],
+        resume: &["s'abonner"],
+    },
     Words { language: "pt", stop: &["parar", "sair", "descadastrar"], resume: &["voltar"] },
     Words { language: "it", stop: &["basta", "disiscrivimi", "annulla iscrizione"], resume: &["iscrivimi"] },
     Words { language: "pl", stop: &["rezygnuję", "wypisz", "wypisz mnie"], resume: &["zapisz mnie"] },
@@ -47,7 +53,8 @@ pub fn languages() -> impl Iterator<Item = &'static str> {
 
 /// What a whole message wishes, by the lists of these languages (`en,ru`).
 pub fn wish(text: &str, languages: &str) -> Option<MarketingWish> {
-    let plain = text.trim().trim_matches(|c: char| c.is_ascii_punctuation() || c.is_whitespace()).to_lowercase();
+    let plain =
+        text.trim().trim_matches(|c: char| c.is_ascii_punctuation() || c.is_whitespace()).to_lowercase();
     if plain.is_empty() || plain.chars().count() > 40 {
         return None;
     }

@@ -70,6 +70,8 @@ pub enum Kind {
     Fetch,
     /// The last inbound message is marked read.
     MarkRead,
+    /// A message of the CRM goes to WhatsApp.
+    Sms,
     /// The portal is told how far a message of its CRM has come.
     SmsStatus,
     /// A comment goes into the CRM's timeline.
@@ -77,7 +79,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Message,
         Self::File,
         Self::Note,
@@ -87,6 +89,7 @@ impl Kind {
         Self::Send,
         Self::Fetch,
         Self::MarkRead,
+        Self::Sms,
         Self::SmsStatus,
         Self::Comment,
     ];
@@ -103,6 +106,7 @@ impl Kind {
             Self::Send => "send",
             Self::Fetch => "fetch",
             Self::MarkRead => "mark_read",
+            Self::Sms => "sms",
             Self::SmsStatus => "sms_status",
             Self::Comment => "comment",
         }
@@ -111,6 +115,12 @@ impl Kind {
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What goes first of a queue, the lowest before all: people wait for what people write, and a robot writes
+    /// to thousands.
+    pub fn rank(self) -> u8 {
+        u8::from(self == Self::Sms)
     }
 
     /// Jobs of one family may travel in one call.

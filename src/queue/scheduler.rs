@@ -70,6 +70,11 @@ impl Scheduler {
         self.lock().pause(queue, Some(at_least), now)
     }
 
+    /// Lets a queue rest; see [`Lanes::rest`].
+    pub fn rest(&self, queue: &str, until: DateTime<Utc>) {
+        self.lock().rest(queue, until);
+    }
+
     /// Pauses a queue until a person changes something; see [`Lanes::hold`].
     pub fn hold(&self, queue: &str, stamp: String, at_least: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
         self.lock().hold(queue, stamp, at_least, now)

@@ -59,8 +59,7 @@ impl Relay {
         let Some((name, language)) = template_of(content) else { return Ok(Gate::Open) };
         if outgoing.chat.marketing_stopped {
             let (waba, name, language) = (channel.waba.key.to_string(), name.to_owned(), language.to_owned());
-            let known =
-                self.db.read(move |conn| templates::by_name(conn, &waba, &name, &language)).await?;
+            let known = self.db.read(move |conn| templates::by_name(conn, &waba, &name, &language)).await?;
             if known.is_some_and(|row| row.category == "MARKETING") {
                 return Ok(Gate::OptedOut);
             }
@@ -101,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_template_is_known_by_its_form_on_the_wire() {
-        let template = json!({"type": "template", "template": {"name": "hello", "language": {"code": "en_US"}}});
+        let template =
+            json!({"type": "template", "template": {"name": "hello", "language": {"code": "en_US"}}});
         assert_eq!(template_of(&OutgoingContent::Raw(template)), Some(("hello", "en_US")));
         let text = OutgoingContent::Text { body: "x".into(), preview_url: false };
         assert_eq!(template_of(&text), None);

@@ -27,6 +27,8 @@ use crate::translate::to_whatsapp::OperatorText;
 
 /// So long a text waits for the contact: what was to be said a week ago is said anew or not at all.
 const HELD_FOR: Duration = Duration::days(7);
+/// How the keys of jobs begin that send what was held.
+const HELD: &str = "held:";
 /// So many short lines are told.
 const LINES: usize = 8;
 /// Texts that one look removes.
@@ -49,9 +51,7 @@ impl Relay {
         let template = phone.and_then(|phone| phone.row.fallback_template.clone());
         match (setting.as_str(), template) {
             ("hold", _) => Err(self.hold(job, outgoing, item, text).await),
-            ("template", Some(template)) => {
-                self.plan_carried(job, outgoing, item, text, &template).await
-            }
+            ("template", Some(template)) => self.plan_carried(job, outgoing, item, text, &template).await,
             _ => Err(self.tell_closed(job, outgoing, None).await),
         }
     }
@@ -115,7 +115,8 @@ impl Relay {
         }
         let now = self.clock.now();
         let names = item.files.iter().map(|file| file.name.as_str());
-        let body: Vec<&str> = [text.body.as_str()].into_iter().filter(|body| !body.is_empty()).chain(names).collect();
+        let body: Vec<&str> =
+            [text.body.as_str()].into_iter().filter(|body| !body.is_empty()).chain(names).collect();
         let row = HeldRow {
             id: new_id(),
             chat_id: outgoing.chat.id.clone(),
@@ -138,15 +139,46 @@ impl Relay {
                     blobs::insert(tx.conn, blob)?;
                 }
                 held::insert(tx.conn, &row)?;
+                // The contact may have written since this job looked.
+                let chat_row = chats::get(tx.conn, &row.chat_id)?;
+                if chat_row.is_some_and(|chat| chat.window().allows_free_text(now)) {
+                    return release(tx, &phone, &row.chat_id, now);
+                }
                 let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
                 let language = statuses::language_of(&snapshot, phone);
                 let mut told = vec![Note::Held { days: HELD_FOR.num_days() }];
                 told.extend(lost.iter().cloned().map(|name| Note::FileUnavailable { name }));
                 for (index, note) in told.iter().enumerate() {
                     let text = notes::text(note, language);
-                    jobs::enqueue(tx, &job::note(&phone.key, &chat, &format!("held:{job_id}:{index}"), text), now)?;
+                    jobs::enqueue(
+                        tx,
+                        &job::note(&phone.key, &chat, &format!("held:{job_id}:{index}"), text),
+                        now,
+                    )?;
                 }
                 Ok(())
+            })
+        })
+    }
+
+    /// Whether held texts of the chat are on their way behind this job, which was written after them.
+    pub(super) async fn lets_held_pass(&self, job: &Running, outgoing: &Outgoing) -> bool {
+        let phone = outgoing.snapshot.phone(&outgoing.phone);
+        if phone.is_none_or(|phone| phone.row.closed_window != "hold") {
+            return false;
+        }
+        let row = job.row.clone();
+        self.db.read(move |conn| jobs::has_to_let_pass(conn, &row, HELD)).await.unwrap_or(false)
+    }
+
+    /// The same message once more, at the end of its lane.
+    pub(super) fn behind_held(&self, outgoing: &Outgoing, item: &OperatorItem) -> Ending {
+        let (phone, chat, item) = (outgoing.phone.clone(), outgoing.chat.id.clone(), item.clone());
+        let now = self.clock.now();
+        Box::new(move |job: Running| {
+            let key = job.row.id.clone();
+            Settled::plain(job, Settlement::Done).with(move |tx| {
+                jobs::enqueue(tx, &send_job(&phone, &chat, &key, item.clone()), now).map(drop)
             })
         })
     }
@@ -156,7 +188,10 @@ impl Relay {
     pub(super) fn decides_anew(&self, outgoing: &Outgoing) -> bool {
         let phone = outgoing.snapshot.phone(&outgoing.phone);
         let setting = phone.map(|phone| phone.row.closed_window.as_str()).unwrap_or_default();
-        outgoing.item.is_some() && matches!(setting, "hold" | "template")
+        match &outgoing.sms {
+            Some(_) => phone.is_some_and(|phone| phone.row.fallback_template.is_some()),
+            None => outgoing.item.is_some() && matches!(setting, "hold" | "template"),
+        }
     }
 
     /// Drops a plan of which nothing has gone: the next run finds the window closed.
@@ -213,24 +248,33 @@ impl Relay {
 }
 
 /// The contact wrote: what waited for that is sent, in its order, before whatever is written from now on.
-pub(super) fn release(tx: &mut Tx<'_>, phone: &PhoneKey, chat_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub(super) fn release(
+    tx: &mut Tx<'_>,
+    phone: &PhoneKey,
+    chat_id: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     for row in held::take_of_chat(tx.conn, chat_id)? {
         let Ok(item) = serde_json::from_str::<OperatorItem>(&row.item) else {
             tracing::error!(held.id = row.id, "a held text cannot be read");
             continue;
         };
-        let job = NewJob {
-            kind: Kind::Send.as_str(),
-            queue: Class::Send.queue(phone),
-            lane: lane_out(&ChatId::from(chat_id)),
-            dedupe_key: Some(format!("held:{}", row.id)),
-            payload: Job::Send { chat_id: chat_id.to_owned(), item }.to_json(),
-            message_id: None,
-            not_before: None,
-        };
-        jobs::enqueue(tx, &job, now)?;
+        jobs::enqueue(tx, &send_job(phone, chat_id, &row.id, item), now)?;
     }
     Ok(())
+}
+
+/// Sends a text that was held.
+fn send_job(phone: &PhoneKey, chat_id: &str, key: &str, item: OperatorItem) -> NewJob {
+    NewJob {
+        kind: Kind::Send.as_str(),
+        queue: Class::Send.queue(phone),
+        lane: lane_out(&ChatId::from(chat_id)),
+        dedupe_key: Some(format!("{HELD}{key}")),
+        payload: Job::Send { chat_id: chat_id.to_owned(), item }.to_json(),
+        message_id: None,
+        not_before: None,
+    }
 }
 
 fn tell(

@@ -10,7 +10,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::known_chats::{Known, KnownChats};
 use super::whose::{cache_key, clean_wamid, open_chat, system_change};
-use super::{Relay, held, fields, statuses};
+use super::{Relay, fields, held, statuses};
 use crate::directory::{App, Phone, Snapshot};
 use crate::domain::stop_words::{self, MarketingWish};
 use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};

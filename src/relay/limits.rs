@@ -56,13 +56,7 @@ impl Limits {
     }
 
     /// May this person be written to first? `limit`: people within 24 hours, `None` = as many as one likes.
-    pub fn may_send(
-        &self,
-        portfolio: &str,
-        limit: Option<usize>,
-        person: &str,
-        now: DateTime<Utc>,
-    ) -> Leave {
+    pub fn may_send(&self, portfolio: &str, limit: Option<usize>, person: &str, now: DateTime<Utc>) -> Leave {
         let mut days = self.days();
         let day = days.entry(portfolio.to_owned()).or_default();
         day.forget_until(now);
@@ -77,13 +71,7 @@ impl Limits {
     }
 
     /// Meta surely did not count the send that was booked at `at`.
-    pub fn take_back(
-        &self,
-        portfolio: &str,
-        person: &str,
-        at: DateTime<Utc>,
-        before: Option<DateTime<Utc>>,
-    ) {
+    pub fn take_back(&self, portfolio: &str, person: &str, at: DateTime<Utc>, before: Option<DateTime<Utc>>) {
         let mut days = self.days();
         let Some(day) = days.get_mut(portfolio) else { return };
         // A later send of the same person has booked anew.
@@ -208,7 +196,8 @@ mod tests {
         for number in 0..3 {
             assert!(goes(&limits, 3, &format!("u{number}"), at(number)));
         }
-        let told: Vec<_> = (0..4).map(|number| limits.may_send("p", Some(3), &format!("w{number}"), at(5))).collect();
+        let told: Vec<_> =
+            (0..4).map(|number| limits.may_send("p", Some(3), &format!("w{number}"), at(5))).collect();
         let place = |number: i64| Leave::NotBefore(at(number) + COUNTED);
         assert_eq!(told[..3], [place(0), place(1), place(2)]);
         assert_eq!(told[3], Leave::NotBefore(at(0) + COUNTED + TimeDelta::days(1)));

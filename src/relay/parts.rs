@@ -174,7 +174,9 @@ impl Part {
     /// The same without a one-time password, once it is sent: it is nobody's but the customer's.
     pub fn without_password(mut self) -> Option<Self> {
         match &mut self.form {
-            Form::Template { template, values, .. } if template.category == TemplateCategory::Authentication => {
+            Form::Template { template, values, .. }
+                if template.category == TemplateCategory::Authentication =>
+            {
                 *values = TemplateValues::default();
                 Some(self)
             }

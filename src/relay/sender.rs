@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::effects::{acceptance, after_acceptance, given_up, refusal};
+use super::effects::{acceptance, after_acceptance, broken_off, given_up, refusal};
 use super::fetch::chain;
 use super::gate::{Booking, Gate, LIMIT_WAIT};
 pub use super::pairs::Pairs;
@@ -20,7 +20,7 @@ use crate::domain::{BlobId, ChatId, DeliveryState, MediaId, PhoneKey, UserId, Ve
 use crate::queue::job::{self, Class, Job, OperatorItem};
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::chats::{ChatPerson, ChatRow};
-use crate::store::jobs::{self, NewJob, Settlement};
+use crate::store::jobs::{self, JobRow, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::sms::{self, SmsRow};
 use crate::store::{StoreError, Tx, chats};
@@ -53,6 +53,10 @@ impl Runner for Sender {
             let settled = self.0.send_job(&started.queue, job).await;
             self.0.worker.finish(&started.lease_id, vec![settled]).await;
         }
+    }
+
+    fn broken_off(&self, tx: &mut Tx<'_>, job: &JobRow, now: DateTime<Utc>) -> Result<(), StoreError> {
+        broken_off(&self.0.directory.now(), tx, job, now)
     }
 }
 
@@ -181,7 +185,13 @@ impl Relay {
     }
 
     /// Sends what is not sent yet, in order, and settles the job.
-    pub(super) async fn drive(&self, queue: &str, job: Running, outgoing: Outgoing, rows: Vec<MessageRow>) -> Settled {
+    pub(super) async fn drive(
+        &self,
+        queue: &str,
+        job: Running,
+        outgoing: Outgoing,
+        rows: Vec<MessageRow>,
+    ) -> Settled {
         let mut maybe_twice = job.row.maybe_twice;
         let mut accepted_any = false;
         let mut last = None;
@@ -224,7 +234,9 @@ impl Relay {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
                 }
-                Gone::Refused { code: Some(WINDOW_CLOSED), .. } if !accepted_any && self.decides_anew(&outgoing) => {
+                Gone::Refused { code: Some(WINDOW_CLOSED), .. }
+                    if !accepted_any && self.decides_anew(&outgoing) =>
+                {
                     return self.planned_anew(job, &outgoing);
                 }
                 Gone::Refused { code, error } => {
@@ -297,6 +309,10 @@ impl Relay {
         if !part.is_template() && !outgoing.chat.window().allows_free_text(now) {
             return window_closed();
         }
+        if let Err(until) = self.pace.admit(queue, now) {
+            self.scheduler.rest(queue, until);
+            return later(now, "waiting: as many messages a second as WhatsApp takes".to_owned());
+        }
         if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
             return later(now + wait, "waiting: too many messages to one person".to_owned());
         }
@@ -308,24 +324,22 @@ impl Relay {
         let reusable = uploaded_before || reused.is_some();
         let part = match part.to_upload() {
             Some(_) if reused.is_some() => part.with_upload(reused),
-            Some((mime, filename)) => {
-                match self.upload(&graph, &channel, row, &mime, &filename).await {
-                    Ok(id) => {
-                        self.remember_upload(row, &mime, &id).await;
-                        part.with_upload(Some(id))
-                    }
-                    Err(GraphError::File(error)) => {
-                        tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
-                        return refused_here(row, "the file of the message is gone");
-                    }
-                    Err(error) if error.verdict() == Verdict::GiveUp => {
-                        return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
-                    }
-                    Err(error) => {
-                        return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
-                    }
+            Some((mime, filename)) => match self.upload(&graph, &channel, row, &mime, &filename).await {
+                Ok(id) => {
+                    self.remember_upload(row, &mime, &id).await;
+                    part.with_upload(Some(id))
                 }
-            }
+                Err(GraphError::File(error)) => {
+                    tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
+                    return refused_here(row, "the file of the message is gone");
+                }
+                Err(error) if error.verdict() == Verdict::GiveUp => {
+                    return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
+                }
+                Err(error) => {
+                    return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
+                }
+            },
             None => part,
         };
         let Some(content) = part.content() else {
@@ -443,11 +457,11 @@ impl Relay {
         error: String,
     ) -> Gone {
         let now = self.clock.now();
-        let failure =
-            self.settings.policy.decide(verdict, doubtful, error, job.row.created_at.and_utc(), now);
+        let created = job.row.created_at.and_utc();
+        let failure = self.settings.policy.decide(verdict, doubtful, error.clone(), created, now);
         if let Some(wait) = failure.pause {
             let until = self.scheduler.pause(queue, wait, now);
-            tracing::warn!(queue, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
+            tracing::warn!(queue, error, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
         }
         Gone::Stopped(failure.settlement)
     }

@@ -74,7 +74,9 @@ impl Relay {
         let portal = PortalId::from(item.portal_id.as_str());
         let planned = match self.template_part(outgoing, &portal, filled).await {
             Ok(planned) => planned,
-            Err(TemplateTrouble::Later(reason)) if job.row.attempts + 1 < self.settings.policy.max_attempts => {
+            Err(TemplateTrouble::Later(reason))
+                if job.row.attempts + 1 < self.settings.policy.max_attempts =>
+            {
                 tracing::info!(job.id = job.row.id, reason, "the file of a template is not here yet");
                 return Err(self.files_later(&outgoing.chat.id, item, &[], &[], reason));
             }
@@ -119,7 +121,8 @@ impl Relay {
         let shown = reconstruction::text(&template, &values, language_of(outgoing));
         let (file, row) = match fetched {
             Some(fetched) => {
-                let file = TemplateFile { mime: fetched.row.mime.clone(), filename: fetched.row.name.clone() };
+                let file =
+                    TemplateFile { mime: fetched.row.mime.clone(), filename: fetched.row.name.clone() };
                 (Some(file), Some(fetched.row))
             }
             None => (None, None),
@@ -189,7 +192,8 @@ impl Relay {
 
 /// The language of notes in the line that a message came from, or of the portal that sent an SMS.
 fn language_of(outgoing: &Outgoing) -> Language {
-    let of_sms = outgoing.sms.as_ref().and_then(|sms| outgoing.snapshot.portal(&sms.portal_id.as_str().into()));
+    let of_sms =
+        outgoing.sms.as_ref().and_then(|sms| outgoing.snapshot.portal(&sms.portal_id.as_str().into()));
     if let Some(portal) = of_sms {
         return portal.language;
     }

@@ -137,7 +137,7 @@ fn store(
 fn send_later(tx: &mut Tx<'_>, id: &str, placed: &Placed, now: DateTime<Utc>) -> Result<(), StoreError> {
     let chat_id = chat_of_number(tx, &placed.phone, placed.number.digits(), now)?;
     let job = NewJob {
-        kind: Kind::Send.as_str(),
+        kind: Kind::Sms.as_str(),
         queue: Class::Send.queue(&placed.phone.key),
         lane: lane_out(&ChatId::from(chat_id.as_str())),
         dedupe_key: None,

@@ -156,7 +156,10 @@ fn fail(
         chats::window_was_closed(tx.conn, &message.chat_id, message.created_at.and_utc())?;
     }
     let chat = ChatId::from(message.chat_id.as_str());
-    if code == Some(MEDIA_REFUSED) && message.blob_id.is_some() && !matches!(message.kind.as_str(), "text" | "template") {
+    if code == Some(MEDIA_REFUSED)
+        && message.blob_id.is_some()
+        && !matches!(message.kind.as_str(), "text" | "template")
+    {
         let job = Job::Fallback { chat_id: message.chat_id.clone(), failed_id: message.id.clone() };
         let job = NewJob {
             kind: Kind::Send.as_str(),

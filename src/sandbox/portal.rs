@@ -9,6 +9,7 @@
 mod batch;
 mod changes;
 mod crm;
+mod disk;
 mod events;
 mod faults;
 mod form;

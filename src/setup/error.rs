@@ -30,6 +30,9 @@ pub enum SetupError {
     /// Whoever asks is not allowed to, or is not who they say.
     #[error("{0}")]
     Refused(String),
+    /// Too much of this lately.
+    #[error("{0}")]
+    TooMany(String),
     /// Meta refused or cannot be reached.
     #[error("Meta: {0}")]
     Meta(String),
@@ -56,10 +59,12 @@ impl From<GraphError> for SetupError {
                     .into_iter()
                     .filter_map(|text| text.as_deref())
                     .collect();
-                let details = if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
+                let details =
+                    if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
                 format!("error {}: {}{details}", refusal.code, refusal.message)
             }
-            None => error.to_string(),
+            // It is said already whose error this is.
+            None => error.to_string().trim_start_matches("Meta ").to_owned(),
         })
     }
 }

@@ -110,10 +110,7 @@ pub fn scope_list(scopes: &str) -> Vec<String> {
 pub fn missing_scopes(scopes: &str, sms: bool) -> Vec<String> {
     let granted = scope_list(scopes);
     let needed = NEEDED_SCOPES.iter().chain(sms.then_some(&SMS_SCOPE));
-    needed
-        .filter(|needed| !granted.iter().any(|scope| scope == *needed))
-        .map(|s| (*s).to_owned())
-        .collect()
+    needed.filter(|needed| !granted.iter().any(|scope| scope == *needed)).map(|s| (*s).to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -59,12 +59,18 @@ impl Setup {
 
     /// A phone's `sms_service` is about to be as in `row`: makes it true at the portal, if the phone is linked
     /// to one. What is given back keeps other set-ups of that portal away until the change is stored.
-    pub(super) async fn switch_sender(&self, row: &PhoneRow) -> Result<Option<OwnedMutexGuard<()>>, SetupError> {
+    pub(super) async fn switch_sender(
+        &self,
+        row: &PhoneRow,
+    ) -> Result<Option<OwnedMutexGuard<()>>, SetupError> {
         let snapshot = self.directory.now();
         let Some(phone) = snapshot.phone(&row.id.as_str().into()) else { return Ok(None) };
-        let portal = snapshot.binding_of_phone(&phone.key).and_then(|binding| snapshot.portal(&binding.portal));
+        let portal =
+            snapshot.binding_of_phone(&phone.key).and_then(|binding| snapshot.portal(&binding.portal));
         let portal = portal.filter(|portal| portal.row.status == "active");
-        let Some(portal) = portal.filter(|_| phone.row.sms_service != row.sms_service) else { return Ok(None) };
+        let Some(portal) = portal.filter(|_| phone.row.sms_service != row.sms_service) else {
+            return Ok(None);
+        };
         let Some(one_at_a_time) = self.begin(&portal.member_id) else {
             return Err(SetupError::Conflict(
                 "a set-up of this portal runs; try again when it is done".to_owned(),

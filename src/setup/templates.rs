@@ -88,7 +88,8 @@ impl Setup {
         if let (Some(format), Some(body)) = (&format, body.as_object_mut()) {
             body.insert("parameter_format".into(), format.as_str().into());
         }
-        let created = self.counted("create_template", graph.create_template(&token, &meta_id, &body).await)?;
+        let created =
+            self.counted("create_template", graph.create_template(&token, &meta_id, &body).await)?;
         let sent = ListedTemplate {
             id: created.id.clone(),
             name,

@@ -42,13 +42,18 @@ pub fn insert(conn: &mut Conn, row: &HeldRow) -> Result<bool, StoreError> {
     Ok(written == 1)
 }
 
-/// Takes out what is held in a chat, in the order in which it was written.
-pub fn take_of_chat(conn: &mut Conn, chat_id: &str) -> Result<Vec<HeldRow>, StoreError> {
-    let rows = held_messages::table
+/// What is held in a chat, in the order in which it was written.
+pub fn of_chat(conn: &mut Conn, chat_id: &str) -> Result<Vec<HeldRow>, StoreError> {
+    Ok(held_messages::table
         .filter(held_messages::chat_id.eq(chat_id))
         .order((held_messages::created_at, held_messages::id))
         .select(HeldRow::as_select())
-        .load(conn)?;
+        .load(conn)?)
+}
+
+/// Takes out what is held in a chat, in the order in which it was written.
+pub fn take_of_chat(conn: &mut Conn, chat_id: &str) -> Result<Vec<HeldRow>, StoreError> {
+    let rows = of_chat(conn, chat_id)?;
     if !rows.is_empty() {
         diesel::delete(held_messages::table.filter(held_messages::chat_id.eq(chat_id))).execute(conn)?;
     }
@@ -99,7 +104,12 @@ pub fn forget(conn: &mut Conn, chat_ids: &[String]) -> Result<Vec<String>, Store
     let file_of = |file: &Value| file.pointer("/here/blob_id")?.as_str().map(str::to_owned);
     Ok(parsed
         .flat_map(|item| {
-            item.get("files").and_then(Value::as_array).into_iter().flatten().filter_map(file_of).collect::<Vec<_>>()
+            item.get("files")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(file_of)
+                .collect::<Vec<_>>()
         })
         .collect())
 }

@@ -8,12 +8,7 @@ use super::schema::limit_uses;
 use super::ts;
 
 /// Notes that a person was written to first.
-pub fn used(
-    conn: &mut Conn,
-    portfolio: &str,
-    person: &str,
-    at: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub fn used(conn: &mut Conn, portfolio: &str, person: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
     let known = diesel::update(limit_uses::table.find((portfolio, person)))
         .set(limit_uses::used_at.eq(ts(at)))
         .execute(conn)?;

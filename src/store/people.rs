@@ -2,11 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::{blobs, held, sms};
 use super::db::{Conn, StoreError};
 use super::schema::{
     chats, contact_aliases, contacts, expected_echoes, jobs, limit_uses, messages, sms_requests,
 };
+use super::{blobs, held, sms};
 
 /// Removes a contact with aliases, chats, messages and their jobs. Returns the files that were theirs, whose
 /// rows and links are gone and whose bytes the caller removes; `None`: no such contact.
@@ -24,10 +24,13 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
     let (message_ids, files): (Vec<String>, Vec<Option<String>>) = theirs.into_iter().unzip();
     let mut files: Vec<String> = files.into_iter().flatten().collect();
     files.extend(held::forget(conn, &chat_ids)?);
-    let requests: Vec<String> =
-        sms_requests::table.filter(sms_requests::chat_id.eq_any(&chat_ids)).select(sms_requests::id).load(conn)?;
+    let requests: Vec<String> = sms_requests::table
+        .filter(sms_requests::chat_id.eq_any(&chat_ids))
+        .select(sms_requests::id)
+        .load(conn)?;
     let lanes = chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}")]);
-    let lanes: Vec<String> = lanes.chain(requests.iter().flat_map(|id| [sms::lane(id), sms::comment_lane(id)])).collect();
+    let lanes: Vec<String> =
+        lanes.chain(requests.iter().flat_map(|id| [sms::lane(id), sms::comment_lane(id)])).collect();
     for some in lanes.chunks(500) {
         diesel::delete(jobs::table.filter(jobs::lane.eq_any(some))).execute(conn)?;
     }

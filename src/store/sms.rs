@@ -143,7 +143,10 @@ pub fn of_job(conn: &mut Conn, job_id: &str) -> Result<Option<SmsRow>, StoreErro
 
 /// The requests that these jobs send.
 pub fn of_jobs(conn: &mut Conn, job_ids: &[String]) -> Result<Vec<SmsRow>, StoreError> {
-    Ok(sms_requests::table.filter(sms_requests::job_id.eq_any(job_ids)).select(SmsRow::as_select()).load(conn)?)
+    Ok(sms_requests::table
+        .filter(sms_requests::job_id.eq_any(job_ids))
+        .select(SmsRow::as_select())
+        .load(conn)?)
 }
 
 /// Every request of a thread, oldest first; for an export.

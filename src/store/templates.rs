@@ -208,8 +208,13 @@ pub fn want_sync(conn: &mut Conn, waba_key: &str, now: DateTime<Utc>) -> Result<
     let known: Option<SyncRow> =
         template_syncs::table.find(waba_key).select(SyncRow::as_select()).first(conn).optional()?;
     let is_known = known.is_some();
-    let fresh =
-        SyncRow { waba_key: waba_key.to_owned(), tried_at: ts(now), synced_at: None, error: None, wanted: true };
+    let fresh = SyncRow {
+        waba_key: waba_key.to_owned(),
+        tried_at: ts(now),
+        synced_at: None,
+        error: None,
+        wanted: true,
+    };
     write_sync(conn, &SyncRow { wanted: true, ..known.unwrap_or(fresh) }, is_known)
 }
 

@@ -63,14 +63,17 @@ pub fn parse(text: &str, country: Option<&str>) -> Result<PhoneNumber, NumberFau
 /// (whatsapp-messaging facts §8.2).
 pub fn spellings(digits: &str) -> Vec<String> {
     let (country, rest) = (digits.get(..2).unwrap_or_default(), digits.get(2..).unwrap_or_default());
-    let of = |text: &str, at: usize| (text.get(..at).map(str::to_owned)).zip(text.get(at..).map(str::to_owned));
+    let of =
+        |text: &str, at: usize| (text.get(..at).map(str::to_owned)).zip(text.get(at..).map(str::to_owned));
     let mobile = |local: &str| local.starts_with(['6', '7', '8', '9']);
     let other = match (country, rest.len()) {
         // Brazil: the ninth digit after the area code.
         ("55", 11) => of(rest, 2).and_then(|(area, local)| {
             local.strip_prefix('9').filter(|local| mobile(local)).map(|local| format!("55{area}{local}"))
         }),
-        ("55", 10) => of(rest, 2).filter(|(_, local)| mobile(local)).map(|(area, local)| format!("55{area}9{local}")),
+        ("55", 10) => {
+            of(rest, 2).filter(|(_, local)| mobile(local)).map(|(area, local)| format!("55{area}9{local}"))
+        }
         // Mexico and Argentina: a mark of mobile numbers after the country code.
         ("52", 11) => rest.strip_prefix('1').map(|local| format!("52{local}")),
         ("52", 10) => Some(format!("521{rest}")),
@@ -143,7 +146,9 @@ fn digits_of(text: &str) -> Result<(bool, String), NumberFault> {
 
 /// Digits of other scripts are digits.
 fn digit(c: char) -> Option<char> {
-    let zero = [0x30_u32, 0x660, 0x6f0, 0x966, 0xff10].into_iter().find(|zero| (*zero..*zero + 10).contains(&u32::from(c)))?;
+    let zero = [0x30_u32, 0x660, 0x6f0, 0x966, 0xff10]
+        .into_iter()
+        .find(|zero| (*zero..*zero + 10).contains(&u32::from(c)))?;
     char::from_digit(u32::from(c) - zero, 10)
 }
 
@@ -153,7 +158,9 @@ fn international(digits: &str) -> Result<PhoneNumber, NumberFault> {
     match known {
         // `+7 8 913 …`: the trunk prefix behind the country code belongs to neither.
         Ok(number) if phonenumber::is_valid(&number) => e164(&number),
-        Ok(number) if number.country().code() > 0 => PhoneNumber::parse(digits).map_err(|_| NumberFault::Length),
+        Ok(number) if number.country().code() > 0 => {
+            PhoneNumber::parse(digits).map_err(|_| NumberFault::Length)
+        }
         Ok(_) | Err(phonenumber::ParseError::InvalidCountryCode) => Err(NumberFault::CountryCode),
         Err(_) => Err(NumberFault::Length),
     }
@@ -222,9 +229,11 @@ mod tests {
 
     #[test]
     fn whatsapp_may_spell_numbers_of_three_countries_otherwise() {
-        for (one, other) in
-            [("5511987654321", "551187654321"), ("525512345678", "5215512345678"), ("541112345678", "5491112345678")]
-        {
+        for (one, other) in [
+            ("5511987654321", "551187654321"),
+            ("525512345678", "5215512345678"),
+            ("541112345678", "5491112345678"),
+        ] {
             assert_eq!(spellings(one), [other]);
             assert_eq!(spellings(other), [one]);
         }

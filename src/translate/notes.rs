@@ -92,11 +92,13 @@ pub enum Note {
 pub fn text(note: &Note, language: Language) -> String {
     let say = |en, ru| say(language, en, ru);
     match note {
-        Note::WindowClosed { reason, lines, more } => window_closed(reason.as_deref(), lines, *more, language),
+        Note::WindowClosed { reason, lines, more } => {
+            window_closed(reason.as_deref(), lines, *more, language)
+        }
         Note::Shorthand { refusal } => red(&format!(
-            "{} {}.",
+            "{} {}",
             say("The template was not sent:", "Шаблон не отправлен:"),
-            neutralise(refusal.text(language).trim_end_matches('.'))
+            neutralise(&sentence(&refusal.text(language)))
         )),
         Note::Held { .. } | Note::HeldCancelled { .. } | Note::HeldExpired { .. } => held(note, language),
         Note::PortalLink { link } => red(&format!(
@@ -202,8 +204,9 @@ fn window_closed(reason: Option<&str>, lines: &[String], more: usize, language: 
          будет писать свободно.",
     ));
     if let Some(reason) = reason {
-        let told = say("The phone's template could not carry the text:", "Шаблон номера не смог передать текст:");
-        text.push_str(&format!("\n{told} {}.", neutralise(reason.trim_end_matches('.'))));
+        let told =
+            say("The phone's template could not carry the text:", "Шаблон номера не смог передать текст:");
+        text.push_str(&format!("\n{told} {}", neutralise(&sentence(reason))));
     }
     if !lines.is_empty() {
         text.push_str(say("\nTemplates to choose from:", "\nШаблоны на выбор:"));
@@ -283,6 +286,11 @@ pub fn failure(error: &WireError, language: Language) -> String {
         parts.push(format!("({} {code})", say(language, "WhatsApp code", "код WhatsApp")));
     }
     red(&parts.join(" "))
+}
+
+/// With a full stop, unless it ends otherwise.
+fn sentence(text: &str) -> String {
+    if text.ends_with(['?', '.', '…', ':']) { text.to_owned() } else { format!("{text}.") }
 }
 
 fn red(text: &str) -> String {

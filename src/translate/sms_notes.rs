@@ -179,7 +179,8 @@ mod tests {
             assert_eq!(texts.len(), every_refusal().len());
         }
         assert!(every_refusal().iter().all(|one| {
-            matches!(one, SmsRefusal::Shorthand { .. }) || refusal(one, Language::En) != refusal(one, Language::Ru)
+            matches!(one, SmsRefusal::Shorthand { .. })
+                || refusal(one, Language::En) != refusal(one, Language::Ru)
         }));
     }
 
@@ -187,7 +188,8 @@ mod tests {
     fn every_refusal_is_in_the_documentation() {
         let docs = include_str!("../../docs/sms.md").split_whitespace().collect::<Vec<_>>().join(" ");
         for one in every_refusal().iter().filter(|one| !matches!(one, SmsRefusal::Shorthand { .. })) {
-            let text = refusal(one, Language::En).replace("12:", "…:").replace("5000", "…").replace("REASON", "…");
+            let text =
+                refusal(one, Language::En).replace("12:", "…:").replace("5000", "…").replace("REASON", "…");
             let text = text.replace("wa_1", "…").replace("of RU.", "of ….");
             assert!(docs.contains(&text), "docs/sms.md lacks: {text}");
         }

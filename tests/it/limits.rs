@@ -61,7 +61,8 @@ async fn a_template_over_the_limit_waits_and_a_restart_forgets_nothing() {
     }
     app.operator(&chat_ids[2], "template-notice+en_US", vec![]);
     waits(&app, 1).await;
-    let job = app.send_jobs().await.into_iter().find(|job| job.last_error.as_deref() == Some(LIMIT_WAIT)).unwrap();
+    let job =
+        app.send_jobs().await.into_iter().find(|job| job.last_error.as_deref() == Some(LIMIT_WAIT)).unwrap();
     let hours = (job.not_before.unwrap().and_utc() - app.clock.now()).num_minutes();
     assert!((24 * 60 - 10..=24 * 60 + 1).contains(&hours), "{hours}");
     assert_eq!(job.attempts, 0);
@@ -71,7 +72,11 @@ async fn a_template_over_the_limit_waits_and_a_restart_forgets_nothing() {
     let health = app.api.get("/health").await;
     assert_eq!(health["queue"]["limit_waiting"], 1, "{health}");
     let limit = &health["limits"][0];
-    assert_eq!((&limit["limit"], &limit["used"], &limit["waiting"]), (&json!(2), &json!(2), &json!(1)), "{health}");
+    assert_eq!(
+        (&limit["limit"], &limit["used"], &limit["waiting"]),
+        (&json!(2), &json!(2), &json!(1)),
+        "{health}"
+    );
 
     app.restart().await;
     app.operator(&chat_ids[3], "template-notice+en_US", vec![]);

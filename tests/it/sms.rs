@@ -16,7 +16,8 @@ impl TestApp {
 
     /// Waits until the portal has this state of an SMS.
     pub async fn sms_is(&self, id: &str, state: &str) {
-        let is = |portal: &wabridge::sandbox::portal::SimPortal| portal.sms_status(id).as_deref() == Some(state);
+        let is =
+            |portal: &wabridge::sandbox::portal::SimPortal| portal.sms_status(id).as_deref() == Some(state);
         let came = self.portal.wait_until(DEADLINE, is).await;
         assert!(came, "{id} is {:?}, not {state}", self.portal.sms_statuses(id));
     }
@@ -24,7 +25,8 @@ impl TestApp {
     /// The request as the API shows it.
     pub async fn request(&self, message_id: &str) -> Value {
         let all = self.api.get("/sms?limit=500").await;
-        let found = all["items"].as_array().unwrap().iter().find(|sms| sms["message_id"] == message_id).cloned();
+        let found =
+            all["items"].as_array().unwrap().iter().find(|sms| sms["message_id"] == message_id).cloned();
         found.unwrap_or_else(|| panic!("no SMS {message_id}"))
     }
 
@@ -90,7 +92,12 @@ async fn a_robot_without_author_and_token_sends_as_well() {
 async fn a_forged_request_is_refused_and_leaves_nothing() {
     let app = TestApp::start().await;
     let code = app.sms_on().await;
-    let fields = [("code", code.as_str()), ("message_id", "m1"), ("message_to", "+16505551234"), ("message_body", "x")];
+    let fields = [
+        ("code", code.as_str()),
+        ("message_id", "m1"),
+        ("message_to", "+16505551234"),
+        ("message_body", "x"),
+    ];
     let with = |more: &[(&'static str, &'static str)]| [&fields[..], more].concat();
     let handler = app.handler();
     for path in ["wrong", "", "%00", "0"] {
@@ -129,7 +136,8 @@ async fn what_cannot_be_sent_fails_with_its_reason() {
     .enumerate()
     {
         let id = format!("m{index}");
-        let fields = [("code", code), ("message_id", id.as_str()), ("message_to", to), ("message_body", body)];
+        let fields =
+            [("code", code), ("message_id", id.as_str()), ("message_to", to), ("message_body", body)];
         let (status, answer) = app.post_sms(&handler, &fields).await;
         assert_eq!(status, 422, "{answer}");
         assert!(answer.contains(reason), "{answer}");
@@ -142,7 +150,8 @@ async fn what_cannot_be_sent_fails_with_its_reason() {
     app.sms_is(&id, "failed").await;
     app.eventually("the timeline says why", async || {
         let comments = app.portal.timeline();
-        let said = |comment: &&Value| comment["comment"].as_str().unwrap().contains("Not sent in WhatsApp (12)");
+        let said =
+            |comment: &&Value| comment["comment"].as_str().unwrap().contains("Not sent in WhatsApp (12)");
         comments.iter().find(said).map(|comment| assert_eq!(comment["entity_type"], "contact"))
     })
     .await;
@@ -156,7 +165,12 @@ async fn a_phone_that_is_switched_off_or_unlinked_sends_nothing() {
     let code = app.sms_on().await;
     let handler = app.handler();
     let fields = |id: &'static str| {
-        [("code", code.clone()), ("message_id", id.to_owned()), ("message_to", "+16505551234".to_owned()), ("message_body", "x".to_owned())]
+        [
+            ("code", code.clone()),
+            ("message_id", id.to_owned()),
+            ("message_to", "+16505551234".to_owned()),
+            ("message_body", "x".to_owned()),
+        ]
     };
     let post = async |id: &'static str| {
         let owned = fields(id);
@@ -271,7 +285,10 @@ async fn a_portal_that_is_away_is_told_later_and_nothing_is_lost() {
     for id in &ids {
         app.sms_is(id, "delivered").await;
         let told = app.portal.sms_statuses(id);
-        assert!(told.iter().skip_while(|state| *state == "sent").all(|state| state == "delivered"), "{told:?}");
+        assert!(
+            told.iter().skip_while(|state| *state == "sent").all(|state| state == "delivered"),
+            "{told:?}"
+        );
     }
     app.settled().await;
     app.stop().await;
@@ -294,7 +311,11 @@ async fn a_message_that_the_portal_does_not_know_yet_is_told_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_setting_the_line_shows_what_the_crm_sent_and_nothing_comes_back() {
-    let app = TestApp::with(Options { phone: Some(Box::new(|phone| phone.sms_to_chat = true)), ..Options::default() }).await;
+    let app = TestApp::with(Options {
+        phone: Some(Box::new(|phone| phone.sms_to_chat = true)),
+        ..Options::default()
+    })
+    .await;
     app.sms_on().await;
     let anna = anna();
     let chat = app.opened(&anna).await;

@@ -1,7 +1,7 @@
 //! Phones as SMS senders of the CRM: registered, restored, deleted.
 
 use serde_json::{Value, json};
-use wabridge::sandbox::portal::{FaultKind, PlannedFault};
+use wabridge::sandbox::portal::{FaultKind, PlannedFault, PortalOptions};
 
 use crate::support::{Options, PHONE_NUMBER, TestApp, linking};
 
@@ -49,7 +49,9 @@ async fn a_phone_becomes_a_sender_and_is_deleted_when_it_is_switched_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn senders_come_back_after_an_update_and_a_reinstallation_with_the_same_handler() {
-    let app = TestApp::start().await;
+    // Three set-ups in a second are more than the portal's rate allows.
+    let portal = PortalOptions { rate: None, ..PortalOptions::default() };
+    let app = TestApp::with(Options { portal: Some(portal), ..Options::default() }).await;
     app.sms_on().await;
     let before = app.portal.sms_senders();
     app.portal.update_app(app.client_id());

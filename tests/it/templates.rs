@@ -51,7 +51,10 @@ async fn every_page_of_templates_is_read_and_shown_with_its_line() {
     assert_eq!(templates.len(), 230);
     let one = &templates[0];
     assert_eq!(one["shorthand"], format!(r"template-{}+en_US+Ann|A\|7", one["name"].as_str().unwrap()));
-    assert_eq!((&one["status"], &one["category"], &one["quality"]), (&json!("APPROVED"), &json!("UTILITY"), &json!("GREEN")));
+    assert_eq!(
+        (&one["status"], &one["category"], &one["quality"]),
+        (&json!("APPROVED"), &json!("UTILITY"), &json!("GREEN"))
+    );
     assert_eq!(one["components"][0]["type"], "BODY");
     let found = app.api.get("/templates?name=order_117&language=en-US&status=approved").await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
@@ -85,7 +88,8 @@ async fn templates_are_read_when_an_account_is_linked() {
     let second = app.api.post("/wabas", json!({"app_id": app_id, "waba_id": "900"})).await;
     let path = format!("/templates?waba_id={}", second["id"].as_str().unwrap());
     assert_eq!(app.api.get(&path).await["items"][0]["name"], "hello");
-    let (status, _) = app.api.call("DELETE", &format!("/wabas/{}", second["id"].as_str().unwrap()), None).await;
+    let (status, _) =
+        app.api.call("DELETE", &format!("/wabas/{}", second["id"].as_str().unwrap()), None).await;
     assert_eq!(status, 204);
     assert_eq!(app.api.get(&path).await["items"], json!([]));
     app.stop().await;
@@ -153,13 +157,22 @@ async fn webhooks_keep_status_quality_and_category_fresh() {
         value
     };
     let post = |field: &str, extra: Value| app.cloud.post_change(WABA_ID, field, about(extra));
-    post("template_category_update", json!({"new_category": "UTILITY", "correct_category": "MARKETING",
-        "category_update_timestamp": 1_746_169_200}));
+    post(
+        "template_category_update",
+        json!({"new_category": "UTILITY", "correct_category": "MARKETING",
+        "category_update_timestamp": 1_746_169_200}),
+    );
     until(&app, "order", |template| template["next_category"] == "MARKETING").await;
     post("template_category_update", json!({"previous_category": "UTILITY", "new_category": "MARKETING"}));
-    until(&app, "order", |template| template["category"] == "MARKETING" && template["next_category"].is_null()).await;
+    until(&app, "order", |template| {
+        template["category"] == "MARKETING" && template["next_category"].is_null()
+    })
+    .await;
     // December 2025: a quality under the name of the status.
-    post("message_template_status_update", json!({"previous_quality_score": "RED", "new_quality_score": "YELLOW"}));
+    post(
+        "message_template_status_update",
+        json!({"previous_quality_score": "RED", "new_quality_score": "YELLOW"}),
+    );
     until(&app, "order", |template| template["quality"] == "YELLOW").await;
     assert!(app.cloud.decide_template(id, "DELETED", None));
     app.wait_for("the template is gone", async |app| listed(app).await.is_empty().then_some(())).await;
@@ -205,7 +218,10 @@ async fn a_template_is_created_reviewed_edited_and_deleted() {
     assert_eq!((status, fields(&problem)), (422, vec!["category"]));
     let (status, edited) = app.api.call("PATCH", &path, Some(change)).await;
     assert_eq!(status, 200, "{edited}");
-    assert_eq!((&edited["status"], &edited["shorthand"]), (&json!("PENDING"), &json!("template+order_sent+en_US")));
+    assert_eq!(
+        (&edited["status"], &edited["shorthand"]),
+        (&json!("PENDING"), &json!("template+order_sent+en_US"))
+    );
     assert_eq!(app.cloud.templates(WABA_ID)[0]["components"].as_array().unwrap().len(), 1);
 
     assert_eq!(app.api.call("DELETE", &path, None).await.0, 204);
@@ -273,7 +289,8 @@ async fn metas_own_text_is_shown_when_it_refuses() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sample_of_a_media_header_is_fetched_and_uploaded() {
     let app = TestApp::start().await;
-    let site = Site::start(vec![("/a.png", 200, PNG.to_vec()), ("/a.txt", 200, b"just a text".to_vec())]).await;
+    let site =
+        Site::start(vec![("/a.png", 200, PNG.to_vec()), ("/a.txt", 200, b"just a text".to_vec())]).await;
     let new = |path: &str| {
         let site = format!("{}{path}", site.url);
         let app = &app;
@@ -310,6 +327,11 @@ async fn templates_are_a_file_for_a_spreadsheet() {
     let mut lines = text.split("\r\n");
     assert_eq!(lines.next(), Some("waba_id,name,language,status,category,reason,quality,shorthand"));
     let line = lines.next().unwrap();
-    assert!(line.contains(r#",order,en_US,REJECTED,UTILITY,"'=HYPERLINK(1)",GREEN,template-order+en_US+Ann|A\|7"#), "{line}");
+    assert!(
+        line.contains(
+            r#",order,en_US,REJECTED,UTILITY,"'=HYPERLINK(1)",GREEN,template-order+en_US+Ann|A\|7"#
+        ),
+        "{line}"
+    );
     app.stop().await;
 }

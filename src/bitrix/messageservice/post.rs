@@ -97,7 +97,9 @@ fn owners(form: &Value) -> Vec<CrmOwner> {
     let document = at(form, &["document_id"]).map(items).unwrap_or_default();
     let document = document.last().and_then(|id| filled(id)).and_then(|id| {
         let (kind, number) = id.rsplit_once('_')?;
-        let kind = ["lead", "deal", "contact", "company"].into_iter().find(|word| kind.eq_ignore_ascii_case(word))?;
+        let kind = ["lead", "deal", "contact", "company"]
+            .into_iter()
+            .find(|word| kind.eq_ignore_ascii_case(word))?;
         Some(CrmOwner { kind, id: number.parse().ok()? })
     });
     bound.chain(document).take(MOST_OWNERS).collect()
@@ -124,7 +126,10 @@ mod tests {
              &message_to=%2B79990000000&message_body=Hello&ts=1&auth[application_token]=t&auth[member_id]=m&auth[user_id]=27",
         )
         .unwrap();
-        assert_eq!((post.code.as_str(), post.to.as_str(), post.body.as_str()), ("wa_1", "+79990000000", "Hello"));
+        assert_eq!(
+            (post.code.as_str(), post.to.as_str(), post.body.as_str()),
+            ("wa_1", "+79990000000", "Hello")
+        );
         assert_eq!(post.owners, [CrmOwner { kind: "contact", id: 123 }]);
         assert_eq!(post.author.as_deref(), Some("27"));
         assert_eq!(post.application_token, Some(Secret::from("t")));

@@ -5,7 +5,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    apps, contacts, events, health, held, jobs, lines, messages, phones, portal_apps, portals, sms, templates, wabas,
+    apps, contacts, events, health, held, jobs, lines, messages, phones, portal_apps, portals, sms,
+    templates, wabas,
 };
 
 #[derive(OpenApi)]

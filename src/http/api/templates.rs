@@ -146,7 +146,8 @@ pub(super) async fn file(
     let rows = state.setup.templates(filter(wanted.into_inner()), page).await?;
     let head = ["waba_id", "name", "language", "status", "category", "reason", "quality", "shorthand"];
     let lines = rows.iter().map(|row| {
-        let (reason, quality) = (row.reason.clone().unwrap_or_default(), row.quality.clone().unwrap_or_default());
+        let (reason, quality) =
+            (row.reason.clone().unwrap_or_default(), row.quality.clone().unwrap_or_default());
         let own = [&row.waba_key, &row.name, &row.language, &row.status, &row.category, &reason, &quality];
         own.into_iter().cloned().chain(Some(shorthand(row).unwrap_or_default())).collect()
     });
@@ -216,7 +217,8 @@ pub(super) async fn sync(
         let text = errors.join("; ");
         return Err(SetupError::Meta(text.strip_prefix("Meta: ").map(str::to_owned).unwrap_or(text)).into());
     }
-    let items = synced.into_iter().map(|Synced { waba_id, templates, error }| SyncView { waba_id, templates, error });
+    let items =
+        synced.into_iter().map(|Synced { waba_id, templates, error }| SyncView { waba_id, templates, error });
     Ok(web::Json(List { items: items.collect(), next: None }))
 }
 

@@ -132,9 +132,9 @@ fn state_of(rows: &[MessageRow]) -> Option<(SmsState, &MessageRow)> {
     let state = |row: &MessageRow| SmsState::of(row.delivery(), row.accepted_at.is_some());
     let failed = |state: SmsState| matches!(state, SmsState::Failed | SmsState::Undelivered);
     let states = || rows.iter().map(|row| (state(row), row));
-    states().find(|(state, _)| failed(*state)).or_else(|| {
-        states().reduce(|one, other| if one.0.may_become(other.0) { one } else { other })
-    })
+    states()
+        .find(|(state, _)| failed(*state))
+        .or_else(|| states().reduce(|one, other| if one.0.may_become(other.0) { one } else { other }))
 }
 
 fn failure_of(row: &MessageRow, language: Language) -> String {
@@ -160,7 +160,8 @@ fn comment(
 ) -> Result<(), StoreError> {
     let owners: Vec<Owner> = serde_json::from_str(&request.owners).unwrap_or_default();
     for owner in owners {
-        let (key, text) = (format!("comment:{}:{what}:{}:{}", request.id, owner.kind, owner.id), text.to_owned());
+        let (key, text) =
+            (format!("comment:{}:{what}:{}:{}", request.id, owner.kind, owner.id), text.to_owned());
         let job = Job::Comment { owner: owner.kind, owner_id: owner.id, text };
         let job = NewJob {
             kind: Kind::Comment.as_str(),

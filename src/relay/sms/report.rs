@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use crate::bitrix::error::CallError;
 use crate::bitrix::messageservice::{StatusUpdate, is_unknown_message};
@@ -18,8 +18,9 @@ use crate::queue::lanes::Take;
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::relay::Relay;
 use crate::relay::fetch::chain;
-use crate::store::jobs::Settlement;
+use crate::store::jobs::{JobRow, Settlement};
 use crate::store::sms::{self, SmsRow};
+use crate::store::{StoreError, Tx};
 
 /// What one run carries.
 pub const TAKE: Take = Take { parallel: 1, jobs: 50, files: 1, newcomers: 1 };
@@ -34,6 +35,12 @@ impl Runner for Reporter {
         let (queue, lease) = (started.queue.clone(), started.lease_id.clone());
         let settled = self.0.report(&queue, started.jobs).await;
         self.0.worker.finish(&lease, settled).await;
+    }
+
+    /// What the portal does not know of a message is seen among the dead jobs; nobody else waits for it.
+    fn broken_off(&self, _: &mut Tx<'_>, job: &JobRow, _: DateTime<Utc>) -> Result<(), StoreError> {
+        tracing::error!(job.id = job.id, "a portal is not told what became of its message");
+        Ok(())
     }
 }
 
@@ -123,7 +130,7 @@ impl Relay {
     }
 
     /// What is new of each job's request, in the order of the jobs.
-    async fn news(&self, jobs: &[Running]) -> Result<Vec<Option<(SmsRow, SmsState)>>, crate::store::StoreError> {
+    async fn news(&self, jobs: &[Running]) -> Result<Vec<Option<(SmsRow, SmsState)>>, StoreError> {
         let wanted: Vec<Option<String>> = jobs
             .iter()
             .map(|job| match Job::from_json(&job.row.payload) {
@@ -165,7 +172,9 @@ impl Relay {
             settled.push(match self.gateway.call(&portal.id, &comment).await {
                 Ok(()) => Settled::plain(job, Settlement::Done),
                 // Of no use to anybody later: the object is gone, or the right to it.
-                Err(error) if matches!(error.verdict(), Verdict::GiveUp) || error.code() == "ACCESS_DENIED" => {
+                Err(error)
+                    if matches!(error.verdict(), Verdict::GiveUp) || error.code() == "ACCESS_DENIED" =>
+                {
                     tracing::info!(job.id = job.row.id, error = chain(&error), "the CRM takes no comment");
                     Settled::plain(job, Settlement::Done)
                 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::account::map;
 use super::errors::GraphError;
 use super::server::{Call, Reply};
 use super::state::State;
 use super::tokens::authorize;
-use super::account::map;
 use super::{SimCloud, media, subscriptions, templates, tokens};
 
 /// The version that fields are subscribed with.
@@ -14,8 +14,7 @@ pub(super) const VERSION: &str = "v25.0";
 const PHONE_DEFAULT: &str = "verified_name,code_verification_status,display_phone_number,quality_rating,\
                              platform_type,throughput,webhook_configuration,last_onboarded_time,id";
 const WABA_DEFAULT: &str = "id,name,timezone_id,message_template_namespace";
-const TEMPLATE_DEFAULT: &str =
-    "name,parameter_format,components,language,status,category,id,quality_score,rejected_reason,correct_category";
+const TEMPLATE_DEFAULT: &str = "name,parameter_format,components,language,status,category,id,quality_score,rejected_reason,correct_category";
 
 /// Fields that a node may be asked for and may lack (facts §7.6).
 const MAY_LACK: [&str; 11] = [

@@ -31,7 +31,8 @@ pub(super) fn admit(state: &mut State, phone: usize, customer: usize, now: DateT
 }
 
 fn portfolio(state: &State, waba_id: &str) -> String {
-    let owner = state.wabas.get(waba_id).and_then(|waba| waba.node.get("owner_business_info")?.get("id")?.as_str());
+    let owner =
+        state.wabas.get(waba_id).and_then(|waba| waba.node.get("owner_business_info")?.get("id")?.as_str());
     owner.unwrap_or(waba_id).to_owned()
 }
 

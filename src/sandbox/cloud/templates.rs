@@ -88,8 +88,11 @@ fn texts(template: &Value, sent: &Value, kind: &str, key: &str) -> Result<(), Gr
         return Err(GraphError::coded(132_000, details));
     }
     let named = word(template, "parameter_format").eq_ignore_ascii_case("named");
-    let names: BTreeSet<&str> =
-        given.iter().map(|parameter| word(parameter, "parameter_name")).filter(|name| !name.is_empty()).collect();
+    let names: BTreeSet<&str> = given
+        .iter()
+        .map(|parameter| word(parameter, "parameter_name"))
+        .filter(|name| !name.is_empty())
+        .collect();
     let right = if named { names == expected.iter().map(String::as_str).collect() } else { names.is_empty() };
     if !right {
         return Err(GraphError::coded(132_012, format!("{key}: parameter names do not match.")));
@@ -107,7 +110,8 @@ fn texts(template: &Value, sent: &Value, kind: &str, key: &str) -> Result<(), Gr
 fn buttons(template: &Value, sent: &Value) -> Result<(), GraphError> {
     let none = Vec::new();
     let own = component(template, "BUTTONS").and_then(|own| own.get("buttons")?.as_array()).unwrap_or(&none);
-    let given: Vec<&Value> = components(sent).filter(|one| word(one, "type").eq_ignore_ascii_case("button")).collect();
+    let given: Vec<&Value> =
+        components(sent).filter(|one| word(one, "type").eq_ignore_ascii_case("button")).collect();
     for one in &given {
         let place = index(one).and_then(|index| own.get(index));
         let sub_type = word(one, "sub_type").to_lowercase();

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::samples::{self, Sample};
 use super::{Desk, view};
 use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia};
-use crate::sandbox::portal::{Author, FaultKind, Faults as PortalFaults, LineEntry, SimFile, quote};
+use crate::sandbox::portal::{
+    Author, FaultKind, Faults as PortalFaults, LineEntry, OPERATOR, SimFile, quote,
+};
 
 /// A request of the page, `{"do": "say", …}`.
 #[derive(Debug, Deserialize)]
@@ -98,6 +100,18 @@ pub(super) enum Action {
     Finish {
         chat: String,
     },
+    // The CRM.
+    Sms {
+        code: String,
+        to: String,
+        text: String,
+    },
+    Robot {
+        code: String,
+        to: String,
+        text: String,
+        count: usize,
+    },
     // The switches.
     CloudFaults {
         change: Map<String, Value>,
@@ -116,6 +130,23 @@ pub(super) enum Action {
     },
     FillBucket {},
     Calm {},
+}
+
+/// Messages that a robot sends at most by one click.
+const ROBOT: usize = 5_000;
+
+/// A robot of the CRM, without author: to the number, and to made-up ones behind it.
+fn robot(desk: &Desk, code: &str, to: &str, text: &str, count: usize) -> Result<String, String> {
+    if count == 0 || count > ROBOT {
+        return Err(format!("A robot sends 1 to {ROBOT} messages."));
+    }
+    let mut last = String::new();
+    for index in 0..count {
+        let number = if index == 0 { to.to_owned() } else { format!("+1555{:07}", 2_000_000 + index) };
+        let sent = desk.portal.send_sms(code, &number, text, None);
+        last = sent.ok_or_else(|| "The portal has no such sender.".to_owned())?;
+    }
+    Ok(last)
 }
 
 /// A file from the page.
@@ -235,6 +266,12 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
             portal.finish_dialog(line, &chat).map_err(|error| error.to_string())?;
             done()
         }
+        Action::Sms { code, to, text } => {
+            let (to, text) = (filled(&to)?, filled(&text)?);
+            let sent = portal.send_sms(&code, &to, &text, Some(OPERATOR));
+            sent.ok_or_else(|| "The portal has no such sender.".to_owned())
+        }
+        Action::Robot { code, to, text, count } => robot(desk, &code, &filled(&to)?, &filled(&text)?, count),
         Action::CloudFaults { change } => {
             cloud.set_faults(changed(&cloud.faults(), change)?);
             done()

@@ -63,7 +63,9 @@ fn component<'a>(of: &'a Value, kind: &str) -> Option<&'a Value> {
 fn parameter(sent: &Value, index: usize) -> Option<&Value> {
     let components = sent.get("components")?.as_array()?;
     let of_button = |component: &&Value| {
-        let place = component.get("index").map(|place| place.as_str().map_or_else(|| place.to_string(), str::to_owned));
+        let place = component
+            .get("index")
+            .map(|place| place.as_str().map_or_else(|| place.to_string(), str::to_owned));
         word(component, "type").eq_ignore_ascii_case("button") && place == Some(index.to_string())
     };
     components.iter().find(of_button)?.pointer("/parameters/0")
@@ -108,8 +110,10 @@ mod tests {
         assert_eq!(words(&sent, &templates), "*Order 7*\nHi Ann, {{1}}\n\n_Bye_");
         assert_eq!(
             choices(&sent, &templates),
-            [json!({"id": "Yes", "title": "Yes", "list": false, "template": true}),
-             json!({"title": "Site", "url": "https://x.example/a"})]
+            [
+                json!({"id": "Yes", "title": "Yes", "list": false, "template": true}),
+                json!({"title": "Site", "url": "https://x.example/a"})
+            ]
         );
         assert_eq!(words(&json!({"name": "gone"}), &templates), "Template “gone”");
     }

@@ -14,6 +14,9 @@ const CHATS: usize = 100;
 /// The latest messages of a chat that are drawn.
 const ENTRIES: usize = 300;
 
+/// The latest messages of the CRM that are listed.
+const SENT: usize = 40;
+
 /// Everything that the page shows but the strip.
 pub(super) fn snapshot(desk: &Desk) -> Value {
     let Desk { cloud, portal, scene, .. } = desk;
@@ -48,9 +51,16 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         "customers": customers.collect::<Vec<_>>(),
         "chats": shown_chats.collect::<Vec<_>>(),
         "templates": lines_of(scene),
+        "sms": {"senders": senders(portal), "sent": portal.sms_list(SENT), "counts": portal.sms_counts()},
         "faults": {"cloud": cloud.faults(), "portal": portal.faults()},
         "waiting": {"webhooks": cloud.webhooks_pending(), "events": portal.events_waiting()},
     })
+}
+
+/// The CRM's senders: code and name.
+fn senders(portal: &SimPortal) -> Value {
+    let senders = portal.sms_senders();
+    senders.iter().map(|sender| json!({"code": sender.get("code"), "name": sender.get("name")})).collect()
 }
 
 /// The templates as the bridge lists them, each with the line that sends it.

@@ -1,5 +1,7 @@
 //! SMS providers of the CRM (bitrix24 facts §6).
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -156,6 +158,15 @@ impl SimPortal {
     /// Every state that an SMS was in, the newest last; the first is the portal's own.
     pub fn sms_statuses(&self, message_id: &str) -> Vec<String> {
         self.inner.state().sms.get(message_id).map(|sms| sms.statuses.clone()).unwrap_or_default()
+    }
+
+    /// How many SMS are in each state.
+    pub fn sms_counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for status in self.inner.state().sms.values().filter_map(|sms| sms.statuses.last()) {
+            *counts.entry(status.clone()).or_default() += 1;
+        }
+        counts
     }
 
     /// What the CRM sent, the newest first: `id`, `code`, `to`, `body`, `author`, `status`.

@@ -1,6 +1,6 @@
 //! What the simulated portal remembers: apps, tokens, users, lines, connectors, chats and files.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -239,6 +239,8 @@ pub(super) struct State {
     /// Chats that a call of `send.messages` holds at this moment.
     pub(super) busy: HashSet<String>,
     pub(super) files: BTreeMap<u64, StoredFile>,
+    /// Which of them lie on the disk.
+    pub(super) disk: BTreeSet<u64>,
     pub(super) sms_senders: BTreeMap<(String, String), SmsSender>,
     pub(super) sms: BTreeMap<String, Sms>,
     /// Ids of `sms`, in the order in which they were sent.
@@ -288,6 +290,7 @@ impl State {
             entry_of: HashMap::new(),
             busy: HashSet::new(),
             files: BTreeMap::new(),
+            disk: BTreeSet::new(),
             sms_senders: BTreeMap::new(),
             sms: BTreeMap::new(),
             sms_order: Vec::new(),

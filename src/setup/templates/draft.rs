@@ -52,7 +52,8 @@ impl Setup {
             }
         }
         let kind = sniff(&bytes, fetched.content_type.as_deref(), fetched.name.as_deref());
-        let wanted = TYPES.iter().find(|(word, _)| *word == format).map(|(_, types)| *types).unwrap_or_default();
+        let wanted =
+            TYPES.iter().find(|(word, _)| *word == format).map(|(_, types)| *types).unwrap_or_default();
         if !wanted.contains(&kind.essence()) {
             let types = wanted.join(" or ");
             return Err(wrong(format!("the file is {}; a header {format} wants {types}", kind.essence())));

@@ -96,11 +96,13 @@ impl Setup {
             Ok(listed) => listed,
             Err(error) => {
                 let text = error.to_string();
-                tracing::warn!(waba.key = waba_key, error = text, "the templates of a WABA could not be read");
+                tracing::warn!(
+                    waba.key = waba_key,
+                    error = text,
+                    "the templates of a WABA could not be read"
+                );
                 let told = text.clone();
-                self.db
-                    .write(move |tx| templates::record_sync(tx.conn, &key, began, Some(&told)))
-                    .await?;
+                self.db.write(move |tx| templates::record_sync(tx.conn, &key, began, Some(&told))).await?;
                 return Ok(Synced { waba_id: waba_key.to_owned(), templates: None, error: Some(text) });
             }
         };

@@ -40,7 +40,10 @@ impl Entry {
 
 /// The first entry whose ranges hold the code.
 pub fn find(code: i64) -> Option<&'static Entry> {
-    ENTRIES.iter().chain(rare::RARE).find(|entry| entry.codes.iter().any(|(first, last)| (*first..=*last).contains(&code)))
+    ENTRIES
+        .iter()
+        .chain(rare::RARE)
+        .find(|entry| entry.codes.iter().any(|(first, last)| (*first..=*last).contains(&code)))
 }
 
 /// The table; a narrower range stands before a wider one.

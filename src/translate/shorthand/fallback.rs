@@ -2,7 +2,7 @@
 
 use super::clean::clean;
 use super::fill::{Typed, called, check, media_kind};
-use super::{FillOptions, Filled, Refusal, dash, trimmed};
+use super::{FillOptions, Filled, Opening, Refusal, dash, opening, trimmed};
 use crate::domain::template::{Template, TemplateValues};
 
 /// Fills the fallback template of a phone with a text. `setting` is its name, with `+en_US` if it is to be
@@ -33,7 +33,12 @@ pub fn check_fallback<'a>(
     templates: &'a [Template],
     options: &FillOptions<'_>,
 ) -> Result<&'a Template, Refusal> {
-    let parsed = dash::read(setting)?;
+    // Somebody may copy a template's whole line.
+    let named = match opening(setting) {
+        Some(Opening::Dash(rest)) => rest,
+        _ => setting,
+    };
+    let parsed = dash::read(named)?;
     let template = parsed.find(templates, options)?;
     check(template)?;
     let takes_more = template.header_variable().is_some()

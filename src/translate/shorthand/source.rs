@@ -37,6 +37,8 @@ impl MediaSource {
             return Some(id.clone());
         };
         let url = Url::parse(link).ok()?;
+        // A portal of one's own may be named with its port.
+        let host = host.split(':').next().unwrap_or_default();
         if host.is_empty() || !url.host_str()?.eq_ignore_ascii_case(host) {
             return None;
         }

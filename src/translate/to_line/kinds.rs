@@ -56,10 +56,9 @@ pub fn text(view: &View<'_>, content: &Content) -> String {
         Content::ListReply { id, title, description } => {
             reply(view.say("☑ Choice", "☑ Выбор"), title, description, id)
         }
-        Content::Button { text, payload } => lines([
-            reply(view.say("🔘 Button", "🔘 Кнопка"), text, &None, payload),
-            of_template(view),
-        ]),
+        Content::Button { text, payload } => {
+            lines([reply(view.say("🔘 Button", "🔘 Кнопка"), text, &None, payload), of_template(view)])
+        }
         Content::FlowReply { name, body, response } => {
             flow_reply(view, name.as_deref(), body.as_deref(), response)
         }

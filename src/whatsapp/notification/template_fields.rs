@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn a_status_tells_its_reason_in_metas_words() {
         let field = "message_template_status_update";
-        let plain = about(json!({"event": "APPROVED", "reason": "NONE", "message_template_category": "UTILITY"}));
+        let plain =
+            about(json!({"event": "APPROVED", "reason": "NONE", "message_template_category": "UTILITY"}));
         let (event, category) = ("APPROVED".to_owned(), Some("UTILITY".to_owned()));
         assert_eq!(news(field, &plain), Some(TemplateNews::Status { event, reason: None, category }));
         let paused = about(json!({"event": "PAUSED", "reason": "NONE",

@@ -173,16 +173,23 @@ fn check_variables(
     }
     let is_number = |name: &String| name.bytes().all(|b| b.is_ascii_digit());
     if kind.named {
-        let named = |name: &String| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+        let named =
+            |name: &String| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
         if names.iter().any(|name| is_number(name) || !named(name)) {
-            faults.add(place.as_str(), "variables are named by lower-case letters, digits and _ (parameter_format is NAMED)");
+            faults.add(
+                place.as_str(),
+                "variables are named by lower-case letters, digits and _ (parameter_format is NAMED)",
+            );
             return;
         }
     } else {
         let mut numbers: Vec<usize> = names.iter().filter_map(|name| name.parse().ok()).collect();
         numbers.sort_unstable();
         if numbers.len() != names.len() || numbers.iter().enumerate().any(|(at, number)| *number != at + 1) {
-            faults.add(place.as_str(), "variables are numbered from {{1}} without gaps (parameter_format is POSITIONAL)");
+            faults.add(
+                place.as_str(),
+                "variables are numbered from {{1}} without gaps (parameter_format is POSITIONAL)",
+            );
             return;
         }
     }
@@ -205,7 +212,10 @@ fn examples(
                 one.get("param_name").and_then(Value::as_str) == Some(name) && is_filled(one.get("example"))
             });
             if !has {
-                faults.add(format!("{field}.example.{key}"), format!("an example for {{{{{name}}}}} is missing"));
+                faults.add(
+                    format!("{field}.example.{key}"),
+                    format!("an example for {{{{{name}}}}} is missing"),
+                );
             }
         }
         return;
@@ -217,7 +227,8 @@ fn examples(
         None => &[],
     };
     if values.len() != names.len() || !values.iter().all(|value| is_filled(Some(value))) {
-        let message = format!("must hold an example for each variable: {} wanted, {} given", names.len(), values.len());
+        let message =
+            format!("must hold an example for each variable: {} wanted, {} given", names.len(), values.len());
         faults.add(format!("{field}.example.{key}"), message);
     }
 }
@@ -246,7 +257,8 @@ fn is_filled(value: Option<&Value>) -> bool {
 /// `en`, `fil`, `en_US`, `zh_CN`.
 fn is_language(code: &str) -> bool {
     let (language, region) = code.split_once('_').map_or((code, None), |(one, two)| (one, Some(two)));
-    let fits = |text: &str, from, to, is: fn(u8) -> bool| (from..=to).contains(&text.len()) && text.bytes().all(is);
+    let fits =
+        |text: &str, from, to, is: fn(u8) -> bool| (from..=to).contains(&text.len()) && text.bytes().all(is);
     fits(language, 2, 3, |b| b.is_ascii_lowercase())
         && region.is_none_or(|region| fits(region, 2, 4, |b| b.is_ascii_alphanumeric()))
 }

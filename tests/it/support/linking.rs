@@ -30,7 +30,8 @@ pub fn prepare_cloud(cloud: &SimCloud) {
 }
 
 /// What the application asks for.
-pub const SCOPES: [&str; 6] = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"];
+pub const SCOPES: [&str; 7] =
+    ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm", "disk"];
 
 /// Links everything.
 pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal) -> Linked {

@@ -57,7 +57,8 @@ pub(in crate::sandbox::cloud) fn edit(cloud: &SimCloud, call: &Call, id: &str) -
         edited.extend(change.into_iter().filter(|(key, _)| key == "components" || key == "category"));
         let edited = Value::Object(edited);
         rules::body(&edited, |handle| {
-            let kept = component(&known.1, "HEADER").and_then(|header| header.pointer("/example/header_handle/0"));
+            let kept =
+                component(&known.1, "HEADER").and_then(|header| header.pointer("/example/header_handle/0"));
             uploads::is_handle(&state.uploads, handle) || (handle.is_some() && handle == kept)
         })?;
         let news = components_news(&edited);
@@ -78,7 +79,8 @@ pub(in crate::sandbox::cloud) fn delete(
     call: &Call,
     waba_id: &str,
 ) -> Result<Reply, GraphError> {
-    let name = call.query.get("name").ok_or_else(|| GraphError::parameter("The parameter name is required."))?;
+    let name =
+        call.query.get("name").ok_or_else(|| GraphError::parameter("The parameter name is required."))?;
     let id = call.query.get("hsm_id");
     let gone: Vec<Value> = {
         let mut state = cloud.state();
@@ -206,7 +208,8 @@ fn status_news(template: &Value, event: &str, reason: Option<&str>) -> Value {
 }
 
 fn components_news(template: &Value) -> Value {
-    let text = |kind: &str| component(template, kind).map(|one| word(one, "text")).filter(|text| !text.is_empty());
+    let text =
+        |kind: &str| component(template, kind).map(|one| word(one, "text")).filter(|text| !text.is_empty());
     let mut news = about(template);
     for (key, kind) in [
         ("message_template_title", "HEADER"),

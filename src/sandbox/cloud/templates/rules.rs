@@ -7,7 +7,8 @@ use super::{component, components, word};
 
 /// Refusals by subcode: the top code is 100.
 fn refused(subcode: u32, title: &str, message: impl Into<String>) -> GraphError {
-    GraphError { subcode: Some(subcode), ..GraphError::parameter("Invalid parameter") }.for_people(title, message)
+    GraphError { subcode: Some(subcode), ..GraphError::parameter("Invalid parameter") }
+        .for_people(title, message)
 }
 
 /// The name, language and category of a new template.
@@ -22,7 +23,9 @@ pub(super) fn head(template: &Value) -> Result<(), GraphError> {
         return Err(GraphError::parameter("The parameter language is required."));
     }
     if !["AUTHENTICATION", "MARKETING", "UTILITY"].contains(&word(template, "category")) {
-        return Err(GraphError::parameter("Param category must be one of {AUTHENTICATION, MARKETING, UTILITY}"));
+        return Err(GraphError::parameter(
+            "Param category must be one of {AUTHENTICATION, MARKETING, UTILITY}",
+        ));
     }
     Ok(())
 }
@@ -94,7 +97,11 @@ fn buttons(template: &Value) -> Result<(), GraphError> {
             return Err(refused(2_388_064, "Too many buttons", "This template has too many buttons."));
         }
         if buttons.iter().any(|button| word(button, "text").chars().count() > 25) {
-            return Err(refused(2_388_040, "Character limit exceeded", "A button is longer than 25 characters."));
+            return Err(refused(
+                2_388_040,
+                "Character limit exceeded",
+                "A button is longer than 25 characters.",
+            ));
         }
     }
     Ok(())

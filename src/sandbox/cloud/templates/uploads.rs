@@ -36,7 +36,9 @@ pub(in crate::sandbox::cloud) fn upload(cloud: &SimCloud, call: &Call) -> Result
             let handle = format!("4::aW1hZ2UvanBlZw==:ARb{}", state.rng.object_id());
             let session = state.uploads.get_mut(*id).ok_or_else(|| GraphError::no_object("post", id))?;
             if call.body.len() != session.length {
-                return Err(GraphError::parameter("The length of the file is not the one that was announced."));
+                return Err(GraphError::parameter(
+                    "The length of the file is not the one that was announced.",
+                ));
             }
             session.handle = Some(handle.clone());
             Ok(Reply::ok(json!({ "h": handle })))

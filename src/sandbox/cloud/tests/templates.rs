@@ -20,7 +20,12 @@ async fn create(world: &World, template: Value) -> (u16, Value) {
 fn value_of(world: &World, field: &str) -> Value {
     let posts = world.callback.all();
     let changes = posts.iter().flat_map(|post| {
-        post.json()["entry"].as_array().unwrap().iter().flat_map(|e| e["changes"].as_array().unwrap().clone()).collect::<Vec<_>>()
+        post.json()["entry"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|e| e["changes"].as_array().unwrap().clone())
+            .collect::<Vec<_>>()
     });
     changes.filter(|change| change["field"] == field).last().unwrap()["value"].clone()
 }
@@ -28,7 +33,8 @@ fn value_of(world: &World, field: &str) -> Value {
 #[tokio::test]
 async fn a_template_is_created_reviewed_edited_and_deleted() {
     let world = World::new().await;
-    let (status, answer) = create(&world, new("order", json!([body("Hello {{1}}, order {{2}} is here.")]))).await;
+    let (status, answer) =
+        create(&world, new("order", json!([body("Hello {{1}}, order {{2}} is here.")]))).await;
     assert_eq!(status, 200);
     assert_like("template_created", &answer);
     let id = answer["id"].as_str().unwrap().to_owned();
@@ -79,7 +85,13 @@ async fn what_breaks_a_rule_is_refused_with_a_text_for_people() {
         (new("a", json!([body("a {{1}} {{2}} {{3}} b")])), 2_388_293),
         (new("a", json!([body(&"x".repeat(1025))])), 2_388_040),
         (new("a", json!([body("x"), {"type": "FOOTER", "text": "{{1}}"}])), 2_388_073),
-        (new("a", json!([body("x"), {"type": "HEADER", "format": "IMAGE", "example": {"header_handle": ["4::no"]}}])), 2_388_273),
+        (
+            new(
+                "a",
+                json!([body("x"), {"type": "HEADER", "format": "IMAGE", "example": {"header_handle": ["4::no"]}}]),
+            ),
+            2_388_273,
+        ),
     ] {
         let (status, answer) = create(&world, template.clone()).await;
         assert_eq!((status, &answer["error"]["error_subcode"]), (400, &json!(subcode)), "{template}");
@@ -98,7 +110,8 @@ async fn a_sample_is_uploaded_in_two_steps() {
     assert_eq!(status, 200);
     assert_like("upload_session", &session);
     let url = format!("{}/v25.0/{}", world.cloud.url(), session["id"].as_str().unwrap());
-    let upload = world.http.post(url).header("Authorization", format!("OAuth {TOKEN}")).header("file_offset", "0");
+    let upload =
+        world.http.post(url).header("Authorization", format!("OAuth {TOKEN}")).header("file_offset", "0");
     let handle: Value = upload.body("abc").send().await.unwrap().json().await.unwrap();
     assert_like("upload_handle", &handle);
     let header = json!({"type": "HEADER", "format": "IMAGE", "example": {"header_handle": [handle["h"]]}});
@@ -111,11 +124,14 @@ async fn a_sample_is_uploaded_in_two_steps() {
 #[tokio::test]
 async fn a_send_must_hold_what_its_template_wants() {
     let world = World::with_open_window().await;
-    world.cloud.add_template(WABA, json!({"id": "1", "name": "full", "language": "en", "status": "APPROVED",
+    world.cloud.add_template(
+        WABA,
+        json!({"id": "1", "name": "full", "language": "en", "status": "APPROVED",
         "category": "UTILITY", "parameter_format": "NAMED", "components": [
         {"type": "HEADER", "format": "DOCUMENT"}, {"type": "BODY", "text": "Hi {{name}}."},
         {"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY", "text": "Yes"},
-            {"type": "URL", "text": "Site", "url": "https://x.example/{{1}}"}]}]}));
+            {"type": "URL", "text": "Site", "url": "https://x.example/{{1}}"}]}]}),
+    );
     let send = |components: Value| {
         let template = json!({"name": "full", "language": {"code": "en"}, "components": components});
         world.send("template", template)
@@ -123,10 +139,9 @@ async fn a_send_must_hold_what_its_template_wants() {
     let text = |name: &str, text: &str| json!({"type": "body", "parameters": [{"type": "text", "parameter_name": name, "text": text}]});
     let image = json!({"type": "header", "parameters": [{"type": "image", "image": {"id": "5"}}]});
     let button = |index: &str, kind: &str| json!({"type": "button", "sub_type": kind, "index": index, "parameters": [{"type": "text", "text": "a"}]});
-    for (components, code) in [
-        (json!([text("name", "Ann")]), 132_012),
-        (json!([image, text("name", "Ann")]), 132_012),
-    ] {
+    for (components, code) in
+        [(json!([text("name", "Ann")]), 132_012), (json!([image, text("name", "Ann")]), 132_012)]
+    {
         assert_eq!(send(components.clone()).await.1["error"]["code"], code, "{components}");
     }
     // Without its header the rest is tried on a template that has none.
@@ -150,7 +165,9 @@ async fn a_send_must_hold_what_its_template_wants() {
         assert_eq!(send(components.clone()).await.1["error"]["code"], code, "{components}");
     }
     assert_eq!(send(json!([text("name", "Ann"), button("1", "url")])).await.0, 200);
-    for (status, code) in [("PAUSED", 132_015), ("DISABLED", 132_016), ("PENDING", 132_001), ("IN_APPEAL", 132_001)] {
+    for (status, code) in
+        [("PAUSED", 132_015), ("DISABLED", 132_016), ("PENDING", 132_001), ("IN_APPEAL", 132_001)]
+    {
         world.cloud.decide_template("2", status, None);
         let (_, answer) = send(json!([text("name", "Ann"), button("1", "url")])).await;
         assert_eq!(answer["error"]["code"], code, "{status}");
@@ -164,8 +181,11 @@ async fn people_beyond_the_tier_fail_until_a_day_has_passed() {
     let clock = Clock::Manual(manual.clone());
     let world = World::with(CloudOptions { clock, ..CloudOptions::default().unlimited() }).await;
     world.cloud.set_phone(PHONE, json!({"whatsapp_business_manager_messaging_limit": "TIER_50"}));
-    world.cloud.add_template(WABA, json!({"id": "1", "name": "hi", "language": "en", "status": "APPROVED",
-        "category": "UTILITY", "components": [{"type": "BODY", "text": "Hi."}]}));
+    world.cloud.add_template(
+        WABA,
+        json!({"id": "1", "name": "hi", "language": "en", "status": "APPROVED",
+        "category": "UTILITY", "components": [{"type": "BODY", "text": "Hi."}]}),
+    );
     let send = async |number: u32| {
         let body = json!({"messaging_product": "whatsapp", "to": format!("+1650555{number:04}"), "type": "template",
             "template": {"name": "hi", "language": {"code": "en"}}});
@@ -177,8 +197,11 @@ async fn people_beyond_the_tier_fail_until_a_day_has_passed() {
     send(7).await;
     assert_eq!(world.cloud.first_writes(WABA), 50);
     send(99).await;
-    world.until(|callback| callback.elements("statuses").iter().any(|status| status["status"] == "failed")).await;
-    let failed = world.callback.elements("statuses").into_iter().find(|status| status["status"] == "failed").unwrap();
+    world
+        .until(|callback| callback.elements("statuses").iter().any(|status| status["status"] == "failed"))
+        .await;
+    let failed =
+        world.callback.elements("statuses").into_iter().find(|status| status["status"] == "failed").unwrap();
     assert_eq!(failed["errors"][0]["code"], 131_048);
     manual.advance(TimeDelta::hours(24));
     send(99).await;

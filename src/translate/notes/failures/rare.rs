@@ -29,7 +29,10 @@ pub const RARE: &[Entry] = &[
     ),
     entry(
         &[(139100, 139103)],
-        ["the block list of the number could not be changed.", "не удалось изменить список блокировки номера."],
+        [
+            "the block list of the number could not be changed.",
+            "не удалось изменить список блокировки номера.",
+        ],
         ["Try again later.", "Повторите попытку позже."],
     ),
     entry(
@@ -48,17 +51,8 @@ pub const RARE: &[Entry] = &[
         ["There is nothing to be done.", "Ничего делать не нужно."],
     ),
     entry(
-        &[
-            (2388001, 2388001),
-            (2388012, 2388012),
-            (2388091, 2388091),
-            (2388093, 2388093),
-            (2388103, 2388103),
-        ],
-        [
-            "the number could not be moved to this account.",
-            "не удалось перенести номер в этот аккаунт.",
-        ],
+        &[(2388001, 2388001), (2388012, 2388012), (2388091, 2388091), (2388093, 2388093), (2388103, 2388103)],
+        ["the number could not be moved to this account.", "не удалось перенести номер в этот аккаунт."],
         TELL,
     ),
     entry(
@@ -84,12 +78,18 @@ pub const RARE: &[Entry] = &[
     ),
     entry(
         &[(2388293, 2388293)],
-        ["the template has too many variables for its text.", "в шаблоне слишком много переменных для его текста."],
+        [
+            "the template has too many variables for its text.",
+            "в шаблоне слишком много переменных для его текста.",
+        ],
         ["Use more words or fewer variables.", "Добавьте слов или уберите переменные."],
     ),
     entry(
         &[(2388299, 2388299)],
-        ["a variable stands at the start or the end of the template.", "переменная стоит в начале или в конце шаблона."],
+        [
+            "a variable stands at the start or the end of the template.",
+            "переменная стоит в начале или в конце шаблона.",
+        ],
         ["Put words before and after it.", "Добавьте слова до и после неё."],
     ),
     entry(

@@ -55,13 +55,19 @@ fn one(button: &Value, kind: &str, field: &str, faults: &mut Faults) {
             let digits = number.strip_prefix('+').unwrap_or(number);
             let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             if !plain || number.len() > PHONE_LIMIT {
-                faults.add(format!("{field}.phone_number"), "must be a number in international form, as +15550100200");
+                faults.add(
+                    format!("{field}.phone_number"),
+                    "must be a number in international form, as +15550100200",
+                );
             }
         }
         "COPY_CODE" => {
             let example = first_example(button);
             if example.is_empty() || example.chars().count() > CODE_LIMIT {
-                faults.add(format!("{field}.example"), format!("must be a code of 1 to {CODE_LIMIT} characters"));
+                faults.add(
+                    format!("{field}.example"),
+                    format!("must be a code of 1 to {CODE_LIMIT} characters"),
+                );
             }
         }
         _ => {}

@@ -56,11 +56,26 @@ fn texts_have_their_limits() {
         (json!([{"type": "BODY", "text": long(1025)}]), "components[0].text"),
         (json!([{"type": "BODY", "text": "  "}]), "components[0].text"),
         (json!([{"type": "BODY", "text": "x"}, {"type": "FOOTER", "text": long(61)}]), "components[1].text"),
-        (json!([{"type": "BODY", "text": "x"}, {"type": "FOOTER", "text": "Hi {{1}}"}]), "components[1].text"),
-        (json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "TEXT", "text": long(61)}]), "components[1].text"),
-        (json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "TEXT", "text": "a\nb"}]), "components[1].text"),
-        (json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "SOUND"}]), "components[1].format"),
-        (json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "VIDEO"}]), "components[1].example"),
+        (
+            json!([{"type": "BODY", "text": "x"}, {"type": "FOOTER", "text": "Hi {{1}}"}]),
+            "components[1].text",
+        ),
+        (
+            json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "TEXT", "text": long(61)}]),
+            "components[1].text",
+        ),
+        (
+            json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "TEXT", "text": "a\nb"}]),
+            "components[1].text",
+        ),
+        (
+            json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "SOUND"}]),
+            "components[1].format",
+        ),
+        (
+            json!([{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "VIDEO"}]),
+            "components[1].example",
+        ),
         (json!([{"type": "BODY", "text": "x"}, {"type": "BODY", "text": "y"}]), "components[1]"),
         (json!([{"type": "FOOTER", "text": "x"}]), "components"),
         (json!([{"type": "BODY", "text": "x"}, {"text": "y"}]), "components[1].type"),
@@ -90,8 +105,10 @@ fn variables_are_numbered_or_named_and_have_examples() {
     for (components, field) in [
         (body("a {{1}} b", json!({})), text),
         (body("a {{Name}} b", json!({})), text),
-        (body("a {{name}} b", json!({"body_text_named_params": [{"param_name": "x", "example": "y"}]})),
-         "components[0].example.body_text_named_params"),
+        (
+            body("a {{name}} b", json!({"body_text_named_params": [{"param_name": "x", "example": "y"}]})),
+            "components[0].example.body_text_named_params",
+        ),
     ] {
         assert_eq!(fields(NAMED, components.clone()), [field], "{components}");
     }
@@ -114,9 +131,15 @@ fn buttons_are_counted_ordered_and_complete() {
     assert_eq!(buttons(json!([{"type": "OTP", "text": "Copy"}])), [all]);
     for (button, field) in [
         (json!({"type": "URL", "text": "S", "url": "ftp://x"}), "url"),
-        (json!({"type": "URL", "text": "S", "url": "https://x.example/{{1}}/a", "example": ["https://x.example/b/a"]}), "url"),
+        (
+            json!({"type": "URL", "text": "S", "url": "https://x.example/{{1}}/a", "example": ["https://x.example/b/a"]}),
+            "url",
+        ),
         (json!({"type": "URL", "text": "S", "url": "https://x.example/{{1}}"}), "example"),
-        (json!({"type": "URL", "text": "S", "url": format!("https://x.example/{}", "a".repeat(2000))}), "url"),
+        (
+            json!({"type": "URL", "text": "S", "url": format!("https://x.example/{}", "a".repeat(2000))}),
+            "url",
+        ),
         (json!({"type": "PHONE_NUMBER", "text": "Call", "phone_number": "office"}), "phone_number"),
         (json!({"type": "COPY_CODE", "example": "sixteen_letters_"}), "example"),
         (json!({"text": "x"}), "type"),
