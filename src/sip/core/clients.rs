@@ -212,13 +212,7 @@ impl Clients {
     }
 
     /// A connection to a target failed, or its UDP address is unreachable: what was not heard of there fails.
-    pub fn unreachable(
-        &mut self,
-        wire: &mut Wire,
-        target: &Target,
-        reason: &str,
-        events: &mut Vec<TxEvent>,
-    ) {
+    pub fn unreachable(&mut self, wire: &mut Wire, target: &Target, reason: &str, events: &mut Vec<TxEvent>) {
         let to = To::Target(target.clone());
         let is_connection = target.transport.is_reliable();
         self.fail_where(wire, events, Some(reason), |client| {

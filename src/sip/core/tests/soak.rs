@@ -137,7 +137,13 @@ fn ten_thousand_calls_end_once_each_and_leave_nothing() {
     assert_eq!(ends.len(), 10_000);
     let wrong: Vec<_> = ends.iter().filter(|(_, counts)| **counts != (1, 1)).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
-    for cause in [EndCause::HungUp, EndCause::Cancelled, EndCause::Lost, EndCause::Declined, EndCause::TrunkUnreachable] {
+    for cause in [
+        EndCause::HungUp,
+        EndCause::Cancelled,
+        EndCause::Lost,
+        EndCause::Declined,
+        EndCause::TrunkUnreachable,
+    ] {
         assert!(causes.get(cause.as_str()).is_some_and(|count| *count > 100), "{cause}: {causes:?}");
     }
     pair.assert_clean();
