@@ -184,6 +184,35 @@ async fn shoot(page: &Client, name: &str) {
     std::fs::write(target.join(name), page.screenshot().await.unwrap()).unwrap();
 }
 
+#[tokio::test]
+async fn a_browser_sends_as_a_person_of_the_crm_and_as_its_robot() {
+    let Some(driver) = std::env::var_os("WABRIDGE_TEST_CHROMEDRIVER") else { return };
+    let browser = Browser::open(Path::new(&driver)).await;
+    let run = Sandbox::start(Config::default(), listener()).await.unwrap();
+    let page = &browser.client;
+    page.goto(&run.address()).await.unwrap();
+    find(page, "[data-open=crm-dialog]").await.click().await.unwrap();
+    find(page, "#sms-form select[name=code] option").await;
+    holds(page, "return document.querySelectorAll('#sms-templates option').length > 1", &[]).await;
+    // A free text to somebody who never wrote fails; a template of the list arrives.
+    let text = find(page, "#sms-form [name=text]").await;
+    text.send_keys("Are you there?").await.unwrap();
+    find(page, "#sms-send").await.click().await.unwrap();
+    find(page, "#sms-list li[data-status=failed]").await;
+    let pick = "const list = document.getElementById('sms-templates');                 list.value = [...list.options].find(one => !one.disabled && one.value && !one.value.includes('file_link')).value;                 list.dispatchEvent(new Event('change')); return true";
+    holds(page, pick, &[]).await;
+    find(page, "#sms-send").await.click().await.unwrap();
+    find(page, "#sms-list li[data-status=delivered]").await;
+    shoot(page, "sandbox-crm.png").await;
+    find(page, "#sms-robot").await.click().await.unwrap();
+    holds(page, "return /10[0-9] delivered/.test(document.getElementById('sms-counts').textContent)", &[])
+        .await;
+    page.set_window_size(390, 844).await.unwrap();
+    shoot(page, "sandbox-crm-narrow.png").await;
+    browser.close().await;
+    run.stop().await.unwrap();
+}
+
 /// Waits until the browser has decoded the picture.
 async fn is_drawn(page: &Client, selector: &str) {
     let script = "return [...document.querySelectorAll(arguments[0])].some(image => image.naturalWidth > 0)";
