@@ -32,6 +32,7 @@ pub mod sender;
 mod shorthand;
 pub mod sms;
 pub mod statuses;
+mod surely;
 mod template_news;
 pub mod templates;
 mod to_portal;

@@ -5,11 +5,11 @@
 //! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`. After two
 //! repeats that end in doubt as well it is given up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::effects::{Effects, acceptance, after_acceptance, broken_off, given_up, refusal};
+use super::effects::{acceptance, after_acceptance, broken_off, given_up, refusal};
 use super::fetch::chain;
 use super::gate::{Booking, Gate, LIMIT_WAIT};
 pub use super::pairs::Pairs;
@@ -43,9 +43,6 @@ const INVALID_PARAMETER: i64 = 100;
 const MEDIA_REFUSED: i64 = 131053;
 /// Codes that say something of the person, not of the message: the other parts would fail alike.
 const OF_PERSON: [i64; 7] = [WINDOW_CLOSED, 131021, 131026, 131030, 130403, 130497, 131062];
-
-/// So often the database may refuse the same effects before they are left out.
-const STORE_REFUSALS: u32 = 3;
 
 /// Runs the jobs of class [`Class::Send`].
 pub struct Sender(pub Arc<Relay>);
@@ -560,52 +557,6 @@ impl Relay {
                 Gone::Stopped(settlement) => Settled::plain(job, settlement),
                 _ => Settled::plain(job, Settlement::Done),
             },
-        }
-    }
-
-    /// The database is away before anything was sent. What was in doubt must still wait for its time.
-    pub(super) fn not_read(&self, job: Running, error: &StoreError) -> Settled {
-        let settlement = self.database_trouble(&job, error);
-        Settled::plain(job, settlement)
-    }
-
-    /// An outage of the database counts against no message; what it refuses for good does.
-    pub(super) fn database_trouble(&self, job: &Running, error: &StoreError) -> Settlement {
-        let (now, text) = (self.clock.now(), chain(error));
-        if !error.is_outage() {
-            return self.settings.policy.own_verdict(job.row.attempts, text, now);
-        }
-        let not_before = now + Duration::seconds(1);
-        Settlement::Again { not_before, error: text, counts: false, doubtful: false }
-    }
-
-    pub(super) fn store_failed(&self, job: Running, error: &StoreError) -> Settled {
-        let not_before = self.clock.now() + Duration::seconds(1);
-        let doubtful = job.row.doubtful;
-        Settled::plain(job, Settlement::Again { not_before, error: chain(error), counts: false, doubtful })
-    }
-
-    /// Writes what happened at the other side; waits for the database if it is away. What it refuses for what
-    /// it is holds nothing else.
-    async fn write_surely(&self, effects: Effects) {
-        let effects = Arc::new(Mutex::new(effects));
-        let mut refusals = 0;
-        loop {
-            let again = effects.clone();
-            let written =
-                self.db.write(move |tx| (again.lock().unwrap_or_else(PoisonError::into_inner))(tx)).await;
-            match written {
-                Ok(()) => return,
-                Err(error) => {
-                    refusals += u32::from(!error.is_outage());
-                    if refusals >= STORE_REFUSALS {
-                        tracing::error!(error = chain(&error), "what WhatsApp answered is not written");
-                        return;
-                    }
-                    tracing::warn!(error = %error, "what WhatsApp answered cannot be written; trying again");
-                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-                }
-            }
         }
     }
 }

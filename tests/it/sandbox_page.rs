@@ -103,6 +103,26 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     find(page, &format!("{theirs}:last-child[data-status=delivered]")).await;
     shoot(page, "sandbox-talk.png").await;
 
+    // The window is closed by hand: a text is stopped, a template of the picker goes and is seen as it is.
+    press(page, "#close-window").await;
+    find(page, "#close-window:disabled").await;
+    write(page, "#operator-text", "Too late for this").await;
+    says(page, "#line-log .entry[data-who=system] .text", &["24 hours"]).await;
+    let pick = "const list = document.getElementById('templates');
+        const found = [...list.options].find(one => one.text.startsWith(arguments[0]));
+        if (!found) return false;
+        list.value = found.value;
+        list.dispatchEvent(new Event('change'));
+        return true";
+    holds(page, pick, &[json!("appointment")]).await;
+    let line = "template+appointment+en_US+first_name:Maria|day:Saturday|button_param:4711";
+    holds(page, "return document.getElementById('operator-text').value === arguments[0]", &[json!(line)]).await;
+    write(page, "#operator-text", "").await;
+    says(page, "#chat .bubble[data-kind=template] .text", &["Dear Maria", "on Saturday"]).await;
+    says(page, "#chat .bubble[data-kind=template] .choices", &["Change it", "Call us"]).await;
+    says(page, "#line-log .entry .text", &["Dear Maria", "https://example.com/visit/4711"]).await;
+    shoot(page, "sandbox-template.png").await;
+
     // The customer who writes has read; a customer without a number has a chat too.
     find(page, "[data-sample=hello]").await.click().await.unwrap();
     find(page, "#chat .bubble[data-mine=false][data-status=read]").await;

@@ -96,6 +96,23 @@ async fn templates_are_read_when_an_account_is_linked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_linked_although_its_templates_cannot_be_read() {
+    let app = TestApp::start().await;
+    app.cloud.add_waba("900", "Second");
+    app.cloud.add_template("900", template(1, "hello"));
+    app.cloud.change_faults(|faults| faults.templates_fail = true);
+    let app_id = app.api.get("/apps").await["items"][0]["id"].clone();
+    let second = app.api.post("/wabas", json!({"app_id": app_id, "waba_id": "900"})).await;
+    let id = second["id"].as_str().unwrap();
+    let problems = app.api.get("/health").await["problems"].to_string();
+    assert!(problems.contains(id) && problems.contains("80007"), "{problems}");
+    app.cloud.change_faults(|faults| faults.templates_fail = false);
+    let answer = app.api.post("/templates/sync", json!({"waba_id": id})).await;
+    assert_eq!(answer["items"][0]["templates"], 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_reading_is_told_and_keeps_what_was_known() {
     let app = TestApp::start().await;
     app.cloud.add_template(WABA_ID, template(1, "one"));

@@ -141,6 +141,9 @@ fn phone_numbers(cloud: &SimCloud, call: &Call, waba_id: &str) -> Result<Reply, 
 /// `GET /{waba-id}/message_templates` in pages, filtered by name, status and language.
 fn listed_templates(cloud: &SimCloud, call: &Call, waba_id: &str) -> Result<Reply, GraphError> {
     let state = cloud.state();
+    if state.faults.templates_fail {
+        return Err(GraphError::coded(80_007, "There have been too many calls to this account."));
+    }
     let all = state.wabas.get(waba_id).map(|waba| waba.templates.as_slice()).unwrap_or_default();
     let matches = |template: &Value| {
         ["name", "status", "language", "category"].iter().all(|key| {
