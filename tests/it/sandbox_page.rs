@@ -116,7 +116,8 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
         return true";
     holds(page, pick, &[json!("appointment")]).await;
     let line = "template+appointment+en_US+first_name:Maria|day:Saturday|button_param:4711";
-    holds(page, "return document.getElementById('operator-text').value === arguments[0]", &[json!(line)]).await;
+    holds(page, "return document.getElementById('operator-text').value === arguments[0]", &[json!(line)])
+        .await;
     write(page, "#operator-text", "").await;
     says(page, "#chat .bubble[data-kind=template] .text", &["Dear Maria", "on Saturday"]).await;
     says(page, "#chat .bubble[data-kind=template] .choices", &["Change it", "Call us"]).await;

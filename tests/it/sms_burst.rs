@@ -39,7 +39,7 @@ async fn bridge(hand: &ManualClock) -> TestApp {
     let app = TestApp::with(Options {
         clock: Some(hand.clone()),
         cloud: Some(CloudOptions { max_batch: 200, workers: 2, ..CloudOptions::default() }),
-        portal: Some(PortalOptions { rate: None, event_lanes: 8, ..PortalOptions::default() }),
+        portal: Some(PortalOptions { rate: None, quiet: true, event_lanes: 8, ..PortalOptions::default() }),
         unlinked: true,
         ..Options::default()
     });
@@ -58,14 +58,35 @@ async fn bridge(hand: &ManualClock) -> TestApp {
 }
 
 impl TestApp {
+    /// What is left to do, counted by kind, state and reason.
+    async fn left(&self) -> BTreeMap<String, usize> {
+        let page = wabridge::store::Page { limit: 100_000, cursor: None };
+        let jobs = self.relay.db.read(move |conn| jobs::list(conn, None, &page)).await.unwrap();
+        let mut counts = BTreeMap::new();
+        for job in jobs {
+            let (reason, due) = (job.last_error.unwrap_or_default(), job.not_before.map(|at| at.and_utc()));
+            let due = if due.is_some_and(|due| due > self.relay.clock.now()) { "later" } else { "" };
+            *counts.entry(format!("{} {} {due} {reason}", job.kind, job.state)).or_default() += 1;
+        }
+        counts.extend(self.portal.sms_counts());
+        counts.insert(
+            format!("accepted, at {}", self.relay.clock.now()),
+            usize::try_from(self.cloud.accepted()).unwrap(),
+        );
+        counts.insert("webhooks".to_owned(), self.cloud.webhooks_pending());
+        counts
+    }
+
     /// Moves the clock on, a little at a time, until something is true. There is no time in which it has to be,
     /// but the test's own.
     async fn tick_until(&self, hand: &ManualClock, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(300);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(200);
         while !holds().await {
-            assert!(tokio::time::Instant::now() < deadline, "it never came true that {what}");
+            if tokio::time::Instant::now() > deadline {
+                panic!("it never came true that {what}: {:#?}", self.left().await);
+            }
             for _ in 0..10 {
-                hand.advance(TimeDelta::milliseconds(500));
+                hand.advance(TimeDelta::milliseconds(200));
                 Class::ALL.into_iter().for_each(|class| self.relay.scheduler.ring(class));
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
