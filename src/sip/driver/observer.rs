@@ -33,14 +33,14 @@ impl Observer {
             CallMoment::Arrived(arrival) => {
                 let direction = direction(arrival.direction);
                 self.metrics.sip_call(direction);
-                tracing::info!(call.id = %event.call, direction, "a call arrived");
+                tracing::debug!(call.id = %event.call, direction, "a call arrived");
                 self.report(arrival);
             }
-            CallMoment::Answered { .. } => tracing::info!(call.id = %event.call, "a call was answered"),
+            CallMoment::Answered { .. } => tracing::debug!(call.id = %event.call, "a call was answered"),
             CallMoment::Ended(end) => {
                 self.metrics.sip_call_ended(end.cause.as_str());
                 let (cause, by) = (end.cause.as_str(), end.by);
-                tracing::info!(call.id = %event.call, cause, ?by, status = end.status, "a call ended");
+                tracing::debug!(call.id = %event.call, cause, ?by, status = end.status, "a call ended");
             }
             CallMoment::Forwarded { target } => {
                 tracing::debug!(call.id = %event.call, target, "a call was forwarded");
