@@ -75,7 +75,8 @@ impl Role {
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
         let status = read("status").unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        // One that has just ended has no memory any more.
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
         let kilobytes: f64 = resident.trim().trim_end_matches(" kB").trim().parse().unwrap();
         Usage { cpu: ticks / 100.0, memory: kilobytes * 1024.0 }
     }
