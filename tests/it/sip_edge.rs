@@ -10,6 +10,7 @@ use wabridge::sip::{Edge, EdgeOptions, Limits, SipError};
 use wabridge::telemetry::Metrics;
 
 use crate::support::DEADLINE;
+use crate::support::process::{Installation, free_port};
 use crate::support::sip::message::MetaCall;
 use crate::support::sip::peers::{Connection, MetaServer, Pbx};
 use crate::support::sip::{Certificates, EdgeSetup, TestEdge, config, eventually, trunk};
@@ -438,6 +439,39 @@ async fn what_is_wrong_at_the_start_is_told_with_file_and_fault() {
         let text = format!("{:#}", anyhow::Error::from(error));
         assert!(text.contains(expected), "{text} does not tell {expected}");
     }
+}
+
+fn settings(certificates: &Certificates, port: u16, name: &str) -> String {
+    let files = certificates.files(name);
+    format!(
+        "sip.enabled = true\nsip.listen = \"127.0.0.1:{port}\"\nsip.hostname = \"sip.example.com\"\n\
+         sip.certificate = {:?}\nsip.private_key = {:?}\nsip.trunk_listen = \"127.0.0.1:0\"\n",
+        files.certificate, files.private_key
+    )
+}
+
+#[tokio::test]
+async fn the_bridge_runs_the_edge_and_ends_it() {
+    let (certificates, port) = (Certificates::new(), free_port());
+    let home = Installation::new(&settings(&certificates, port, "bridge")).await;
+    let bridge = home.serve().await;
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let mut connection = Connection::dial(address, &certificates, &[]).await.unwrap();
+    connection.send("\r\n\r\n").await;
+    connection.bytes(b"\r\n").await;
+    bridge.stop().await;
+    connection.closed().await;
+}
+
+#[tokio::test]
+async fn a_bridge_whose_certificate_is_missing_says_which_and_ends() {
+    let (certificates, port) = (Certificates::new(), free_port());
+    let home = Installation::new(&settings(&certificates, port, "forgotten")).await;
+    let ended = home.run(&["serve"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let complaint = ended.stderr.lines().last().unwrap();
+    assert!(complaint.starts_with("wabridge: ") && complaint.contains("forgotten.pem"), "{complaint}");
+    assert!(complaint.contains("sip.certificate"), "{complaint}");
 }
 
 fn invite_of_pbx(pbx: &Pbx, edge: &TestEdge) -> String {

@@ -31,9 +31,18 @@ impl Connection {
 
     /// A client that offers these protocols.
     pub async fn open_with(edge: &TestEdge, alpn: &[&[u8]]) -> std::io::Result<Self> {
-        let mut config = wabridge::tls::client_config(Some(&edge.certificates.path("ca.pem"))).unwrap();
+        Self::dial(edge.meta, &edge.certificates, alpn).await
+    }
+
+    /// The same to any address.
+    pub async fn dial(
+        address: SocketAddr,
+        certificates: &Certificates,
+        alpn: &[&[u8]],
+    ) -> std::io::Result<Self> {
+        let mut config = wabridge::tls::client_config(Some(&certificates.path("ca.pem"))).unwrap();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        let stream = TcpStream::connect(edge.meta).await?;
+        let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from(HOSTNAME).unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let (_, tls) = stream.get_ref();
