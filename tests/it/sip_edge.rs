@@ -368,8 +368,7 @@ async fn a_stop_hangs_up_what_runs_and_a_drain_lets_it_run_on() {
     edge.begin_stop();
     let mut late = MetaCall::new("late");
     let mut other = Connection::open(&edge).await;
-    late.branch.push_str("late");
-    other.send(&late.invite()).await;
+    other.invite(&mut late).await;
     other.status(480).await;
     meta.send(&running.bye()).await;
     meta.status(200).await;

@@ -9,8 +9,8 @@ use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
 use crate::support::sip::message::{Message, MetaCall};
 use crate::support::sip::peers::Connection;
 use crate::support::sip::phone::{Phone, hears_the_tone};
-use crate::support::sip::programs::{Additions, Asterisk, Sipp, baresip, port, tools};
-use crate::support::sip::{CUSTOMER, Certificates, EdgeSetup, PASSWORD, PHONE, TestEdge};
+use crate::support::sip::programs::{Additions, Asterisk, Sipp, baresip, listens, port, tools};
+use crate::support::sip::{CUSTOMER, EdgeSetup, PASSWORD, PHONE, TestEdge};
 
 /// An edge and an Asterisk on the documented configuration; its calls go to an extension of it.
 async fn edge_and_asterisk(
@@ -49,6 +49,7 @@ fn meta(tools: &Path, scenario: &str, edge: &TestEdge) -> Sipp {
     let (target, uri) = (edge.meta.to_string(), format!("+{PHONE}@sip.example.com"));
     Sipp::new(tools, scenario, &edge.certificates)
         .args(&[&target, "-t", "ln", "-max_socket", "8", "-auth_uri", &uri])
+        .args(&["-cid_str", "outgoing:wacid.SIPp%u-%p=="])
         .key("phone", PHONE)
         .key("password", PASSWORD)
         .key("customer", CUSTOMER)
@@ -130,10 +131,7 @@ async fn asterisk_calls_meta_which_challenges_answers_and_hangs_up() {
         .key("phone", PHONE)
         .key("password", PASSWORD)
         .start();
-    super::support::sip::eventually("SIPp listens", || {
-        std::net::TcpStream::connect(("127.0.0.1", meta_port)).ok()
-    })
-    .await;
+    listens(meta_port).await;
     let number = format!("channel originate Local/+{CUSTOMER}@to-whatsapp application Echo");
     asterisk.tell(&number).await;
     answering.succeeds().await;
@@ -167,10 +165,7 @@ async fn both_sides_prove_themselves_where_the_trunk_has_passwords() {
         .key("phone", PHONE)
         .key("password", PASSWORD)
         .start();
-    super::support::sip::eventually("SIPp listens", || {
-        std::net::TcpStream::connect(("127.0.0.1", meta_port)).ok()
-    })
-    .await;
+    listens(meta_port).await;
     asterisk.tell(&format!("channel originate Local/+{CUSTOMER}@to-whatsapp application Echo")).await;
     answering.succeeds().await;
     assert_eq!(edge.ends(2).await[1].cause, EndCause::HungUp);
@@ -189,6 +184,7 @@ async fn asterisk_gets_the_headers_of_the_customer() {
     let mut call = MetaCall::new("headers");
     let more = "x-wa-meta-wacid: wacid.headers==\r\nx-wa-meta-user-id: US.1349\r\nx-wa-meta-cta-payload: order-17\r\n";
     call_with(&mut connection, &mut call, more).await;
+    asterisk.says("core show channels concise", "!Echo!").await;
     let channel = asterisk.tell("core show channels concise").await;
     let name = channel.split('!').next().unwrap().trim().to_owned();
     let shown = asterisk.tell(&format!("core show channel {name}")).await;
@@ -203,7 +199,7 @@ async fn asterisk_gets_the_headers_of_the_customer() {
 #[tokio::test]
 async fn nothing_is_heard_before_the_answer() {
     let Some(tools) = tools() else { return };
-    let early = "\n[from-early]\nexten => 200,1,Progress()\n same => n,Playtones(ring)\n same => n,Wait(1)\n \
+    let early = "\n[from-early]\nexten => 200,1,Progress()\n same => n,Playtones(440/1000)\n same => n,Wait(1)\n \
                  same => n,Answer()\n same => n,Milliwatt()\n";
     let additions = Additions { extensions: early.to_owned(), ..Additions::default() };
     let (bridge_port, asterisk_port) = (port(), port());

@@ -46,11 +46,6 @@ impl Message {
         self.start.split(' ').next().unwrap()
     }
 
-    /// `INVITE` of `CSeq: 7 INVITE`.
-    pub fn of(&self) -> &str {
-        self.header("CSeq").unwrap().split(' ').nth(1).unwrap()
-    }
-
     /// Parameter of a header, as `tag` of `To`.
     pub fn param(&self, header: &str, name: &str) -> Option<&str> {
         let value = self.header(header)?;

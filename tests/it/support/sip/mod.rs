@@ -46,7 +46,8 @@ pub struct TestEdge {
     pub certificates: Arc<Certificates>,
     pub certificate: Arc<ReloadingCert>,
     pub metrics: Arc<Metrics>,
-    pub routes: watch::Sender<Arc<RouteTable>>,
+    /// Kept, so that the edge has routes.
+    _routes: watch::Sender<Arc<RouteTable>>,
     told: Arc<Mutex<Vec<CallEvent>>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -137,7 +138,7 @@ impl TestEdge {
         let task = tokio::spawn(async move {
             tokio::join!(serving, recording, permitting);
         });
-        Self { meta, trunk, certificates, certificate, metrics, routes, told, stop, task }
+        Self { meta, trunk, certificates, certificate, metrics, _routes: routes, told, stop, task }
     }
 
     /// Everything that was told, in order.

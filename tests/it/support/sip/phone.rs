@@ -67,7 +67,7 @@ impl Phone {
             .arg(self.folder.path())
             .arg("-e")
             .arg(format!("d sip:+{PHONE}@{HOSTNAME};transport=tls"))
-            .args(["-t", "7"])
+            .args(["-s", "-t", "7"])
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -79,10 +79,18 @@ impl Phone {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         drop(child);
-        let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap()).into_owned();
         let heard = std::fs::read_dir(self.folder.path().join("heard")).unwrap().filter_map(Result::ok);
         let heard = heard.map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with("-dec.wav"));
-        heard.unwrap_or_else(|| panic!("the phone has heard nothing:\n{text}"))
+        heard.expect("the phone has heard something")
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+            eprintln!("--- the phone's log:\n{}", String::from_utf8_lossy(&log));
+        }
     }
 }
 

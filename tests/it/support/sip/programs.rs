@@ -68,7 +68,7 @@ pub struct Asterisk {
     pub folder: TempDir,
     pub port: u16,
     program: PathBuf,
-    child: Option<Running>,
+    _child: Running,
 }
 
 /// What a test adds to the documented configuration.
@@ -127,7 +127,7 @@ impl Asterisk {
             .stderr(console)
             .spawn()
             .unwrap();
-        let asterisk = Self { folder, port, program, child: Some(Running(child)) };
+        let asterisk = Self { folder, port, program, _child: Running(child) };
         let deadline = tokio::time::Instant::now() + DEADLINE;
         while !asterisk.tell("core waitfullybooted").await.contains("fully booted") {
             assert!(tokio::time::Instant::now() < deadline, "Asterisk does not boot: {}", asterisk.log());
@@ -163,11 +163,6 @@ impl Asterisk {
     pub fn log(&self) -> String {
         let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         read("log/console") + &read("log/messages")
-    }
-
-    /// SIGKILL.
-    pub fn kill(&mut self) {
-        self.child = None;
     }
 }
 
@@ -311,6 +306,17 @@ impl SippRun {
         child.succeeds(&log).await;
         read("messages")
     }
+}
+
+/// Waits until somebody listens on a port. It is looked up and not tried: SIPp takes a connection without a
+/// handshake for a failure.
+pub async fn listens(port: u16) {
+    super::eventually("a listener", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let place = format!(":{port:04X} 00000000:0000 0A");
+        table.contains(&place).then_some(())
+    })
+    .await;
 }
 
 /// A port that is free now, for UDP too.
