@@ -373,10 +373,9 @@ async fn a_stop_hangs_up_what_runs_and_a_drain_lets_it_run_on() {
     meta.send(&running.bye()).await;
     meta.status(200).await;
     let events = edge.stop().await;
-    let ended = |cause| {
-        events.iter().any(|event| matches!(&event.moment, CallMoment::Ended(end) if end.cause == cause))
-    };
-    assert!(ended(EndCause::HungUp) && !ended(EndCause::Stopped), "{events:#?}");
+    let of_first = events.iter().filter(|event| event.call == events[0].call);
+    let CallMoment::Ended(end) = &of_first.last().unwrap().moment else { panic!("{events:#?}") };
+    assert_eq!((end.by, end.cause), (EndedBy::Contact, EndCause::HungUp));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::programs::Running;
-use super::{CUSTOMER, HOSTNAME, PASSWORD, PHONE, TestEdge};
+use super::{CUSTOMER, PASSWORD, PHONE, TestEdge};
 use crate::support::DEADLINE;
 
 /// The tone that it speaks, in hertz.
@@ -66,7 +66,7 @@ impl Phone {
             .arg("-f")
             .arg(self.folder.path())
             .arg("-e")
-            .arg(format!("d sip:+{PHONE}@{HOSTNAME};transport=tls"))
+            .arg(format!("d sip:+{PHONE}@127.0.0.1;transport=tls"))
             .args(["-s", "-t", "7"])
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
