@@ -6,7 +6,7 @@ use std::path::Path;
 
 use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
 
-use crate::support::sip::message::{Message, MetaCall};
+use crate::support::sip::message::{Message, MetaCall, proves_the_password};
 use crate::support::sip::peers::Connection;
 use crate::support::sip::phone::{Phone, hears_the_tone};
 use crate::support::sip::programs::{Additions, Asterisk, Sipp, baresip, listens, port, tools};
@@ -126,15 +126,7 @@ async fn asterisk_calls_meta_which_challenges_answers_and_hangs_up() {
         options.config.meta_host = format!("localhost:{meta_port}");
     };
     let (edge, asterisk) = edge_and_asterisk_with(&tools, "echo", Additions::default(), change).await;
-    let answering = Sipp::new(&tools, "meta_answers.xml", &edge.certificates)
-        .args(&["-t", "l1", "-p", &meta_port.to_string()])
-        .key("phone", PHONE)
-        .key("password", PASSWORD)
-        .start();
-    listens(meta_port).await;
-    let number = format!("channel originate Local/+{CUSTOMER}@to-whatsapp application Echo");
-    asterisk.tell(&number).await;
-    answering.succeeds().await;
+    asterisk_calls_meta(&tools, &edge, &asterisk, meta_port).await;
     let end = edge.ends(1).await.remove(0);
     assert_eq!((end.by, end.cause), (EndedBy::Contact, EndCause::HungUp));
     let events = edge.stop().await;
@@ -160,14 +152,7 @@ async fn both_sides_prove_themselves_where_the_trunk_has_passwords() {
     let (edge, asterisk) = edge_and_asterisk_with(&tools, "echo", additions, change).await;
     meta(&tools, "meta_calls.xml", &edge).start().succeeds().await;
     edge.ends(1).await;
-    let answering = Sipp::new(&tools, "meta_answers.xml", &edge.certificates)
-        .args(&["-t", "l1", "-p", &meta_port.to_string()])
-        .key("phone", PHONE)
-        .key("password", PASSWORD)
-        .start();
-    listens(meta_port).await;
-    asterisk.tell(&format!("channel originate Local/+{CUSTOMER}@to-whatsapp application Echo")).await;
-    answering.succeeds().await;
+    asterisk_calls_meta(&tools, &edge, &asterisk, meta_port).await;
     assert_eq!(edge.ends(2).await[1].cause, EndCause::HungUp);
     edge.stop().await;
 }
@@ -273,6 +258,21 @@ async fn speech(keying: &'static str, encryption: &str) {
     assert!(hears_the_tone(&recorded), "Asterisk has heard the tone: {}", recorded.display());
     assert_eq!(edge.ends(1).await[0].cause, EndCause::HungUp);
     edge.stop().await;
+}
+
+/// An agent dials the customer, by the documented dialplan; SIPp is Meta, and challenges.
+async fn asterisk_calls_meta(tools: &Path, edge: &TestEdge, asterisk: &Asterisk, meta_port: u16) {
+    let answering = Sipp::new(tools, "meta_answers.xml", &edge.certificates)
+        .args(&["-t", "l1", "-p", &meta_port.to_string()])
+        .key("phone", PHONE)
+        .start();
+    listens(meta_port).await;
+    let said =
+        asterisk.tell(&format!("channel originate Local/+{CUSTOMER}@to-whatsapp application Echo")).await;
+    assert!(!said.contains("No such command"), "{said}");
+    let messages = answering.succeeds().await;
+    let proven = messages.rsplit("INVITE sip:").find(|text| text.contains("Proxy-Authorization:")).unwrap();
+    assert!(proves_the_password(proven), "{proven}");
 }
 
 async fn call_with(connection: &mut Connection, call: &mut MetaCall, more: &str) -> Message {

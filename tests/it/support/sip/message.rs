@@ -197,6 +197,23 @@ pub fn credentials(challenge: &Message, method: &str, uri: &str, username: &str,
     )
 }
 
+/// Whether an INVITE answers a challenge by MD5 with the phone's password; the number in it without `+`.
+pub fn proves_the_password(invite: &str) -> bool {
+    let line = invite.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: Digest ")).unwrap();
+    let part = |name: &str| {
+        let found = line.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+        found.unwrap_or_else(|| panic!("{name} in {line}")).trim_matches('"')
+    };
+    let hash = |text: String| {
+        use md5::Digest as _;
+        hex::encode(md5::Md5::digest(text))
+    };
+    let ha1 = hash(format!("{PHONE}:{}:{PASSWORD}", part("realm")));
+    let ha2 = hash(format!("INVITE:{}", part("uri")));
+    let (nonce, nc, cnonce) = (part("nonce"), part("nc"), part("cnonce"));
+    part("username") == PHONE && part("response") == hash(format!("{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}"))
+}
+
 /// Meta's offer with keys in it.
 pub fn offer(port: u16) -> String {
     format!(

@@ -225,7 +225,7 @@ fn modules() -> String {
         codec_alaw codec_resample format_pcm format_wav format_sln bridge_simple bridge_native_rtp \
         bridge_softmix bridge_holding app_dial app_echo app_playback app_playtones app_record app_mixmonitor \
         app_verbose app_stack app_milliwatt func_callerid func_channel func_timeout func_logic func_strings \
-        func_hangupcause pbx_config res_musiconhold res_pjsip_logger";
+        func_hangupcause pbx_config res_musiconhold res_pjsip_logger res_clioriginate";
     let lines = names.split_whitespace().map(|name| format!("load => {name}.so\n"));
     format!("[modules]\nautoload=no\n{}", lines.collect::<String>())
 }
