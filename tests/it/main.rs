@@ -15,6 +15,8 @@ mod courier;
 mod crash;
 mod desk;
 mod fields;
+mod fuzz_targets;
+mod fuzzing;
 mod identity;
 mod inbound;
 mod install;
