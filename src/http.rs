@@ -6,6 +6,7 @@
 
 pub mod api;
 mod bitrix;
+mod bodies;
 mod connector;
 mod file;
 mod health;

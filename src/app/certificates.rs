@@ -12,9 +12,9 @@ use crate::telemetry::Metrics;
 use crate::tls::ReloadingCert;
 
 /// Between two looks at the files.
-const ROUND: Duration = Duration::from_secs(30);
+const ROUND: Duration = Duration::from_secs(5);
 /// Rounds between two alarms: six hours.
-const ALARM_ROUNDS: u32 = 720;
+const ALARM_ROUNDS: u32 = 4320;
 /// Who is told so long before can renew in time.
 const ALARM: TimeDelta = TimeDelta::days(14);
 

@@ -75,11 +75,9 @@ impl Setup {
 
     /// Changes a WABA; a new token is tried by subscribing again.
     pub async fn change_waba(&self, id: &str, change: WabaChange) -> Result<WabaRow, SetupError> {
-        let mut row = self.waba(id).await?;
+        let row = self.waba(id).await?;
         let mut faults = Faults::default();
-        if let Some(name) = &change.name {
-            row.name = faults.check("name", validate::text(name, 200));
-        }
+        let name = change.name.as_deref().map(|name| faults.check("name", validate::text(name, 200)));
         if let Some(Some(token)) = &change.access_token {
             faults.check("access_token", validate::secret(token.expose()));
         }
@@ -89,24 +87,25 @@ impl Setup {
             let app = snapshot.app(&AppId::from(row.app_id.as_str())).ok_or(SetupError::NotFound("app"))?;
             let used = token.as_ref().unwrap_or(&app.access_token);
             self.subscribe(app, &WabaId::from(row.waba_id.as_str()), used).await?;
-            row.subscribed = true;
-            row.access_token_sealed =
-                token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN));
         }
-        row.updated_at = self.clock.now().naive_utc();
-        let changed = row.clone();
+        let sealed = change
+            .access_token
+            .map(|token| token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN)));
+        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
         let written = self
             .db
             .write(move |tx| {
-                let Some(now) = wabas::get(tx.conn, &changed.id)? else { return Ok(false) };
-                // The state is Meta's to tell: it may have changed meanwhile.
-                let row = WabaRow { status: now.status, status_reason: now.status_reason, ..changed.clone() };
-                wabas::update(tx.conn, &row)
+                // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+                let Some(mut row) = wabas::get(tx.conn, &id)? else { return Ok(None) };
+                row.name = name.clone().unwrap_or(row.name);
+                if let Some(sealed) = &sealed {
+                    (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
+                }
+                row.updated_at = now;
+                Ok(wabas::update(tx.conn, &row)?.then_some(row))
             })
             .await?;
-        if !written {
-            return Err(SetupError::NotFound("waba"));
-        }
+        let row = written.ok_or(SetupError::NotFound("waba"))?;
         self.directory.reload().await?;
         self.resume_phones();
         Ok(row)
