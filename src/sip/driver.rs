@@ -113,6 +113,7 @@ impl Driver {
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken, drain: Duration) {
         let mut phase = Phase::Serving;
         let mut batch = Vec::with_capacity(BATCH);
+        let mut routes_change = true;
         self.take_routes();
         while !self.is_over(&mut phase) {
             let timer = self.next_timer();
@@ -123,10 +124,10 @@ impl Driver {
                     }
                 }
                 () = tokio::time::sleep_until(timer) => {}
-                changed = self.channels.routes.changed() => match changed {
+                changed = self.channels.routes.changed(), if routes_change => match changed {
                     Ok(()) => self.take_routes(),
-                    // Whoever made the routes is gone, and soon we are; not to be asked again at once.
-                    Err(_) => self.channels.routes = watch::channel(Arc::default()).1,
+                    // Whoever made the routes is gone, and soon we are.
+                    Err(_) => routes_change = false,
                 },
                 Some((call, answer)) = self.asked.next(), if !self.asked.is_empty() => {
                     self.handle(Input::Permission { call, answer });

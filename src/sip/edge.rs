@@ -21,7 +21,7 @@ use crate::sip::core::{
     DigestAlgorithm, Endpoint, EndpointConfig, ScannerAnswer, Target, TimerValues, TrunkSettings,
 };
 use crate::telemetry::Metrics;
-use crate::tls::{self, ReloadingCert};
+use crate::tls::{self, ReloadingCert, TlsError};
 
 /// What sockets may have told the driver before they wait.
 const EVENTS: usize = 1024;
@@ -82,10 +82,10 @@ impl Edge {
         let hostname = config.hostname.clone().ok_or(SipError::Missing("sip.hostname"))?;
         let files = config.tls.clone().ok_or(SipError::Missing("sip.certificate"))?;
         let certificate =
-            ReloadingCert::load(&files.certificate, &files.private_key).map_err(SipError::Certificate)?;
-        certificate.check_name(&hostname).map_err(SipError::Certificate)?;
+            ReloadingCert::load(&files.certificate, &files.private_key).map_err(certificate_fault)?;
+        certificate.check_name(&hostname).map_err(certificate_fault)?;
         // No protocol is named: a client that asks for one is served all the same.
-        let tls = tls::server_config(certificate.clone(), &[]).map_err(SipError::Certificate)?;
+        let tls = tls::server_config(certificate.clone(), &[]).map_err(certificate_fault)?;
         let sources = Arc::new(Sources::load(config.source_check, config.sources_file.as_deref())?);
         let (roots, trunks) = (roots(&config)?, trunks(&config)?);
         let targets: Vec<Target> = trunks.iter().flat_map(|trunk| trunk.targets.clone()).collect();
@@ -189,6 +189,10 @@ impl Edge {
     }
 }
 
+fn certificate_fault(fault: TlsError) -> SipError {
+    SipError::Certificate(Box::new(fault))
+}
+
 fn algorithm(algorithm: config::DigestAlgorithm) -> DigestAlgorithm {
     match algorithm {
         config::DigestAlgorithm::Md5 => DigestAlgorithm::Md5,
@@ -216,7 +220,7 @@ fn trunks(config: &SipConfig) -> Result<Vec<TrunkSettings>, SipError> {
 fn roots(config: &SipConfig) -> Result<Roots, SipError> {
     let connector = |key: String, file: Option<&Path>| match tls::client_config(file) {
         Ok(config) => Ok(TlsConnector::from(Arc::new(config))),
-        Err(source) => Err(SipError::Roots { key, source }),
+        Err(source) => Err(SipError::Roots { key, source: Box::new(source) }),
     };
     let meta = connector("sip.meta_ca_file".to_owned(), config.meta_ca_file.as_deref())?;
     let trunks = config.trunks.iter().map(|trunk| match &trunk.tls_ca_file {

@@ -15,14 +15,14 @@ pub enum SipError {
     Missing(&'static str),
     /// The certificate that Meta is shown, missing or wrong.
     #[error("sip.certificate and sip.private_key")]
-    Certificate(#[source] TlsError),
+    Certificate(#[source] Box<TlsError>),
     /// A root certificate.
     #[error("{key}")]
     Roots {
         /// The setting.
         key: String,
         /// The file and what is wrong with it.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// An address that cannot be listened on.
     #[error("{key}: {address} cannot be listened on")]

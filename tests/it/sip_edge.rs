@@ -310,6 +310,60 @@ async fn a_call_of_the_trunk_is_dialled_to_meta_and_proves_itself() {
 }
 
 #[tokio::test]
+async fn a_meta_that_cannot_prove_its_name_gets_no_call() {
+    let (pbx, impostor) = (Pbx::start().await, Certificates::new());
+    let server = MetaServer::start(&impostor).await;
+    let host = server.host();
+    let edge = TestEdge::start(EdgeSetup {
+        trunks: vec![pbx.uri()],
+        options: Some(Box::new(move |options| options.config.meta_host = host)),
+        ..EdgeSetup::default()
+    })
+    .await;
+    pbx.send(edge.trunk, &invite_of_pbx(&pbx, &edge)).await;
+    let (refused, ()) = tokio::join!(pbx.status(503), server.refused());
+    assert_eq!(refused.status(), 503);
+    edge.ends(1).await;
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn a_trunk_is_called_by_tls_with_a_root_of_its_own() {
+    let (trunks, meta_side) = (Certificates::new(), Certificates::new());
+    let server = MetaServer::start(&trunks).await;
+    let (uri, root) = (format!("sip:{};transport=tls", server.host()), trunks.path("ca.pem"));
+    let edge = TestEdge::start(EdgeSetup {
+        trunks: vec![uri],
+        certificates: Some(meta_side),
+        options: Some(Box::new(move |options| options.config.trunks[0].tls_ca_file = Some(root))),
+        ..EdgeSetup::default()
+    })
+    .await;
+    let mut meta = Connection::open(&edge).await;
+    let mut call = MetaCall::new("secure");
+    let answering = async {
+        let mut pbx = server.accept().await;
+        let invite = pbx.request("INVITE").await;
+        let contact = format!("sip:{};transport=tls", server.host());
+        let sdp = super::support::sip::message::offer(42_000);
+        pbx.send(&invite.answer("200 OK", "pbx", Some(&contact), &sdp)).await;
+        pbx.request("ACK").await;
+        pbx
+    };
+    let calling = async {
+        meta.invite(&mut call).await;
+        let answer = meta.status(200).await;
+        call.answered(&answer);
+        meta.send(&call.ack()).await;
+        edge.answered().await;
+        meta.send(&call.bye()).await;
+    };
+    let (mut pbx, ()) = tokio::join!(answering, calling);
+    pbx.request("BYE").await;
+    edge.stop().await;
+}
+
+#[tokio::test]
 async fn a_refused_permission_ends_a_call_of_the_trunk_at_once() {
     let pbx = Pbx::start().await;
     let refusal = wabridge::domain::call::CallPermission::Refused("ask for it by a template".to_owned());
@@ -373,8 +427,8 @@ async fn a_stop_hangs_up_what_runs_and_a_drain_lets_it_run_on() {
     meta.send(&running.bye()).await;
     meta.status(200).await;
     let events = edge.stop().await;
-    let of_first = events.iter().filter(|event| event.call == events[0].call);
-    let CallMoment::Ended(end) = &of_first.last().unwrap().moment else { panic!("{events:#?}") };
+    let mut of_first = events.iter().filter(|event| event.call == events[0].call);
+    let CallMoment::Ended(end) = &of_first.next_back().unwrap().moment else { panic!("{events:#?}") };
     assert_eq!((end.by, end.cause), (EndedBy::Contact, EndCause::HungUp));
 }
 

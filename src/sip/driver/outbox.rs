@@ -49,10 +49,10 @@ impl Outbox {
 
     /// A connection is ready; what waited for it goes first.
     pub fn opened(&mut self, link: &Link, writer: Writer) {
-        if let Some(target) = &link.dialled {
-            if let Some(Way::Coming(packets)) = self.dialled.insert(target.clone(), Way::Open(link.conn)) {
-                packets.into_iter().for_each(|packet| writer.tell(Command::Send(packet)));
-            }
+        if let Some(target) = &link.dialled
+            && let Some(Way::Coming(packets)) = self.dialled.insert(target.clone(), Way::Open(link.conn))
+        {
+            packets.into_iter().for_each(|packet| writer.tell(Command::Send(packet)));
         }
         self.writers.insert(link.conn, writer);
     }

@@ -160,6 +160,17 @@ impl MetaServer {
     }
 }
 
+impl MetaServer {
+    /// The next connection of the bridge, which refuses our certificate.
+    pub async fn refused(&self) {
+        let accepting = async {
+            let (stream, _) = self.listener.accept().await.unwrap();
+            assert!(self.acceptor.accept(stream).await.is_err(), "the bridge has trusted us");
+        };
+        tokio::time::timeout(DEADLINE, accepting).await.expect("a connection to Meta");
+    }
+}
+
 /// A telephone system by UDP.
 pub struct Pbx {
     pub socket: UdpSocket,
