@@ -66,7 +66,6 @@ impl Running {
 /// A telephone system on the configuration that `wabridge asterisk-config` prints.
 pub struct Asterisk {
     pub folder: TempDir,
-    pub port: u16,
     program: PathBuf,
     _child: Running,
 }
@@ -127,17 +126,13 @@ impl Asterisk {
             .stderr(console)
             .spawn()
             .unwrap();
-        let asterisk = Self { folder, port, program, _child: Running(child) };
+        let asterisk = Self { folder, program, _child: Running(child) };
         let deadline = tokio::time::Instant::now() + DEADLINE;
         while !asterisk.tell("core waitfullybooted").await.contains("fully booted") {
             assert!(tokio::time::Instant::now() < deadline, "Asterisk does not boot: {}", asterisk.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         asterisk
-    }
-
-    pub fn uri(&self) -> String {
-        format!("sip:127.0.0.1:{};transport=udp", self.port)
     }
 
     /// A command of its console.
