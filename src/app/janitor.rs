@@ -47,6 +47,8 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::ParkedStatuses, now - SHORT_LIVED),
         (Kind::Echoes, now - SHORT_LIVED),
         (Kind::Messages, messages),
+        (Kind::Calls, before(keep.calls)),
+        (Kind::CallPermissions, now - SHORT_LIVED),
     ] {
         loop {
             let removed = relay.db.write(move |tx| retention::step(tx.conn, kind, before)).await?;

@@ -20,6 +20,7 @@ pub struct Scheduler {
     line: Notify,
     send: Notify,
     media: Notify,
+    call: Notify,
 }
 
 impl Scheduler {
@@ -126,6 +127,7 @@ impl Scheduler {
             Class::Line => &self.line,
             Class::Send => &self.send,
             Class::Media => &self.media,
+            Class::Call => &self.call,
         }
     }
 

@@ -99,7 +99,11 @@ fn chat_of(job: &Job) -> Option<&str> {
         Job::Relay { chat_id, .. } | Job::Note { chat_id, .. } | Job::Acknowledge { chat_id, .. } => {
             Some(chat_id)
         }
-        Job::Send { .. } | Job::Fallback { .. } | Job::Fetch { .. } | Job::MarkRead { .. } => None,
+        Job::Send { .. }
+        | Job::Fallback { .. }
+        | Job::Fetch { .. }
+        | Job::MarkRead { .. }
+        | Job::Card { .. } => None,
     }
 }
 
