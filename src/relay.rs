@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`inbound`] | takes in what Meta posts |
 //! | `whose`, [`known_chats`] | find the chat that a message belongs to |
-//! | [`statuses`], [`fields`] | apply what it says of our sends, phones and accounts |
+//! | [`statuses`], [`fields`], `permission` | apply what it says of our sends, phones and accounts, and of whom we may call |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs` |
@@ -19,6 +19,7 @@ pub mod known_chats;
 pub mod outbound;
 mod pairs;
 pub mod parts;
+mod permission;
 pub mod plan;
 mod prepare;
 pub mod sender;

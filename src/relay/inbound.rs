@@ -10,7 +10,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::known_chats::{Known, KnownChats};
 use super::whose::{cache_key, clean_wamid, open_chat, system_change};
-use super::{Relay, fields, statuses};
+use super::{Relay, fields, permission, statuses};
 use crate::directory::{App, Phone, Snapshot};
 use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};
 use crate::queue::job::{self, Class, Job, Kind, lane_in, to_line};
@@ -338,6 +338,9 @@ fn arrive(
     };
     if arrival.direction == Direction::Inbound && system.is_none() {
         chats::contact_wrote(tx.conn, &chat_id, arrival.wamid.as_str(), arrival.at.min(now))?;
+        if arrival.kind == "interactive" {
+            permission::answered(tx, arrival.phone.key.as_str(), &arrival.person, &arrival.raw, now)?;
+        }
     }
     let chat = ChatId::from(chat_id.as_str());
     let kind = match arrival.kind.as_str() {

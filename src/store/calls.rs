@@ -4,8 +4,13 @@
 //! by Meta's id of the call, in whichever order both come: until the call itself is known, Meta's word stands
 //! in a record of its own, whose state is `reported`.
 
+mod join;
+pub mod timeline;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+
+pub use join::{MetaError, MetaReport, adopt, reported};
 
 use super::db::{Conn, StoreError};
 use super::schema::{call_cards, calls};

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::calls::{self, CallReport, PhoneSettings};
 use super::lenient::{Text, elements, object};
 use super::person::{Contacts, Person};
 use super::updates::too_long;
@@ -73,6 +74,10 @@ pub enum FieldChange {
     },
     /// `user_preferences`.
     UserPreference(Vec<UserPreference>),
+    /// `calls`.
+    Calls(Vec<CallReport>),
+    /// `account_settings_update` of a number.
+    PhoneSettings(PhoneSettings),
     /// Anything else.
     Other,
 }
@@ -227,6 +232,14 @@ pub(super) fn read(scope: Scope, field: &str, raw: &RawValue) -> FieldUpdate {
             requester: wire.requester.owned(),
         },
         "user_preferences" => FieldChange::UserPreference(preferences(&wire)),
+        "calls" => FieldChange::Calls(calls::reports(raw)),
+        "account_settings_update" => match calls::settings(scope.phone_number_id, raw) {
+            Some(settings) => {
+                update.phone_number_id = Some(settings.phone_number_id.clone());
+                FieldChange::PhoneSettings(settings)
+            }
+            None => FieldChange::Other,
+        },
         _ => FieldChange::Other,
     };
     update
