@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bitrix::client::RestClient;
 use crate::bitrix::oauth::AllowedServers;
+use crate::calls::card::{self, CardRunner};
+use crate::calls::{CallLine, Calls, Inbox};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
 use crate::directory::Directory;
@@ -40,7 +42,7 @@ use crate::store::db::WriterThread;
 use crate::store::{self, Db, DbUrl, jobs, migrate};
 use crate::telemetry::Metrics;
 use crate::whatsapp::GraphClient;
-use crate::{bitrix, tls, whatsapp};
+use crate::{bitrix, calls, tls, whatsapp};
 
 pub use web::Listeners;
 
@@ -61,8 +63,13 @@ pub struct App {
     pub relay: Arc<Relay>,
     /// Use cases on the installation.
     pub setup: Arc<Setup>,
+    /// Use cases on calls.
+    pub calls: Arc<Calls>,
+    /// What the SIP edge is given; whoever holds a clone past the stop delays it.
+    pub call_line: CallLine,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    call_inbox: Inbox,
     writer: WriterThread,
     lock: lock::Lock,
 }
@@ -102,9 +109,11 @@ impl App {
             blobs: relay.blobs.clone(),
             metrics: metrics.clone(),
         }));
+        let (calls, call_line, call_inbox) = Calls::new(call_parts(&config, &relay));
+        let calls = Arc::new(calls);
         let waiting = scheduler.load(&db).await?;
         tracing::info!(waiting, in_doubt, "jobs of the last run are taken up");
-        Ok(Self { config, setup, db, directory, relay, metrics, writer, lock })
+        Ok(Self { config, setup, db, directory, relay, calls, call_line, metrics, call_inbox, writer, lock })
     }
 
     /// Runs until `stop`, then lets what runs come to its end and closes the database.
@@ -147,6 +156,15 @@ impl App {
             Arc::new(MediaFetcher(self.relay.clone())),
             stop.clone(),
         ));
+        tasks.spawn(self.relay.worker.clone().serve(
+            Class::Call,
+            card::TAKE,
+            Arc::new(CardRunner(self.calls.clone())),
+            stop.clone(),
+        ));
+        tasks.spawn(self.calls.serve(self.call_inbox, stop.clone()));
+        // The edge alone keeps the line: where there is none, nobody's last words are waited for.
+        drop(self.call_line);
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
@@ -250,6 +268,19 @@ fn build_relay(
         doubts: courier::Doubts::default(),
         pairs: Pairs::default(),
     })
+}
+
+fn call_parts(config: &Config, relay: &Relay) -> calls::Parts {
+    calls::Parts {
+        db: relay.db.clone(),
+        clock: relay.clock.clone(),
+        directory: relay.directory.clone(),
+        gateway: relay.gateway.clone(),
+        graph: relay.graph.clone(),
+        worker: relay.worker.clone(),
+        policy: relay.settings.policy,
+        drain: config.sip.drain,
+    }
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {

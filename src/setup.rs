@@ -5,6 +5,7 @@
 //! account, its subscriptions and its numbers (contract §4).
 
 pub mod apps;
+pub mod calling;
 pub mod connector;
 pub mod contacts;
 mod error;

@@ -106,6 +106,9 @@ impl Setup {
             let Some(phone) = snapshot.phone(&binding.phone) else { continue };
             if self.gateway.call(id, &ConfigGet { line: &binding.line }).await?.is_some() {
                 self.switch_on(id, &binding.line, phone).await?;
+                if let Some(portal) = snapshot.portal(id) {
+                    self.telephony_line(portal, phone).await?;
+                }
             } else {
                 tracing::warn!(portal.id = %id, line = %binding.line, "a linked line is gone; it is unlinked");
                 let phone = binding.phone.to_string();

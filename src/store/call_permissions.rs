@@ -65,3 +65,9 @@ pub fn forget_people(conn: &mut Conn, people: &[String]) -> Result<(), StoreErro
         .execute(conn)?;
     Ok(())
 }
+
+/// Forgets what was heard of a phone's contacts.
+pub fn forget_phone(conn: &mut Conn, phone_id: &str) -> Result<(), StoreError> {
+    diesel::delete(call_permissions::table.filter(call_permissions::phone_id.eq(phone_id))).execute(conn)?;
+    Ok(())
+}

@@ -226,3 +226,11 @@ pub fn older_than(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<
         .select(calls::id)
         .load(conn)?)
 }
+
+/// A phone goes: its calls with nobody stay as calls of no phone.
+pub fn forget_phone(conn: &mut Conn, phone_id: &str) -> Result<(), StoreError> {
+    diesel::update(calls::table.filter(calls::phone_id.eq(phone_id)).filter(calls::chat_id.is_null()))
+        .set(calls::phone_id.eq(None::<String>))
+        .execute(conn)?;
+    Ok(())
+}

@@ -4,7 +4,9 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{apps, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas};
+use super::{
+    apps, calling, calls, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,6 +21,7 @@ use super::{apps, contacts, events, health, jobs, lines, messages, phones, porta
         wabas::list, wabas::create, wabas::show, wabas::change, wabas::remove, wabas::available_phones,
         phones::list, phones::create, phones::show, phones::change, phones::remove,
         lines::show, lines::link, lines::unlink,
+        calling::show, calling::save, calls::list, calls::show,
         portal_apps::list, portal_apps::create, portal_apps::show, portal_apps::change, portal_apps::remove,
         portals::list, portals::show, portals::change, portals::remove,
         messages::list, messages::show,
