@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::calling::{Calling, SimPermission};
 use super::customer::SimCustomer;
 use super::faults::Faults;
 use super::ids::{Rng, digits};
@@ -108,6 +109,7 @@ pub(super) struct Phone {
     pub node: Map<String, Value>,
     pub override_url: Option<String>,
     pub bucket: Bucket,
+    pub calling: Calling,
 }
 
 impl Phone {
@@ -187,6 +189,8 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    /// By phone and customer.
+    pub call_permissions: HashMap<(usize, usize), SimPermission>,
     pub faults: Faults,
     pub rng: Rng,
     pub dice: Rng,
@@ -211,6 +215,7 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            call_permissions: HashMap::new(),
             faults: Faults::default(),
             rng,
             dice,
