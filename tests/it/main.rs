@@ -10,6 +10,9 @@
 mod api;
 mod architecture;
 mod bad_days;
+mod calling;
+mod calls;
+mod call_cards;
 mod cli;
 mod courier;
 mod crash;
