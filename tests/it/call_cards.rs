@@ -86,6 +86,29 @@ async fn the_card_is_hidden_when_another_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_card_goes_to_whoever_answered_where_the_portal_tells_who_that_is() {
+    let app = TestApp::with_calls().await;
+    app.portal.grant(app.client_id(), "user_brief");
+    let change = |tx: &mut wabridge::store::Tx<'_>| {
+        let mut portal = wabridge::store::portals::list(tx.conn)?.remove(0);
+        portal.scopes.push_str(",user_brief");
+        wabridge::store::portals::update(tx.conn, &portal)
+    };
+    app.relay.db.write(change).await.unwrap();
+    app.relay.directory.reload().await.unwrap();
+    let mut call = app.customer_calls(&anna());
+    app.goes_on(&mut call, vec![forwarded()]);
+    app.card("open", |card| card.shown_to == [ADMIN]).await;
+    app.goes_on(&mut call, vec![answered(Some("101"))]);
+    app.card("open at who answered", |card| card.shown_to == [OPERATOR]).await;
+    app.goes_on(&mut call, vec![hang_up()]);
+    let card = app.card("finished", |card| card.end.is_some()).await;
+    assert_eq!(card.end.unwrap().user_id, OPERATOR);
+    app.settled().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_was_lost_does_not_finish_a_call_twice() {
     let app = TestApp::with_calls().await;
     for method in ["telephony.externalcall.register", "telephony.externalcall.finish"] {

@@ -348,6 +348,13 @@ impl SimPortal {
         id
     }
 
+    /// The application gets a scope more.
+    pub fn grant(&self, client_id: &str, scope: &str) {
+        if let Some(app) = self.inner.state().apps.get_mut(client_id) {
+            app.scopes.push(scope.to_owned());
+        }
+    }
+
     /// A user leaves the company: calls for them are refused.
     pub fn dismiss(&self, user_id: u64) {
         self.inner.state().dismissed.insert(user_id);

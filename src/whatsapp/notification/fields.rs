@@ -232,7 +232,10 @@ pub(super) fn read(scope: Scope, field: &str, raw: &RawValue) -> FieldUpdate {
             requester: wire.requester.owned(),
         },
         "user_preferences" => FieldChange::UserPreference(preferences(&wire)),
-        "calls" => FieldChange::Calls(calls::reports(raw)),
+        "calls" => match calls::reports(raw) {
+            reports if reports.is_empty() => FieldChange::Other,
+            reports => FieldChange::Calls(reports),
+        },
         "account_settings_update" => match calls::settings(scope.phone_number_id, raw) {
             Some(settings) => {
                 update.phone_number_id = Some(settings.phone_number_id.clone());
