@@ -5,6 +5,7 @@
 //! account, its subscriptions and its numbers (contract §4).
 
 pub mod apps;
+mod budget;
 pub mod calling;
 pub mod connector;
 pub mod contacts;
@@ -29,7 +30,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::domain::{LineId, MemberId, PortalId};
+use crate::domain::{LineId, MemberId, PhoneKey, PortalId};
 use crate::gateway::Gateway;
 use crate::media::BlobStore;
 use crate::queue::Scheduler;
@@ -65,8 +66,10 @@ pub struct Setup {
     pub blobs: BlobStore,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    busy: Arc<Mutex<HashMap<MemberId, Arc<tokio::sync::Mutex<()>>>>>,
+    /// One set-up at a time for each portal, and one link for each phone, by the name of the gate.
+    busy: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     told: Arc<Mutex<HashSet<String>>>,
+    claims: Arc<Mutex<budget::Budget>>,
     switched_off: Arc<Mutex<Vec<SwitchOff>>>,
 }
 
@@ -116,6 +119,7 @@ impl Setup {
             metrics,
             busy: Arc::default(),
             told: Arc::default(),
+            claims: Arc::default(),
             switched_off: Arc::default(),
         }
     }
@@ -133,8 +137,17 @@ impl Setup {
     }
 
     fn gate(&self, portal: &MemberId) -> Arc<tokio::sync::Mutex<()>> {
+        self.named_gate(format!("portal:{portal}"))
+    }
+
+    /// The right to link or unlink a phone, from whichever portal; one at a time.
+    fn begin_phone(&self, phone: &PhoneKey) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        self.named_gate(format!("phone:{phone}")).try_lock_owned().ok()
+    }
+
+    fn named_gate(&self, name: String) -> Arc<tokio::sync::Mutex<()>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.entry(portal.clone()).or_default().clone()
+        busy.entry(name).or_default().clone()
     }
 
     /// Remembers that we switch a line off ourselves: the event that follows must not unlink what is bound

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use super::effects::{card_portal, has_scope};
 use super::{Calls, words};
@@ -21,7 +21,8 @@ use crate::queue::lanes::Take;
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::call_cards::{self, CardRow};
 use crate::store::calls::{self, CallRow};
-use crate::store::jobs::Settlement;
+use crate::store::jobs::{JobRow, Settlement};
+use crate::store::{StoreError, Tx};
 
 /// Cards of one phone that are worked on at the same time.
 pub const TAKE: Take = Take { parallel: 2, jobs: 1, files: 1, newcomers: 1 };
@@ -41,6 +42,11 @@ impl Runner for CardRunner {
             settled.push(self.0.work(&queue, job).await);
         }
         self.0.worker.finish(&lease, settled).await;
+    }
+
+    /// Nobody waits for a card: the record of the call has everything.
+    fn broken_off(&self, _: &mut Tx<'_>, _: &JobRow, _: DateTime<Utc>) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

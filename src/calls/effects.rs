@@ -27,10 +27,10 @@ pub(super) fn follow(
         return Ok(());
     };
     let call = CallId::from(row.id.as_str());
-    if proves(row, moment) || matches!(moment, CallMoment::Identified(_)) {
+    if proves(moment) || matches!(moment, CallMoment::Identified(_)) {
         calls::adopt(tx.conn, row)?;
     }
-    if proves(row, moment) && row.chat_id.is_none() {
+    if proves(moment) && row.chat_id.is_none() {
         begin(tx, snapshot, phone, row, now)?;
     }
     let has_card = row.chat_id.is_some() && card_portal(snapshot, &phone.key).is_some();
@@ -56,22 +56,12 @@ pub(super) fn follow(
 
 /// Whether the call is believed to be what it says: the edge goes on with none that failed its checks, and
 /// what was refused at once must not open anybody's window.
-fn proves(row: &CallRow, moment: &CallMoment) -> bool {
+fn proves(moment: &CallMoment) -> bool {
     match moment {
         CallMoment::Forwarded { .. } | CallMoment::Ringing | CallMoment::Answered { .. } => true,
-        CallMoment::Ended(end) => match end.cause {
-            EndCause::HungUp
-            | EndCause::Declined
-            | EndCause::NoAnswer
-            | EndCause::NoPermission
-            | EndCause::TrunkUnreachable
-            | EndCause::Media
-            | EndCause::TooLong => true,
-            EndCause::Cancelled | EndCause::Lost | EndCause::Stopped | EndCause::Failed => {
-                row.target.is_some() || row.answered_at.is_some()
-            }
-            EndCause::UnknownNumber | EndCause::Refused | EndCause::Overload => false,
-        },
+        CallMoment::Ended(end) => {
+            !matches!(end.cause, EndCause::UnknownNumber | EndCause::Refused | EndCause::Overload)
+        }
         CallMoment::Arrived(_) | CallMoment::Identified(_) | CallMoment::Noted(_) => false,
     }
 }

@@ -13,6 +13,7 @@ mod jobs;
 mod lines;
 mod list;
 mod messages;
+mod nul;
 mod phones;
 mod portal_apps;
 mod portals;
@@ -23,6 +24,7 @@ use actix_web::web;
 pub(super) use auth::authorize;
 pub(super) use document::openapi;
 pub use document::openapi_json;
+pub(super) use nul::refuse_nul;
 
 /// Every row of the API; the paths are below `/api/v1`.
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {

@@ -129,6 +129,7 @@ impl From<SetupError> for Problem {
             SetupError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             SetupError::Conflict(_) => StatusCode::CONFLICT,
             SetupError::Refused(_) => StatusCode::FORBIDDEN,
+            SetupError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             SetupError::Meta(_) | SetupError::Portal(_) => StatusCode::BAD_GATEWAY,
             SetupError::Store(error) => return error.clone().into(),
         };

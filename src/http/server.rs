@@ -19,7 +19,9 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
     let mut api = web::scope("/api/v1")
         .app_data(web::PayloadConfig::new(JSON_BYTES))
         .route("/openapi.json", web::get().to(api::openapi));
-    api = api.service(web::scope("").wrap(from_fn(api::authorize)).configure(api::routes));
+    // The last one wrapped is asked first.
+    let inside = web::scope("").wrap(from_fn(api::refuse_nul)).wrap(from_fn(api::authorize));
+    api = api.service(inside.configure(api::routes));
 
     let mut public = web::scope("")
         .wrap(from_fn(observe))

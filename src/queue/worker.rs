@@ -97,6 +97,12 @@ impl Settled {
 pub trait Runner: Send + Sync + 'static {
     /// Runs leased jobs and settles each of them by [`Worker::finish`].
     fn run(&self, started: Started) -> impl Future<Output = ()> + Send;
+
+    /// Written when a job is dead because its runs were broken off again and again: who waits for it is told.
+    ///
+    /// # Errors
+    /// A failure of the database: the end is not written either, and tried again.
+    fn broken_off(&self, tx: &mut Tx<'_>, job: &JobRow, now: DateTime<Utc>) -> Result<(), StoreError>;
 }
 
 impl Worker {
@@ -138,7 +144,7 @@ impl Worker {
                     tracing::error!(queue = &*queue, "{why}; its jobs are in doubt");
                     // A job that brings this about each time must not hold its queue at full speed.
                     self.scheduler.pause(&queue, AFTER_BREAK, self.clock.now());
-                    self.put_back(&lease_id, jobs).await;
+                    self.put_back(&runner, &lease_id, jobs).await;
                 }
             }
             None => {
@@ -203,6 +209,7 @@ impl Worker {
                     None => continue,
                 };
                 if self.write_ends(lease_id, &Arc::new(Mutex::new(vec![settled]))).await.is_err() {
+                    // Only a damaged database gets here; what stays `running` is in doubt at the next start.
                     tracing::error!(job.id = job_id, "the end of a job is not written; it is in doubt");
                 }
             }
@@ -234,12 +241,17 @@ impl Worker {
         }
     }
 
-    async fn put_back(&self, lease_id: &str, claimed: Vec<Claimed>) {
+    async fn put_back<R: Runner>(&self, runner: &Arc<R>, lease_id: &str, claimed: Vec<Claimed>) {
         let ids: Vec<String> = claimed.iter().map(|job| job.id.clone()).collect();
         loop {
             let (ids, lease, now) = (ids.clone(), lease_id.to_owned(), self.clock.now());
-            match self.db.write(move |tx| jobs::put_back(tx.conn, &ids, &lease, MAX_BREAKS, now)).await {
-                Ok(_) => break,
+            let runner = runner.clone();
+            let write = move |tx: &mut Tx<'_>| {
+                let dead = jobs::put_back(tx.conn, &ids, &lease, MAX_BREAKS, now)?;
+                dead.iter().try_for_each(|job| runner.broken_off(tx, job, now))
+            };
+            match self.db.write(write).await {
+                Ok(()) => break,
                 Err(error) => {
                     tracing::error!(error = %error, "jobs that were broken off cannot be put back; trying again");
                     tokio::time::sleep(STORE_RETRY).await;

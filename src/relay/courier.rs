@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 pub use self::doubt::Doubts;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use super::to_portal::{Loaded, Prepared, load, user_of};
-use super::{Relay, outbound};
+use super::{Relay, effects, outbound};
 use crate::bitrix::error::CallError;
 use crate::bitrix::imconnector::{
     DeleteMessages, Delivery, LineChange, LineMessage, LineRemoval, SendDelivery, SendMessages, SendReply,
@@ -29,8 +29,8 @@ use crate::domain::{ChatId, ImMessageId, PhoneKey, Verdict, Wamid};
 use crate::queue::job::{Class, Job, Kind};
 use crate::queue::lanes::Take;
 use crate::queue::worker::{Runner, Running, Settled, Started};
-use crate::store::jobs::Settlement;
-use crate::store::{StoreError, blobs, events};
+use crate::store::jobs::{JobRow, Settlement};
+use crate::store::{StoreError, Tx, blobs, events};
 use crate::translate::to_line::Action;
 
 /// What one call carries: 50 messages of as many chats, one of them with a file (the portal pulls it inside
@@ -54,6 +54,10 @@ impl Runner for Courier {
         let (queue, lease) = (started.queue.clone(), started.lease_id.clone());
         let settled = self.0.carry(&queue, started.jobs).await;
         self.0.worker.finish(&lease, settled).await;
+    }
+
+    fn broken_off(&self, tx: &mut Tx<'_>, job: &JobRow, now: DateTime<Utc>) -> Result<(), StoreError> {
+        effects::broken_off(&self.0.directory.now(), tx, job, now)
     }
 }
 

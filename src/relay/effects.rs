@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::sender::{Outgoing, WINDOW_CLOSED};
 use super::statuses;
+use crate::directory::Snapshot;
 use crate::domain::{ChatId, DeliveryState, UserId, WaId};
 use crate::queue::job::{self, Class, Job, Kind, lane_out};
 use crate::queue::worker::Settled;
-use crate::store::jobs::{self, NewJob};
+use crate::store::jobs::{self, JobRow, NewJob};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{StoreError, Tx, chats, contacts};
 use crate::translate::notes::{self, Note};
@@ -99,6 +100,35 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
         jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
         Ok(())
     })
+}
+
+/// A job of a chat that is dead because its runs were broken off again and again, by whatever in it: parts that
+/// Meta never judged failed, and the line is told.
+pub(super) fn broken_off(
+    snapshot: &Snapshot,
+    tx: &mut Tx<'_>,
+    dead: &JobRow,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let attempts = u32::try_from(dead.attempts).unwrap_or(0);
+    let note = match Kind::parse(&dead.kind) {
+        Some(Kind::Send) => Note::Dead { attempts },
+        Some(Kind::Message | Kind::File | Kind::Update | Kind::Delete) => Note::NotShown { attempts },
+        _ => return Ok(()),
+    };
+    for part in ledger::of_job(tx.conn, &dead.id)? {
+        if part.wamid.is_none() && part.delivery() != DeliveryState::Failed {
+            ledger::failed(tx.conn, &part.id, None, ledger::GIVEN_UP, now)?;
+        }
+    }
+    // The payload may be what broke the run: the lane's name tells the chat as well.
+    let chat = dead.lane.split_once(':').map(|(_, chat)| ChatId::from(chat));
+    let phone = Class::of_queue(&dead.queue).and_then(|(_, phone)| snapshot.phone(&phone));
+    let (Some(chat), Some(phone)) = (chat, phone) else { return Ok(()) };
+    let text = notes::text(&note, statuses::language_of(snapshot, phone));
+    let key = format!("dead:{}:{}", dead.id, dead.lane_seq);
+    jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
+    Ok(())
 }
 
 /// Meta has the last part: the portal's spinner goes, and the contact's message is marked read.

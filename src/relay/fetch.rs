@@ -15,7 +15,7 @@ use crate::media::{name, sniff};
 use crate::queue::job::{Class, Job, Kind, lane_in, to_line};
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::blobs::{self, BlobRow};
-use crate::store::jobs::{self, Settlement};
+use crate::store::jobs::{self, JobRow, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{StoreError, Tx};
 use crate::whatsapp::GraphError;
@@ -44,6 +44,18 @@ impl Runner for MediaFetcher {
             let settled = self.0.fetch(&started.queue, job).await;
             self.0.worker.finish(&started.lease_id, vec![settled]).await;
         }
+    }
+
+    fn broken_off(
+        &self,
+        tx: &mut Tx<'_>,
+        job: &JobRow,
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<(), StoreError> {
+        let Some(id) = &job.message_id else { return Ok(()) };
+        let Some(message) = ledger::get(tx.conn, id)? else { return Ok(()) };
+        ledger::set_media(tx.conn, &message.id, "failed", None)?;
+        follow(tx, &self.0.scheduler, &message, now)
     }
 }
 

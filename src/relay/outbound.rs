@@ -5,12 +5,13 @@ use sha2::{Digest, Sha256};
 
 use super::{Relay, inbound, statuses};
 use crate::bitrix::event::{EventBody, OperatorMessage, PortalEvent};
-use crate::directory::{Phone, Portal};
-use crate::domain::{ChatId, Language, LineId};
+use crate::directory::{Phone, Portal, Snapshot};
+use crate::domain::{ChatId, LineId};
 use crate::queue::job::{self, Class, Job, Kind, OperatorFile, OperatorItem, lane_out};
+use crate::store::chats::{self, ChatRow};
 use crate::store::events::{self, Origin};
 use crate::store::jobs::{self, NewJob};
-use crate::store::{StoreError, Tx, chats};
+use crate::store::{StoreError, Tx};
 use crate::translate::markup;
 use crate::translate::notes::{self, Note};
 use crate::translate::to_whatsapp::{OperatorOptions, operator_text};
@@ -28,11 +29,26 @@ pub struct Receipt {
     pub kept: usize,
 }
 
-/// One message of the event with the phone that it goes out by.
+/// One message of the event.
 struct Placed {
-    phone: Phone,
-    language: Language,
+    /// The phone that feeds the line now.
+    bound: Option<Phone>,
+    /// `portal:line` of the event, as chats name it.
+    line_key: String,
     item: OperatorMessage,
+}
+
+impl Placed {
+    /// The phone that a chat's message goes out by. A chat stays with the phone that it came by: what an
+    /// operator writes in a line that was unlinked, or feeds from another phone by now, still reaches the
+    /// person, if it was in this very line that the portal was given the chat.
+    fn phone_of(&self, chat: &ChatRow, snapshot: &Snapshot) -> Option<Phone> {
+        if let Some(bound) = self.bound.as_ref().filter(|bound| bound.key.as_str() == chat.phone_id) {
+            return Some(bound.clone());
+        }
+        let same_line = chat.portal_line.as_deref() == Some(self.line_key.as_str());
+        snapshot.phone(&chat.phone_id.as_str().into()).filter(|_| same_line).cloned()
+    }
 }
 
 /// A note about a message that was changed.
@@ -46,7 +62,6 @@ struct Told {
 enum Step {
     Send(Box<Placed>),
     Note(Box<Told>),
-    LeftOut,
     Lost { reason: &'static str },
 }
 
@@ -57,7 +72,8 @@ enum Step {
 /// A failure of the database: nothing is stored, and the portal will not repeat the event.
 pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Result<Receipt, StoreError> {
     let now = relay.clock.now();
-    let steps = plan(relay, portal, event);
+    let snapshot = relay.directory.now();
+    let steps = plan(&relay.settings.connector, &snapshot, portal, event);
     if steps.is_empty() {
         return Ok(Receipt::default());
     }
@@ -69,7 +85,7 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
             let mut receipt = Receipt::default();
             for step in &steps {
                 match step {
-                    Step::Send(placed) => take(tx, &portal_id, placed, now, &mut receipt)?,
+                    Step::Send(placed) => take(tx, &snapshot, &portal_id, placed, now, &mut receipt)?,
                     Step::Note(told) => {
                         let Told { phone, chat, key, text } = told.as_ref();
                         let known = chats::get(tx.conn, chat.as_str())?;
@@ -81,7 +97,6 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
                         jobs::enqueue(tx, &job::note(&phone.key, chat, key, text.clone()), now)?;
                         receipt.taken += 1;
                     }
-                    Step::LeftOut => receipt.left_out += 1,
                     Step::Lost { reason } => {
                         tracing::warn!(
                             event = name,
@@ -118,18 +133,19 @@ fn kept(event: &PortalEvent) -> String {
     serde_json::json!({"event": event.name, "messages": messages}).to_string()
 }
 
-fn plan(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Vec<Step> {
-    let snapshot = relay.directory.now();
-    let phone_of = |connector: &str, line: &LineId| -> Result<Phone, &'static str> {
-        if !connector.eq_ignore_ascii_case(&relay.settings.connector) {
-            return Err("another connector");
-        }
+fn plan(connector: &str, snapshot: &Snapshot, portal: &Portal, event: &PortalEvent) -> Vec<Step> {
+    let ours = |named: &str| match named.eq_ignore_ascii_case(connector) {
+        true => Ok(()),
+        false => Err("another connector"),
+    };
+    let phone_of = |named: &str, line: &LineId| -> Result<Phone, &'static str> {
+        ours(named)?;
         let binding = snapshot.binding_of_line(&portal.id, line).ok_or("no phone on this line")?;
         snapshot.phone(&binding.phone).cloned().ok_or("no phone on this line")
     };
     let note = |phone: Result<Phone, &'static str>, chat: &ChatId, key: String, note: &Note| match phone {
         Ok(phone) => {
-            let text = notes::text(note, statuses::language_of(&snapshot, &phone));
+            let text = notes::text(note, statuses::language_of(snapshot, &phone));
             Step::Note(Box::new(Told { phone, chat: chat.clone(), key, text }))
         }
         Err(reason) => Step::Lost { reason },
@@ -137,11 +153,12 @@ fn plan(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Vec<Step> {
     match &event.body {
         EventBody::MessageAdd { connector, line, items, unreadable } => {
             let unreadable = (0..*unreadable).map(|_| Step::Lost { reason: "unreadable item" });
-            let placed = items.iter().map(|item| match phone_of(connector, line) {
-                Ok(phone) if item.is_automatic() && phone.row.system_messages == "drop" => Step::LeftOut,
-                Ok(phone) => {
-                    Step::Send(Box::new(Placed { phone, language: portal.language, item: item.clone() }))
-                }
+            let placed = items.iter().map(|item| match ours(connector) {
+                Ok(()) => Step::Send(Box::new(Placed {
+                    bound: phone_of(connector, line).ok(),
+                    line_key: format!("{}:{line}", portal.id),
+                    item: item.clone(),
+                })),
                 Err(reason) => Step::Lost { reason },
             });
             placed.chain(unreadable).collect()
@@ -166,15 +183,16 @@ fn plan(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Vec<Step> {
 
 fn take(
     tx: &mut Tx<'_>,
+    snapshot: &Snapshot,
     portal_id: &str,
     placed: &Placed,
     now: DateTime<Utc>,
     receipt: &mut Receipt,
 ) -> Result<(), StoreError> {
     let item = &placed.item;
-    let chat =
-        chats::get(tx.conn, item.chat_id.as_str())?.filter(|chat| chat.phone_id == placed.phone.key.as_str());
-    let Some(chat) = chat else {
+    let found = chats::get(tx.conn, item.chat_id.as_str())?
+        .and_then(|chat| placed.phone_of(&chat, snapshot).map(|phone| (chat, phone)));
+    let Some((chat, phone)) = found else {
         tracing::warn!(chat.id = %item.chat_id, "an operator wrote in a chat that is not known here");
         let body = format!("message {} of chat {}", item.im_message_id, item.chat_id);
         events::keep(
@@ -188,9 +206,13 @@ fn take(
         receipt.kept += 1;
         return Ok(());
     };
+    if item.is_automatic() && phone.row.system_messages == "drop" {
+        receipt.left_out += 1;
+        return Ok(());
+    }
     if !item.is_automatic() && events::swallow_echo(tx.conn, &chat.id, &text_hash(&item.text))? {
         let im = (item.im_chat_id.as_str(), item.im_message_id.as_str());
-        inbound::echo_came_back(tx, &placed.phone, &item.chat_id, portal_id, im, now)?;
+        inbound::echo_came_back(tx, &phone, &item.chat_id, portal_id, im, now)?;
         receipt.left_out += 1;
         return Ok(());
     }
@@ -198,7 +220,7 @@ fn take(
     let payload = Job::Send { chat_id: chat.id, item: stored_item(portal_id, item) };
     let job = NewJob {
         kind: Kind::Send.as_str(),
-        queue: Class::Send.queue(&placed.phone.key),
+        queue: Class::Send.queue(&phone.key),
         lane: lane_out(&chat_id),
         dedupe_key: Some(format!("operator:{portal_id}:{}", item.im_message_id)),
         payload: payload.to_json(),
@@ -209,7 +231,7 @@ fn take(
         Some(_) => receipt.taken += 1,
         None => receipt.repeated += 1,
     }
-    tracing::debug!(language = ?placed.language, "an operator's message is stored");
+    tracing::debug!(chat.id = %chat_id, "an operator's message is stored");
     Ok(())
 }
 

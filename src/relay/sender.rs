@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::effects::{Effects, acceptance, after_acceptance, given_up, refusal};
+use super::effects::{Effects, acceptance, after_acceptance, broken_off, given_up, refusal};
 use super::fetch::chain;
 pub use super::pairs::Pairs;
 use super::parts::{Form, Part};
@@ -19,7 +19,7 @@ use crate::domain::{BlobId, ChatId, DeliveryState, MediaId, PhoneKey, UserId, Ve
 use crate::queue::job::{self, Class, Job, OperatorItem};
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::chats::{ChatPerson, ChatRow};
-use crate::store::jobs::{self, NewJob, Settlement};
+use crate::store::jobs::{self, JobRow, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::notes::{self, Note};
@@ -52,6 +52,10 @@ impl Runner for Sender {
             let settled = self.0.send_job(&started.queue, job).await;
             self.0.worker.finish(&started.lease_id, vec![settled]).await;
         }
+    }
+
+    fn broken_off(&self, tx: &mut Tx<'_>, job: &JobRow, now: DateTime<Utc>) -> Result<(), StoreError> {
+        broken_off(&self.0.directory.now(), tx, job, now)
     }
 }
 

@@ -45,6 +45,25 @@ pub struct AppChange {
     pub save_events: Option<bool>,
 }
 
+/// Credentials that Meta has confirmed, sealed; `None` stays.
+struct Credentials {
+    access_token_sealed: Option<String>,
+    /// The secret, and the one that is valid beside it.
+    secrets: Option<(String, Option<String>)>,
+}
+
+impl Credentials {
+    fn put(&self, row: &mut AppRow) {
+        if let Some(token) = &self.access_token_sealed {
+            row.access_token_sealed = token.clone();
+        }
+        if let Some((secret, second)) = &self.secrets {
+            row.client_secret_sealed = secret.clone();
+            row.second_secret_sealed = second.clone();
+        }
+    }
+}
+
 impl Setup {
     /// Sets up an app once Meta has confirmed its token. Returns the row and the new verify token, which
     /// is shown this once.
@@ -85,20 +104,17 @@ impl Setup {
         Ok((row, verify_token))
     }
 
-    /// Changes an app; new credentials are confirmed by Meta first.
+    /// Changes an app; new credentials are confirmed by Meta first. Only what the change names is written, so
+    /// that two changes made at once both stand.
     pub async fn change_app(&self, id: &str, change: AppChange) -> Result<AppRow, SetupError> {
-        let mut row = self.app(id).await?;
+        let known = self.app(id).await?;
         let mut faults = Faults::default();
-        if let Some(name) = &change.name {
-            row.name = faults.check("name", validate::text(name, 100));
-        }
-        if let Some(site) = &change.site {
-            row.site = faults.check("site", validate::site(site));
-        }
-        if let Some(version) = &change.graph_version {
+        let name = change.name.as_deref().map(|name| faults.check("name", validate::text(name, 100)));
+        let site = change.site.as_deref().map(|site| faults.check("site", validate::site(site)));
+        let version = change.graph_version.as_ref().map(|version| {
             let version = version.as_deref().map(validate::graph_version).transpose();
-            row.graph_version = faults.check("graph_version", version);
-        }
+            faults.check("graph_version", version)
+        });
         if let Some(secret) = &change.client_secret {
             faults.check("client_secret", validate::secret(secret.expose()));
         }
@@ -106,16 +122,30 @@ impl Setup {
             faults.check("access_token", validate::secret(token.expose()));
         }
         faults.done()?;
-        self.site_is_free(&row.site, Some(id))?;
-        row.save_events = change.save_events.unwrap_or(row.save_events);
-        if change.client_secret.is_some() || change.access_token.is_some() {
-            self.renew_credentials(&mut row, &change).await?;
+        if let Some(site) = &site {
+            self.site_is_free(site, Some(id))?;
         }
-        row.updated_at = self.clock.now().naive_utc();
-        let stored = row.clone();
-        if !self.db.write(move |tx| apps::update(tx.conn, &stored)).await? {
-            return Err(SetupError::NotFound("app"));
-        }
+        let credentials = match change.client_secret.is_some() || change.access_token.is_some() {
+            true => {
+                let version = version.clone().unwrap_or_else(|| known.graph_version.clone());
+                Some(self.renew_credentials(&known, &change, version.as_deref()).await?)
+            }
+            false => None,
+        };
+        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
+        let written = self.db.write(move |tx| {
+            let Some(mut row) = apps::get(tx.conn, &id)? else { return Ok(None) };
+            row.name = name.clone().unwrap_or(row.name);
+            row.site = site.clone().unwrap_or(row.site);
+            row.graph_version = version.clone().unwrap_or(row.graph_version);
+            row.save_events = change.save_events.unwrap_or(row.save_events);
+            if let Some(credentials) = &credentials {
+                credentials.put(&mut row);
+            }
+            row.updated_at = now;
+            Ok(apps::update(tx.conn, &row)?.then_some(row))
+        });
+        let row = written.await?.ok_or(SetupError::NotFound("app"))?;
         self.directory.reload().await?;
         self.resume_phones();
         Ok(row)
@@ -151,31 +181,40 @@ impl Setup {
         format!("{}://{site}{port}/api/waba/?api-key={}", public.scheme(), row.api_key)
     }
 
-    async fn renew_credentials(&self, row: &mut AppRow, change: &AppChange) -> Result<(), SetupError> {
+    async fn renew_credentials(
+        &self,
+        known: &AppRow,
+        change: &AppChange,
+        version: Option<&str>,
+    ) -> Result<Credentials, SetupError> {
         let snapshot = self.directory.now();
-        let known = snapshot.apps.iter().find(|app| app.id.as_str() == row.id);
-        let known = known.ok_or(SetupError::NotFound("app"))?;
+        let app = snapshot.apps.iter().find(|app| app.id.as_str() == known.id);
+        let app = app.ok_or(SetupError::NotFound("app"))?;
         // After a broken secret there may be no present one.
-        let present = known.secrets.first().cloned();
+        let present = app.secrets.first().cloned();
         let secret = change.client_secret.clone().or_else(|| present.clone());
         let secret = secret
             .ok_or_else(|| SetupError::field("client_secret", "must be entered again: it is broken"))?;
-        let token = change.access_token.clone().unwrap_or_else(|| known.access_token.clone());
+        let token = change.access_token.clone().unwrap_or_else(|| app.access_token.clone());
         if token.is_empty() {
             return Err(SetupError::field("access_token", "must be entered again: it is broken"));
         }
-        self.check_token(&row.client_id, &secret, &token, row.graph_version.as_deref()).await?;
+        self.check_token(&known.client_id, &secret, &token, version).await?;
         let vault = self.directory.vault();
-        if change.client_secret.is_some() && present.as_ref() == Some(&secret) {
+        let access_token_sealed =
+            change.access_token.as_ref().map(|token| vault.seal(token, context::APP_TOKEN));
+        let secrets = match (&change.client_secret, present) {
+            (None, _) => None,
             // The present one entered again ends a rotation: the old one is believed no longer.
-            row.second_secret_sealed = None;
-        }
-        if present.as_ref() != Some(&secret) {
-            row.second_secret_sealed = present.map(|present| vault.seal(&present, context::APP_SECRET));
-            row.client_secret_sealed = vault.seal(&secret, context::APP_SECRET);
-        }
-        row.access_token_sealed = vault.seal(&token, context::APP_TOKEN);
-        Ok(())
+            (Some(_), Some(present)) if present == secret => {
+                Some((vault.seal(&secret, context::APP_SECRET), None))
+            }
+            (Some(_), present) => {
+                let second = present.map(|present| vault.seal(&present, context::APP_SECRET));
+                Some((vault.seal(&secret, context::APP_SECRET), second))
+            }
+        };
+        Ok(Credentials { access_token_sealed, secrets })
     }
 
     /// Whether Meta takes this token for this app.

@@ -30,6 +30,9 @@ pub enum SetupError {
     /// Whoever asks is not allowed to, or is not who they say.
     #[error("{0}")]
     Refused(String),
+    /// Too much of this lately.
+    #[error("{0}")]
+    TooMany(String),
     /// Meta refused or cannot be reached.
     #[error("Meta: {0}")]
     Meta(String),

@@ -44,6 +44,7 @@ impl Setup {
             .portal(&PortalId::from(new.portal_id.trim()))
             .ok_or_else(|| SetupError::field("portal_id", "is not the id of a portal"))?;
         ready(portal)?;
+        let Some(_one_link) = self.begin_phone(&phone.key) else { return Err(link_runs()) };
         let Some(_one_at_a_time) = self.begin(&portal.member_id) else {
             return Err(SetupError::Conflict(
                 "a set-up of this portal runs; try again when it is done".to_owned(),
@@ -83,6 +84,8 @@ impl Setup {
     pub async fn unlink(&self, phone_id: &str) -> Result<(), SetupError> {
         let snapshot = self.directory.now();
         let phone = snapshot.phone(&PhoneKey::from(phone_id)).ok_or(SetupError::NotFound("phone"))?;
+        let Some(_one_link) = self.begin_phone(&phone.key) else { return Err(link_runs()) };
+        let snapshot = self.directory.now();
         let binding =
             snapshot.binding_of_phone(&phone.key).ok_or(SetupError::NotFound("line of this phone"))?;
         let portal = snapshot.portal(&binding.portal).filter(|portal| portal.row.status == "active");
@@ -205,6 +208,10 @@ impl Setup {
             .await?;
         Ok(self.directory.reload().await?)
     }
+}
+
+fn link_runs() -> SetupError {
+    SetupError::Conflict("this phone is being linked or unlinked; try again when that is done".to_owned())
 }
 
 fn ready(portal: &Portal) -> Result<(), SetupError> {

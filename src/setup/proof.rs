@@ -2,6 +2,8 @@
 //! the allow-list, and nobody else is called before that server has named one of our applications
 //! (bitrix24 facts §2.2, §2.4). The portal's address is the one that the server names.
 
+use std::sync::PoisonError;
+
 use url::Url;
 
 use super::install::Claim;
@@ -36,8 +38,8 @@ pub struct Proven {
 impl Setup {
     /// Proves a claim, or says why it is not believed.
     pub(super) async fn prove(&self, claim: &Claim) -> Result<Proven, SetupError> {
-        let (server, info) = self.ask_server(&claim.server_endpoint, &claim.access_token).await?;
-        let app = self.named_app(&info, &claim.member_id)?;
+        let (server, info, app) =
+            self.ask_servers(&claim.server_endpoint, &claim.access_token, &claim.member_id).await?;
         let mut access_token = claim.access_token.clone();
         let mut refresh_token = claim.refresh_token.clone();
         let mut expires_in = claim.expires_in;
@@ -81,8 +83,7 @@ impl Setup {
         server_endpoint: &str,
         token: &Secret,
     ) -> Result<bool, SetupError> {
-        let (_, info) = self.ask_server(server_endpoint, token).await?;
-        let app = self.named_app(&info, &portal.member_id)?;
+        let (_, info, app) = self.ask_servers(server_endpoint, token, &portal.member_id).await?;
         if app.id != portal.portal_app_id {
             return Ok(false);
         }
@@ -99,6 +100,27 @@ impl Setup {
         let params = ProfileGet.params();
         let outcome = self.gateway.rest().call(endpoint, token, ProfileGet::NAME, &params).await;
         Ok(ProfileGet.settle(outcome)?)
+    }
+
+    /// Whose token it is, if claims that nothing proves have not been too many lately.
+    async fn ask_servers(
+        &self,
+        server_endpoint: &str,
+        token: &Secret,
+        member_id: &MemberId,
+    ) -> Result<(Url, AppInfo, PortalApp), SetupError> {
+        let known = self.directory.now().portal_by_member(member_id).is_some();
+        let who = if known { member_id.as_str() } else { "" };
+        let budget = || self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        if !budget().take(who, self.clock.now()) {
+            return Err(SetupError::TooMany(
+                "too many claims that nothing proves were posted; try again in a minute".to_owned(),
+            ));
+        }
+        let (server, info) = self.ask_server(server_endpoint, token).await?;
+        let app = self.named_app(&info, member_id)?;
+        budget().give_back(who);
+        Ok((server, info, app))
     }
 
     async fn ask_server(&self, server_endpoint: &str, token: &Secret) -> Result<(Url, AppInfo), SetupError> {

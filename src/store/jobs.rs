@@ -236,30 +236,35 @@ pub fn wake(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Jobs that were broken off: ready again, in doubt, and counted; at `max_attempts` they are dead.
+/// Jobs that were broken off: ready again, in doubt, and counted; at `max_attempts` they are dead, and
+/// returned.
 pub fn put_back(
     conn: &mut Conn,
     ids: &[String],
     lease_id: &str,
     max_attempts: i32,
     now: DateTime<Utc>,
-) -> Result<usize, StoreError> {
-    diesel::update(
-        jobs::table
-            .filter(jobs::id.eq_any(ids))
-            .filter(jobs::lease_id.eq(lease_id))
-            .filter(jobs::attempts.ge(max_attempts - 1)),
-    )
-    .set((
-        jobs::state.eq("dead"),
-        jobs::lease_id.eq(None::<String>),
-        jobs::doubtful.eq(true),
-        jobs::attempts.eq(jobs::attempts + 1),
-        jobs::last_error.eq("broken off again and again"),
-        jobs::finished_at.eq(ts(now)),
-    ))
-    .execute(conn)?;
-    Ok(diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_id.eq(lease_id)))
+) -> Result<Vec<JobRow>, StoreError> {
+    let mut dead: Vec<JobRow> = jobs::table
+        .filter(jobs::id.eq_any(ids))
+        .filter(jobs::lease_id.eq(lease_id))
+        .filter(jobs::attempts.ge(max_attempts - 1))
+        .select(JobRow::as_select())
+        .load(conn)?;
+    for row in &mut dead {
+        row.attempts += 1;
+        diesel::update(jobs::table.find(&row.id))
+            .set((
+                jobs::state.eq("dead"),
+                jobs::lease_id.eq(None::<String>),
+                jobs::doubtful.eq(true),
+                jobs::attempts.eq(row.attempts),
+                jobs::last_error.eq("broken off again and again"),
+                jobs::finished_at.eq(ts(now)),
+            ))
+            .execute(conn)?;
+    }
+    diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_id.eq(lease_id)))
         .set((
             jobs::state.eq("ready"),
             jobs::lease_id.eq(None::<String>),
@@ -268,7 +273,8 @@ pub fn put_back(
             // An old waiting time must not pass for the time that doubt has to be waited for.
             jobs::not_before.eq(None::<NaiveDateTime>),
         ))
-        .execute(conn)?)
+        .execute(conn)?;
+    Ok(dead)
 }
 
 /// At start, when nothing else serves: what was running is in doubt and ready again.

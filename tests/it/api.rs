@@ -445,3 +445,37 @@ async fn a_secret_that_cannot_be_decrypted_breaks_its_object_alone() {
     );
     desk.close().await;
 }
+
+#[actix_web::test]
+async fn two_changes_of_an_app_at_once_both_stand() {
+    let desk = Desk::open().await;
+    let app = desk.make_app().await;
+    let path = format!("/apps/{}", app["id"].as_str().unwrap());
+    desk.cloud.change_faults(|faults| faults.latency_ms = 300);
+    let slow =
+        desk.call(Method::PATCH, &path, json!({"access_token": ACCESS_TOKEN, "graph_version": "v26.0"}));
+    let quick = async {
+        // While Meta thinks about the token of the other.
+        let asked = |cloud: &wabridge::sandbox::cloud::SimCloud| cloud.calls_held_back() > 0;
+        assert!(desk.cloud.wait_until(std::time::Duration::from_secs(10), asked).await);
+        desk.call(Method::PATCH, &path, json!({"name": "Renamed", "save_events": true})).await
+    };
+    let (slow, quick) = tokio::join!(slow, quick);
+    assert_eq!((slow.0.as_u16(), quick.0.as_u16()), (200, 200), "{slow:?} {quick:?}");
+    let now = desk.get(&path).await;
+    assert_eq!((&now["name"], &now["graph_version"]), (&json!("Renamed"), &json!("v26.0")));
+    assert_eq!(now["save_events"], json!(true));
+    desk.close().await;
+}
+
+#[actix_web::test]
+async fn a_nul_in_an_address_is_the_address_of_nothing() {
+    let desk = Desk::open().await;
+    for path in ["/jobs/%00", "/apps/a%00b", "/contacts/%00/export", "/messages/%00"] {
+        assert_eq!(desk.call(Method::GET, path, NULL).await.0, 404, "{path}");
+    }
+    for path in ["/messages?contact=%00", "/messages?phone_id=a%00", "/events?app_id=%00"] {
+        assert_eq!(desk.call(Method::GET, path, NULL).await.0, 422, "{path}");
+    }
+    desk.close().await;
+}

@@ -178,6 +178,30 @@ async fn what_the_history_does_not_hold_is_sent_once_more_and_the_job_says_maybe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_the_portal_never_tells_holds_no_other_chat_and_its_own_not_for_ever() {
+    let app = TestApp::start().await;
+    for number in 0..3 {
+        app.customer_writes(&customer(number), "first");
+    }
+    app.shown(3).await;
+    app.portal.change_faults(|faults| faults.broken_history = Some(name(0)));
+    app.portal.change_faults(|faults| faults.down = true);
+    for number in 0..3 {
+        app.customer_writes(&customer(number), "second");
+    }
+    app.waiting(3).await;
+    app.portal.plan_fault(FaultKind::DropBefore, Some(SEND), 1);
+    app.portal.change_faults(|faults| faults.down = false);
+    for number in 0..3 {
+        let chat = app.chat_of(&name(number)).await;
+        app.line_has(&chat, 2).await;
+        assert_eq!(app.texts(&chat), ["first", "second"]);
+    }
+    app.settled().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_message_whose_answer_was_lost_is_not_doubled_in_any_of_its_parts() {
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");

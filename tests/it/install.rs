@@ -100,6 +100,35 @@ async fn a_forged_installation_changes_nothing_and_calls_nobody_else() {
 }
 
 #[actix_web::test]
+async fn forged_claims_do_not_make_us_call_the_oauth_server_at_will() {
+    let desk = Desk::open().await;
+    desk.installed().await;
+    let claim = |member: String| {
+        let server = format!("{}/rest/", desk.portal.oauth_url());
+        [
+            ("event", "ONAPPINSTALL".to_owned()),
+            ("auth[access_token]", "forged".to_owned()),
+            ("auth[refresh_token]", "forged".to_owned()),
+            ("auth[server_endpoint]", server),
+            ("auth[member_id]", member),
+            ("auth[application_token]", "forged".to_owned()),
+        ]
+    };
+    let mut statuses = Vec::new();
+    for number in 0..40 {
+        let form = claim(format!("{number:032x}"));
+        let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        statuses.push(desk.post_form("/api/bitrix/", &form).await.0);
+    }
+    assert!(statuses[..30].iter().all(|status| *status == 403), "{statuses:?}");
+    assert!(statuses[30..].iter().all(|status| *status == 429), "{statuses:?}");
+    // Who is installed here does not pay for strangers.
+    let client_id = desk.get("/portal-apps").await["items"][0]["client_id"].as_str().unwrap().to_owned();
+    assert_eq!(desk.portal.install(&client_id).await.status, Some(200));
+    desk.close().await;
+}
+
+#[actix_web::test]
 async fn an_application_that_is_not_set_up_here_is_refused() {
     let desk = Desk::open().await;
     let handler = desk.url("/api/bitrix/");

@@ -140,6 +140,51 @@ async fn the_signature_is_stripped_unless_the_phone_keeps_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_on_a_line_that_was_unlinked_meanwhile_still_reaches_the_person() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let phone = app.phone_id();
+    app.relay
+        .db
+        .write(move |tx| wabridge::store::lines::unbind_phone(tx.conn, phone.as_str()))
+        .await
+        .unwrap();
+    app.relay.directory.reload().await.unwrap();
+    app.operator(&chat, "We will call you back", vec![]);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(bodies(&received), ["We will call you back"]);
+    assert_eq!(app.events().await.len(), 0, "nothing was put aside");
+    // What the operator is told waits for a line.
+    let portal = serde_json::json!({"portal_id": app.portal_id().as_str()});
+    app.api.call("PUT", &format!("/phones/{}/line", app.phone_id()), Some(portal)).await;
+    app.settled().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_whose_runs_were_broken_off_for_good_is_told_in_the_line() {
+    use wabridge::queue::worker::Runner as _;
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.cloud_down = true);
+    app.operator(&chat, "Hello?", vec![]);
+    let job = app
+        .eventually("the send is tried", async || {
+            app.jobs_of("send").await.into_iter().find(|job| job.last_error.is_some())
+        })
+        .await;
+    let (sender, now) = (wabridge::relay::sender::Sender(app.relay.clone()), app.clock.now());
+    app.relay.db.write(move |tx| sender.broken_off(tx, &job, now)).await.unwrap();
+    app.note(&chat, "attempts failed").await;
+    app.cloud.change_faults(|faults| faults.cloud_down = false);
+    app.customer_has(&anna, 1).await;
+    app.settled().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn automatic_messages_are_dropped_unless_the_phone_sends_them() {
     for (setting, expected) in [("drop", vec!["by hand"]), ("send", vec!["Welcome!", "by hand"])] {
         let phone: Box<dyn FnOnce(&mut wabridge::store::phones::PhoneRow) + Send> =

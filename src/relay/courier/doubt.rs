@@ -3,14 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::Duration;
+
 use super::{Content, Line, Parcel, Taken};
 use crate::bitrix::error::CallError;
 use crate::bitrix::openlines::{HistoryMessage, SessionHistory};
 use crate::domain::Verdict;
 use crate::queue::worker::Settled;
 use crate::relay::Relay;
+use crate::relay::fetch::chain;
+use crate::store::jobs::Settlement;
 
-/// How often in a row calls of a queue failed in doubt with the same messages among others.
+/// So often the history of a chat may fail while those of others are told; then nobody can know.
+const HISTORY_FAILURES: u32 = 5;
+/// Its job waits so long before the history is asked again.
+const HISTORY_PAUSE: Duration = Duration::seconds(2);
+
+/// How often in a row something failed in doubt: calls of a queue with the same messages among others, and
+/// the histories of single chats, by the lane.
 #[derive(Default)]
 pub struct Doubts(Mutex<HashMap<String, u32>>);
 
@@ -38,6 +48,18 @@ impl Doubts {
     /// All that had to go one by one got through.
     pub(super) fn forget(&self, queue: &str) {
         self.lock().remove(queue);
+    }
+
+    /// The history of a lane's chat failed although the portal answers. `true`: it has failed often enough.
+    fn history_failed(&self, lane: &str) -> bool {
+        let mut failures = self.lock();
+        let count = failures.entry(lane.to_owned()).or_default();
+        *count += 1;
+        let enough = *count >= HISTORY_FAILURES;
+        if enough {
+            failures.remove(lane);
+        }
+        enough
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
@@ -89,10 +111,22 @@ impl Relay {
         let mut outage = None;
         for (mut parcel, history) in asked.into_iter().zip(histories) {
             match history {
-                Ok(history) => match there(&mut parcel, &history) {
-                    Some(taken) => settled.push(self.taken(line, parcel, taken)),
-                    None => missing.push(parcel),
-                },
+                Ok(history) => {
+                    self.doubts.forget(&parcel.loaded.running.claimed.lane);
+                    match there(&mut parcel, &history) {
+                        Some(taken) => settled.push(self.taken(line, parcel, taken)),
+                        None => missing.push(parcel),
+                    }
+                }
+                // The portal answers, but not this: this chat alone waits, and not for ever.
+                Err(error) if error.verdict() == Verdict::Retry => {
+                    if self.doubts.history_failed(&parcel.loaded.running.claimed.lane) {
+                        parcel.maybe_twice = true;
+                        missing.push(parcel);
+                    } else {
+                        settled.push(self.unknown_yet(parcel, &error));
+                    }
+                }
                 Err(error) if error.verdict() == Verdict::GiveUp => {
                     parcel.maybe_twice = true;
                     missing.push(parcel);
@@ -110,6 +144,16 @@ impl Relay {
         Ok(missing)
     }
 
+    /// The history of one chat could not be told.
+    fn unknown_yet(&self, parcel: Parcel, error: &CallError) -> Settled {
+        let (not_before, error) = (self.clock.now() + HISTORY_PAUSE, chain(error));
+        tracing::warn!(chat.id = parcel.loaded.chat.id, error, "the portal does not tell a chat's history");
+        let settlement = Settlement::Again { not_before, error, counts: false, doubtful: true };
+        let mut settled = Settled::plain(parcel.loaded.running, settlement);
+        settled.maybe_twice = parcel.maybe_twice;
+        settled
+    }
+
     /// The history could not be asked: what was in doubt stays so.
     fn still_in_doubt(
         &self,
@@ -120,7 +164,7 @@ impl Relay {
     ) -> Vec<Settled> {
         let mut settled = self.call_failed(queue, line, parcels, error);
         for settled in &mut settled {
-            if let crate::store::jobs::Settlement::Again { doubtful, .. } = &mut settled.settlement {
+            if let Settlement::Again { doubtful, .. } = &mut settled.settlement {
                 *doubtful = true;
             }
         }

@@ -17,6 +17,11 @@ pub struct CustomerView {
 }
 
 impl SimCloud {
+    /// Calls that arrived and wait for their answer because of the switched-on latency.
+    pub fn calls_held_back(&self) -> usize {
+        self.state().held_back
+    }
+
     /// Counts up with each change in the cloud.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()

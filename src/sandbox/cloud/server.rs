@@ -102,7 +102,10 @@ async fn dispatch(cloud: Data<SimCloud>, request: HttpRequest, payload: Payload)
         Err(_) => return HttpResponse::PayloadTooLarge().finish(),
     };
     if latency > 0 && !control {
+        cloud.state().held_back += 1;
+        cloud.touch();
         tokio::time::sleep(Duration::from_millis(latency)).await;
+        cloud.state().held_back -= 1;
     }
     let call = take_apart(&request, body);
     let reply = if control {

@@ -176,6 +176,8 @@ pub(super) struct Place {
 }
 
 pub(super) struct State {
+    /// Calls that [`Faults::latency_ms`] holds back at present.
+    pub held_back: usize,
     pub apps: BTreeMap<String, App>,
     pub wabas: BTreeMap<String, Waba>,
     pub phones: Vec<Phone>,
@@ -203,6 +205,7 @@ pub(super) struct State {
 impl State {
     pub fn new(rng: Rng, dice: Rng) -> Self {
         Self {
+            held_back: 0,
             apps: BTreeMap::new(),
             wabas: BTreeMap::new(),
             phones: Vec::new(),

@@ -75,6 +75,8 @@ pub struct Faults {
     /// A call that sends a message with this text, or with a file of this name, ends in HTTP 500
     /// `INTERNAL_SERVER_ERROR`.
     pub broken_text: Option<String>,
+    /// The history of the chat with a client of this name ends in HTTP 500 `INTERNAL_SERVER_ERROR`.
+    pub broken_history: Option<String>,
     /// Events carry an `application_token` that is not the application's.
     pub wrong_application_token: bool,
     /// Every event is sent twice.

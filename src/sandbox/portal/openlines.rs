@@ -156,6 +156,9 @@ fn dialog(inner: &Inner, args: &Args) -> Result<Value, RestError> {
 fn history(inner: &Inner, args: &Args) -> Result<Value, RestError> {
     let state = inner.state();
     let chat = chat_of(&state, args)?;
+    if state.faults.broken_history.as_ref() == Some(&chat.name) {
+        return Err(super::rest::fail(500, "INTERNAL_SERVER_ERROR", "Internal server error"));
+    }
     let wanted = args.int("SESSION_ID");
     let index = match wanted.filter(|_| args.int("CHAT_ID").is_none()) {
         Some(id) => chat.sessions.iter().position(|session| session.id == id),
