@@ -1,0 +1,6 @@
+//! Whole calls on a simulated wire and clock, with scripted peers on both sides.
+
+mod ends;
+mod inbound;
+mod outbound;
+mod pair;
