@@ -27,6 +27,8 @@ mod outbound;
 mod rate;
 mod retention;
 mod sandbox_page;
+mod sip_edge;
+mod sip_real;
 mod spine;
 mod statuses;
 mod store;
