@@ -147,7 +147,8 @@ impl App {
         if let Some(edge) = edge {
             patience += self.config.sip.drain;
             tasks.spawn(certificates::watch(self.watched("sip", edge.certificate()), stop.clone()));
-            tasks.spawn(edge::run(edge, stop.clone()));
+            let (line, clock) = (self.call_line.clone(), self.relay.clock.clone());
+            tasks.spawn(edge::run(edge, line, clock, stop.clone()));
         }
         let worker = self.relay.worker.clone();
         tasks.spawn(worker.clone().serve(
