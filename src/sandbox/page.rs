@@ -21,10 +21,12 @@ use tokio_util::task::TaskTracker;
 
 use super::cloud::{SimCloud, SimCustomer};
 use super::portal::SimPortal;
+use super::sip::SimTelephony;
 use strip::Strip;
 
 mod actions;
 mod bubble;
+mod calls;
 mod samples;
 mod server;
 mod strip;
@@ -36,7 +38,7 @@ mod view;
 const SETTLE: Duration = Duration::from_millis(30);
 
 /// Who plays in the sandbox.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Scene {
     /// The business number that the customers write to.
     pub phone_number_id: String,
@@ -46,6 +48,8 @@ pub struct Scene {
     pub customers: Vec<SimCustomer>,
     /// Where the bridge itself listens; only shown.
     pub bridge_url: String,
+    /// Who calls and who answers; `None` = no calls.
+    pub telephony: Option<SimTelephony>,
 }
 
 /// The running page.
@@ -141,11 +145,16 @@ impl Desk {
 /// Publishes a snapshot after each change, while somebody looks.
 async fn publish(desk: Arc<Desk>) {
     let (mut cloud, mut portal) = (desk.cloud.changes(), desk.portal.changes());
+    // Without telephony a channel that nobody sends to.
+    let nothing = watch::Sender::new(0);
+    let mut calls = desk.scene.telephony.as_ref().map_or_else(|| nothing.subscribe(), SimTelephony::changes);
     loop {
         tokio::select! {
             () = desk.cancel.cancelled() => return,
             () = desk.looked.notified() => {}
-            changed = async { tokio::select! { c = cloud.changed() => c, p = portal.changed() => p } } => {
+            changed = async {
+                tokio::select! { c = cloud.changed() => c, p = portal.changed() => p, t = calls.changed() => t }
+            } => {
                 if changed.is_err() {
                     return;
                 }
@@ -154,6 +163,7 @@ async fn publish(desk: Arc<Desk>) {
         }
         cloud.mark_unchanged();
         portal.mark_unchanged();
+        calls.mark_unchanged();
         if desk.snapshot.receiver_count() > 0 {
             let now: Arc<str> = Arc::from(view::snapshot(&desk).to_string());
             desk.snapshot.send_if_modified(|shown| {

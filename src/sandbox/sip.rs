@@ -5,6 +5,7 @@
 //! [`caller`] is Meta's side, [`trunk`] the telephone system, [`message`] the text of SIP.
 
 mod caller;
+pub mod certificate;
 mod message;
 mod trunk;
 

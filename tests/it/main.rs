@@ -26,6 +26,7 @@ mod media_out;
 mod outbound;
 mod rate;
 mod retention;
+mod sandbox_calls;
 mod sandbox_page;
 mod sip_edge;
 mod sip_real;

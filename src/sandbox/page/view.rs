@@ -5,7 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::bubble::bubbles;
-use super::{Desk, Scene};
+use super::{Desk, Scene, calls};
 use crate::sandbox::cloud::SimCustomer;
 use crate::sandbox::portal::{Author, ChatInfo, LineEntry, SimPortal};
 
@@ -46,6 +46,7 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         "line": line(portal, scene),
         "customers": customers.collect::<Vec<_>>(),
         "chats": shown_chats.collect::<Vec<_>>(),
+        "calls": calls::snapshot(desk),
         "faults": {"cloud": cloud.faults(), "portal": portal.faults()},
         "waiting": {"webhooks": cloud.webhooks_pending(), "events": portal.events_waiting()},
     })
