@@ -349,8 +349,10 @@ mod tests {
         assert_eq!(call.params()["CALL_START_DATE"], "2026-03-01T10:00:00+00:00");
         assert_eq!((call.params()["TYPE"].clone(), call.params()["SHOW"].clone()), (json!(2), json!(1)));
         let read = call
-            .read(&json!({"CALL_ID": "externalCall.a.1", "CRM_CREATED_LEAD": null, "CRM_CREATED_ENTITIES": [],
-                          "CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": "797"}))
+            .read(
+                &json!({"CALL_ID": "externalCall.a.1", "CRM_CREATED_LEAD": null, "CRM_CREATED_ENTITIES": [],
+                          "CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": "797"}),
+            )
             .unwrap();
         assert_eq!((read.call_id.as_str(), read.entity_id.as_deref()), ("externalCall.a.1", Some("797")));
         let read = call.read(&json!({"CALL_ID": "x", "CRM_ENTITY_ID": false})).unwrap();
@@ -360,7 +362,8 @@ mod tests {
 
     #[test]
     fn a_call_that_is_not_found_was_finished_before() {
-        let finish = Finish { call_id: "x", user_id: "1", duration: 0, status_code: "304", failed_reason: None };
+        let finish =
+            Finish { call_id: "x", user_id: "1", duration: 0, status_code: "304", failed_reason: None };
         let gone = "Call is not found (call should be registered prior to finishing";
         let refused = |text: &str| {
             Err(CallError::Refused { http: 400, code: "ERROR_CORE".into(), description: text.into() })

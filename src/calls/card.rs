@@ -15,13 +15,13 @@ use crate::bitrix::telephony::{
     Finish, Finished, Hide, Register, Responsible, SearchCrmEntities, Show, UserOfExtension, is_user_refused,
 };
 use crate::directory::Portal;
-use crate::domain::{PhoneKey, PortalId, Verdict};
-use crate::queue::job::{Job, Kind};
+use crate::domain::{CallId, PhoneKey, PortalId, Verdict};
+use crate::queue::job::{self, Job, Kind};
 use crate::queue::lanes::Take;
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::call_cards::{self, CardRow};
 use crate::store::calls::{self, CallRow};
-use crate::store::jobs::{JobRow, Settlement};
+use crate::store::jobs::{self, JobRow, Settlement};
 use crate::store::{StoreError, Tx};
 
 /// Cards of one phone that are worked on at the same time.
@@ -68,7 +68,8 @@ impl Calls {
             let error = "the payload of this job cannot be read".to_owned();
             return Settled::plain(job, Settlement::Dead { error });
         };
-        let read = self.db.read(move |conn| Ok((calls::get(conn, &call_id)?, call_cards::get(conn, &call_id)?)));
+        let read =
+            self.db.read(move |conn| Ok((calls::get(conn, &call_id)?, call_cards::get(conn, &call_id)?)));
         let (call, card) = match read.await {
             Ok((Some(call), card)) => (call, card),
             // Its person was erased meanwhile.
@@ -218,12 +219,13 @@ impl Calls {
         Settled::plain(job, Settlement::Done).with(move |tx| match &done {
             Done::Nothing => Ok(()),
             Done::Opened(row) => match calls::get(tx.conn, &call_id)? {
-                Some(_) => call_cards::registered(tx.conn, row),
+                Some(call) => opened(tx, &call, row, now),
                 // Erased while the portal was told.
                 None => Ok(()),
             },
             Done::HandedOver(user) => {
-                let (user, inner) = user.as_ref().map(|(user, inner)| (user.as_str(), inner.as_str())).unzip();
+                let (user, inner) =
+                    user.as_ref().map(|(user, inner)| (user.as_str(), inner.as_str())).unzip();
                 call_cards::handed_over(tx.conn, &call_id, user, inner)
             }
             Done::Finished(activity) => call_cards::finished(tx.conn, &call_id, activity.as_deref(), now),
@@ -258,6 +260,19 @@ impl Calls {
     }
 }
 
+/// The portal has the call. One that is over is finished, also where that was tried before, when the portal did
+/// not know it yet (a card that was given another chance by hand).
+fn opened(tx: &mut Tx<'_>, call: &CallRow, card: &CardRow, now: DateTime<Utc>) -> Result<(), StoreError> {
+    call_cards::registered(tx.conn, card)?;
+    let phone = call.phone_id.as_deref().map(PhoneKey::from);
+    if let Some(phone) = phone.filter(|_| call.is_closed()) {
+        let mut finish = job::card(Kind::CallFinish, &phone, &CallId::from(call.id.as_str()));
+        finish.dedupe_key = Some(format!("call_finish_late:{}", call.id));
+        jobs::enqueue(tx, &finish, now)?;
+    }
+    Ok(())
+}
+
 /// The portal's code for how a call ended (bitrix24 facts §7.3).
 fn status_code(call: &CallRow) -> &'static str {
     if call.answered_at.is_some() {
@@ -284,7 +299,8 @@ fn status_code(call: &CallRow) -> &'static str {
 fn extension(agent: &str) -> Option<&str> {
     let inner = agent.rsplit_once('<').map_or(agent, |(_, rest)| rest.split('>').next().unwrap_or_default());
     let inner = inner.trim();
-    let inner = ["sips:", "sip:", "tel:"].iter().find_map(|scheme| inner.strip_prefix(scheme)).unwrap_or(inner);
+    let inner =
+        ["sips:", "sip:", "tel:"].iter().find_map(|scheme| inner.strip_prefix(scheme)).unwrap_or(inner);
     let user = inner.split(['@', ';']).next().unwrap_or_default().trim();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '_' | '.' | '*' | '#');
     (!user.is_empty() && user.chars().all(plain)).then_some(user)

@@ -74,11 +74,8 @@ fn begin(
     row: &mut CallRow,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let aliases = Aliases {
-        user_id: row.peer_user_id.clone(),
-        wa_id: row.peer_digits.clone(),
-        others: Vec::new(),
-    };
+    let aliases =
+        Aliases { user_id: row.peer_user_id.clone(), wa_id: row.peer_digits.clone(), others: Vec::new() };
     let name = row.peer_name.as_deref();
     let contact = contacts::resolve(tx.conn, phone.waba_key.as_str(), &aliases, name, None, now)?;
     let Some(contact) = contact else { return Ok(()) };

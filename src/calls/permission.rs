@@ -50,7 +50,8 @@ impl Calls {
             None => self.graph.clone(),
         };
         let id = &channel.phone.phone_number_id;
-        let asked = graph.call_permissions(channel.token(), id, peer.digits.as_deref(), peer.user_id.as_ref());
+        let asked =
+            graph.call_permissions(channel.token(), id, peer.digits.as_deref(), peer.user_id.as_ref());
         let answer = match asked.await {
             Ok(answer) => answer,
             Err(error) => {

@@ -28,9 +28,11 @@ pub fn end(row: &CallRow) -> Option<String> {
         "unknown_number" if outbound => "there is no such number at WhatsApp".to_owned(),
         "unknown_number" => "the called number is not set up here".to_owned(),
         "refused" => "the caller could not prove who it is (password or network)".to_owned(),
-        "no_permission" => "the customer has not permitted calls: send a request for permission and call when \
+        "no_permission" => {
+            "the customer has not permitted calls: send a request for permission and call when \
                             it is accepted"
-            .to_owned(),
+                .to_owned()
+        }
         "trunk_unreachable" => "the telephone system could not be reached".to_owned(),
         "media" => "no codec or key exchange in common: the setting at Meta (SDES or DTLS) must be what the \
                     telephone system uses"
@@ -74,8 +76,10 @@ fn hint(row: &CallRow, outbound: bool) -> Option<&'static str> {
         403 if says("limit") => "this customer was called as often as Meta allows in a day",
         403 if says("duplicate") => "there is a call with this customer already",
         403 if says("payment") => "the WhatsApp account has no valid payment method",
-        403 => "Meta refused it: check the SIP password (save the calling settings again), the app's rights \
-                and the payment method",
+        403 => {
+            "Meta refused it: check the SIP password (save the calling settings again), the app's rights \
+                and the payment method"
+        }
         404 => "Meta does not know the address that was called",
         408 => "Meta heard no answer in time",
         480 => "the customer cannot be reached",
@@ -109,7 +113,14 @@ mod tests {
             ("outbound", "contact", "declined", Some(486), None, "the customer declined or was busy"),
             ("outbound", "contact", "failed", Some(403), Some("SIP server x does not match"), "sip.hostname"),
             ("outbound", "contact", "media", Some(403), Some("SDP Validation Error"), "SDES or DTLS"),
-            ("inbound", "trunk", "failed", Some(500), Some("Oops"), "refused the call (\u{201c}Oops\u{201d})"),
+            (
+                "inbound",
+                "trunk",
+                "failed",
+                Some(500),
+                Some("Oops"),
+                "refused the call (\u{201c}Oops\u{201d})",
+            ),
         ] {
             let words = end(&row(direction, by, cause, status, text)).unwrap();
             assert!(words.contains(expected), "{cause}: {words}");

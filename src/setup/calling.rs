@@ -80,8 +80,10 @@ impl CallingError {
                 "Meta does not accept the access token for this. It must be valid, belong to this app and have \
                  the permission whatsapp_business_management for this account."
             }
-            None => "This bridge does not know this code. Try again; if it goes on, look for the code in Meta's \
-                     documentation of calling.",
+            None => {
+                "This bridge does not know this code. Try again; if it goes on, look for the code in Meta's \
+                     documentation of calling."
+            }
         };
         let details = refusal.details.as_deref().or(refusal.user_msg.as_deref());
         let details = details.map(|text| format!(" Meta says: {text}")).unwrap_or_default();

@@ -76,7 +76,9 @@ impl Setup {
             self.forget_telephony_line(&old.portal, phone).await;
         }
         self.show_line(phone.key.as_str()).await;
-        self.scheduler.resume(&Class::Line.queue(&phone.key));
+        for class in [Class::Line, Class::Call] {
+            self.scheduler.resume(&class.queue(&phone.key));
+        }
         Ok(Linked { line_id: line.id, line_name: line.name })
     }
 

@@ -131,7 +131,9 @@ impl Setup {
     fn resume(&self, id: &PortalId) {
         let snapshot = self.directory.now();
         for binding in snapshot.bindings.iter().filter(|binding| binding.portal == *id) {
-            self.scheduler.resume(&Class::Line.queue(&binding.phone));
+            for class in [Class::Line, Class::Call] {
+                self.scheduler.resume(&class.queue(&binding.phone));
+            }
         }
     }
 }

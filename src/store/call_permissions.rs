@@ -61,8 +61,7 @@ pub fn sweep(conn: &mut Conn, before: DateTime<Utc>) -> Result<usize, StoreError
 
 /// Forgets what was heard of these people; how an erased one goes.
 pub fn forget_people(conn: &mut Conn, people: &[String]) -> Result<(), StoreError> {
-    diesel::delete(call_permissions::table.filter(call_permissions::person.eq_any(people)))
-        .execute(conn)?;
+    diesel::delete(call_permissions::table.filter(call_permissions::person.eq_any(people))).execute(conn)?;
     Ok(())
 }
 

@@ -21,7 +21,10 @@ async fn the_card_opens_at_the_responsible_user_and_is_finished_once() {
     let card = app.card("open", |card| !card.shown_to.is_empty()).await;
     assert_eq!((card.shown_to.clone(), card.kind), (vec![OPERATOR], 2));
     assert_eq!((card.number.as_str(), card.line), ("+16505551234", line_number()));
-    assert_eq!((card.external_id.as_str(), card.entity), (call.id.as_str(), Some(("CONTACT".into(), contact))));
+    assert_eq!(
+        (card.external_id.as_str(), card.entity),
+        (call.id.as_str(), Some(("CONTACT".into(), contact)))
+    );
     app.goes_on(&mut call, vec![answered(Some("sip:101@pbx.example")), hang_up()]);
     let card = app.card("finished", |card| card.end.is_some()).await;
     let end = card.end.unwrap();
@@ -31,7 +34,10 @@ async fn the_card_opens_at_the_responsible_user_and_is_finished_once() {
     assert_eq!(app.portal.call_count("telephony.externalcall.hide"), 0, "who was shown it answered");
     let shown = app.api.get(&format!("/calls/{}", call.id)).await;
     assert_eq!(shown["crm"]["call_id"], card.call_id);
-    assert_eq!((&shown["crm"]["entity_type"], &shown["crm"]["entity_id"]), (&json!("CONTACT"), &json!(contact.to_string())));
+    assert_eq!(
+        (&shown["crm"]["entity_type"], &shown["crm"]["entity_id"]),
+        (&json!("CONTACT"), &json!(contact.to_string()))
+    );
     assert!(shown["crm"]["activity_id"].is_string() && shown["crm"]["finished_at"].is_string());
     app.stop().await;
 }
@@ -140,6 +146,25 @@ async fn a_portal_that_is_down_delays_no_record_and_learns_of_the_call_afterward
     assert!(card.was_shown_to.is_empty(), "the card of a call that is over does not open");
     assert!((card.start - app.call_is(&call, "ended").await.created_at.and_utc()).num_seconds().abs() <= 1);
     assert_eq!(card.end.unwrap().duration, 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_was_given_up_is_finished_when_it_gets_another_chance() {
+    let config = |config: &mut wabridge::config::Config| config.relay.max_attempts = 1;
+    let app = TestApp::with_calls_and(Options { config: Some(Box::new(config)), ..Options::default() }).await;
+    app.portal.dismiss(ADMIN);
+    let mut call = app.customer_calls(&anna());
+    app.goes_on(&mut call, vec![forwarded(), answered(None), hang_up()]);
+    app.call_is(&call, "ended").await;
+    app.settled().await;
+    let dead = app.jobs("dead").await;
+    assert_eq!((dead.len(), dead[0].kind.as_str()), (1, "call_register"));
+    app.portal.add_crm_contact("Anna Sample", "+16505551234", OPERATOR);
+    app.api.post(&format!("/jobs/{}/retry", dead[0].id), json!({})).await;
+    let card = app.card("finished", |card| card.end.is_some()).await;
+    assert_eq!(card.user_id, OPERATOR);
+    app.settled().await;
     app.stop().await;
 }
 

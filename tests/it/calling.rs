@@ -54,10 +54,18 @@ async fn wrong_settings_are_refused_before_meta_is_asked() {
     for (body, fields) in [
         (json!({"status": "ON", "trunk": "asterisk", "extension": "1"}), vec!["status", "sip.status"]),
         (json!({"status": "ENABLED"}), vec!["trunk", "extension"]),
-        (json!({"status": "ENABLED", "trunk": "other", "extension": "1 2"}), vec!["trunk", "extension", "trunk", "extension"]),
-        (json!({"status": "ENABLED", "sip": {"hostname": "127.0.0.1", "port": 0}, "trunk": "asterisk", "extension": "1"}), vec!["sip.hostname", "sip.port"]),
-        (json!({"status": "ENABLED", "srtp_key_exchange_protocol": "ZRTP", "webhook_delivery": "yes", "trunk": "asterisk", "extension": "1"}),
-         vec!["srtp_key_exchange_protocol", "webhook_delivery"]),
+        (
+            json!({"status": "ENABLED", "trunk": "other", "extension": "1 2"}),
+            vec!["trunk", "extension", "trunk", "extension"],
+        ),
+        (
+            json!({"status": "ENABLED", "sip": {"hostname": "127.0.0.1", "port": 0}, "trunk": "asterisk", "extension": "1"}),
+            vec!["sip.hostname", "sip.port"],
+        ),
+        (
+            json!({"status": "ENABLED", "srtp_key_exchange_protocol": "ZRTP", "webhook_delivery": "yes", "trunk": "asterisk", "extension": "1"}),
+            vec!["srtp_key_exchange_protocol", "webhook_delivery"],
+        ),
     ] {
         let (status, answer) = app.api.call("PUT", &app.calling_path(), Some(body.clone())).await;
         assert_eq!(status, 422, "{body}: {answer}");
@@ -159,7 +167,11 @@ async fn switching_off_removes_server_password_and_way() {
     let saved = app.api.put(&app.calling_path(), json!({"status": "DISABLED"})).await;
     assert_eq!((&saved["status"], &saved["error"]), (&json!("DISABLED"), &Value::Null), "{saved}");
     assert_eq!((&saved["sip"]["servers"], &saved["sip_password_known"]), (&json!([]), &json!(false)));
-    assert_eq!((&saved["trunk"], &saved["extension"]), (&json!("asterisk"), &json!("100")), "kept for the next time");
+    assert_eq!(
+        (&saved["trunk"], &saved["extension"]),
+        (&json!("asterisk"), &json!("100")),
+        "kept for the next time"
+    );
     app.eventually("the way is gone", async || app.routes().routes.is_empty().then_some(())).await;
     assert!(app.portal.phone_lines().is_empty(), "no line of the telephony any more");
     app.api.put(&app.calling_path(), json!({"status": "ENABLED"})).await;

@@ -5,6 +5,7 @@ use wabridge::domain::Direction;
 use wabridge::domain::call::{CallEnd, CallMoment, CallPermission, EndCause, EndedBy};
 use wabridge::sandbox::cloud::{SimCustomer, SimPermission};
 use wabridge::store::chats;
+use wabridge::store::retention::{self, Kind};
 
 use crate::support::calls::{answered, arrival, end, forwarded};
 use crate::support::{PHONE_ID, PHONE_NUMBER, TestApp, anna, bob, notification, value_of};
@@ -43,7 +44,10 @@ async fn a_call_has_a_record_with_everything_that_was_told() {
     assert_eq!(shown["sip_call_id"], format!("outgoing:{}", call.wacid));
     assert_eq!((&shown["direction"], &shown["trunk"]), (&json!("inbound"), &json!("asterisk")));
     assert_eq!(shown["phone_number"], format!("+{PHONE_NUMBER}"));
-    assert_eq!((&shown["contact_number"], &shown["contact_name"]), (&json!("+16505551234"), &json!("Anna Sample")));
+    assert_eq!(
+        (&shown["contact_number"], &shown["contact_name"]),
+        (&json!("+16505551234"), &json!("Anna Sample"))
+    );
     assert_eq!((&shown["duration"], &shown["meta_duration"]), (&json!(2), &json!(7)));
     let end = &shown["end"];
     assert_eq!((&end["cause"], &end["by"], &end["q850"]), (&json!("hung_up"), &json!("contact"), &json!(16)));
@@ -52,7 +56,10 @@ async fn a_call_has_a_record_with_everything_that_was_told() {
     let what: Vec<&str> =
         shown["timeline"].as_array().unwrap().iter().map(|m| m["what"].as_str().unwrap()).collect();
     assert_eq!(what, ["arrived", "forwarded", "ringing", "answered", "noted", "ended"]);
-    assert_eq!((&shown["report"]["tls_version"], &shown["report"]["headers"][0]), (&json!("TLSv1.3"), &json!("Via")));
+    assert_eq!(
+        (&shown["report"]["tls_version"], &shown["report"]["headers"][0]),
+        (&json!("TLSv1.3"), &json!("Via"))
+    );
     assert!(shown["contact_id"].is_string());
     app.stop().await;
 }
@@ -281,6 +288,28 @@ async fn erasing_a_person_takes_their_calls_along() {
     let (status, _) = app.api.call("DELETE", &format!("/contacts/{contact}"), None).await;
     assert_eq!(status, 204);
     assert!(call_views(&app, "").await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_records_go_with_their_cards_and_running_calls_stay() {
+    let app = TestApp::with_calls().await;
+    let mut over = app.customer_calls(&anna());
+    app.goes_on(&mut over, vec![forwarded(), answered(None), hung_up(EndedBy::Contact)]);
+    let mut running = app.customer_calls(&bob());
+    app.goes_on(&mut running, vec![forwarded(), answered(None)]);
+    app.call_is(&over, "ended").await;
+    app.call_is(&running, "answered").await;
+    app.settled().await;
+    let later = app.clock.now() + chrono::TimeDelta::days(1);
+    for (kind, expected) in [(Kind::Calls, 1), (Kind::Calls, 0), (Kind::CallPermissions, 0)] {
+        let removed = app.relay.db.write(move |tx| retention::step(tx.conn, kind, later)).await.unwrap();
+        assert_eq!(removed, expected);
+    }
+    let left = call_views(&app, "").await;
+    assert_eq!((left.len(), &left[0]["id"]), (1, &json!(running.id.as_str())));
+    app.goes_on(&mut running, vec![hung_up(EndedBy::Contact)]);
+    app.call_is(&running, "ended").await;
     app.stop().await;
 }
 

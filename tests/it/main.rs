@@ -10,9 +10,9 @@
 mod api;
 mod architecture;
 mod bad_days;
+mod call_cards;
 mod calling;
 mod calls;
-mod call_cards;
 mod cli;
 mod courier;
 mod crash;

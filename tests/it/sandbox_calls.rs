@@ -28,7 +28,8 @@ impl Desk {
     }
 
     async fn act(&self, action: Value) -> String {
-        let http = wabridge::bitrix::client::http_client(wabridge::tls::client_config(None).unwrap()).unwrap();
+        let http =
+            wabridge::bitrix::client::http_client(wabridge::tls::client_config(None).unwrap()).unwrap();
         let answer = http.post(format!("{}do", self.base)).json(&action).send().await.unwrap();
         let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
         assert!(status.is_success(), "{action}: {body}");
@@ -119,14 +120,20 @@ async fn a_call_that_is_declined_or_given_up_leaves_a_note() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_call_ends_with_the_customer_and_a_stop_ends_what_runs() {
     let desk = Desk::open().await;
-    let jonas = SimCustomer { user_id: Some("DE.40912086553027419181".into()), ..SimCustomer::with_number("4915112345678", "Jonas Weber") };
+    let jonas = SimCustomer {
+        user_id: Some("DE.40912086553027419181".into()),
+        ..SimCustomer::with_number("4915112345678", "Jonas Weber")
+    };
     let wacid = desk.run.telephony.customer_calls(&jonas, Some("spring-offer"));
     let call = desk.agent(CallStage::Ringing).await;
     let header = |name: &str| {
         let found = call.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone()).unwrap_or_default()
     };
-    assert_eq!((header("X-WA-Payload"), header("X-WA-User-ID")), ("spring-offer".into(), "DE.40912086553027419181".into()));
+    assert_eq!(
+        (header("X-WA-Payload"), header("X-WA-User-ID")),
+        ("spring-offer".into(), "DE.40912086553027419181".into())
+    );
     desk.act(json!({"do": "answer_call", "call": call.call_id})).await;
     desk.agent(CallStage::Answered).await;
     let running = desk

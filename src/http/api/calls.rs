@@ -145,7 +145,8 @@ pub(super) async fn list(
     check("direction", direction.as_deref(), &["inbound", "outbound"])?;
     check("state", call_state.as_deref(), &["trying", "ringing", "answered", "ended", "reported"])?;
     check("end_cause", end_cause.as_deref(), &causes)?;
-    let mut filter = CallFilter { phone_id, contact_id: None, direction, state: call_state, end_cause, wacid };
+    let mut filter =
+        CallFilter { phone_id, contact_id: None, direction, state: call_state, end_cause, wacid };
     let wabas: Vec<String> = state.directory.now().wabas.iter().map(|waba| waba.key.to_string()).collect();
     let found = state.db.read(move |conn| {
         if let Some(contact) = contact {
@@ -160,10 +161,15 @@ pub(super) async fn list(
         Ok((rows, cards.into_iter().map(|card| (card.call_id.clone(), card)).collect()))
     });
     let (rows, mut cards): (Vec<CallRow>, HashMap<String, CardRow>) = found.await?;
-    Ok(List::of(rows, limit, |row| &row.id, |row| {
-        let card = cards.remove(&row.id);
-        view(&state, row, card)
-    }))
+    Ok(List::of(
+        rows,
+        limit,
+        |row| &row.id,
+        |row| {
+            let card = cards.remove(&row.id);
+            view(&state, row, card)
+        },
+    ))
 }
 
 /// One call.

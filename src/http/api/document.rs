@@ -5,7 +5,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    apps, calling, calls, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas,
+    apps, calling, calls, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals,
+    wabas,
 };
 
 #[derive(OpenApi)]

@@ -258,9 +258,8 @@ pub(super) fn permissions(cloud: &SimCloud, call: &Call, id: &str) -> Result<Rep
         SimPermission::Temporary(until) => json!({"status": "temporary", "expiration_time": until}),
         SimPermission::Permanent => json!({"status": "permanent"}),
     };
-    let limit = |(period, most): (&str, u32)| {
-        json!({"time_period": period, "max_allowed": most, "current_usage": 0})
-    };
+    let limit =
+        |(period, most): (&str, u32)| json!({"time_period": period, "max_allowed": most, "current_usage": 0});
     Ok(Reply::ok(json!({
         "messaging_product": "whatsapp",
         "permission": permission,

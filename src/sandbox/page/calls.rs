@@ -75,7 +75,8 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
                    "outcome": call.outcome})
         })
         .collect();
-    let cards: Vec<Value> = desk.portal.cards().iter().rev().take(SHOWN).map(|card| shown(desk, card)).collect();
+    let cards: Vec<Value> =
+        desk.portal.cards().iter().rev().take(SHOWN).map(|card| shown(desk, card)).collect();
     json!({"customers": customers, "agents": agents, "cards": cards})
 }
 

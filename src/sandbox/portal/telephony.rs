@@ -147,7 +147,8 @@ fn register(inner: &Inner, caller: &Caller, args: &Args) -> Result<Value, RestEr
             && card.end.is_none()
             && now - call.registered < SAME_CALL
     };
-    let known = state.phone_calls.iter().find(same).map(|call| (call.card.call_id.clone(), call.card.entity.clone()));
+    let known =
+        state.phone_calls.iter().find(same).map(|call| (call.card.call_id.clone(), call.card.entity.clone()));
     let (call_id, entity, created) = match known {
         Some((call_id, entity)) => (call_id, entity, None),
         None => {
@@ -223,7 +224,8 @@ fn finish(inner: &Inner, args: &Args) -> Result<Value, RestError> {
         return Err(fail(400, "INVALID_ARGUMENT", "CALL_ID should be a string"));
     };
     let mut state = inner.state();
-    let known = state.phone_calls.iter().position(|call| call.card.call_id == *call_id && call.card.end.is_none());
+    let known =
+        state.phone_calls.iter().position(|call| call.card.call_id == *call_id && call.card.end.is_none());
     let index =
         known.ok_or_else(|| core("Call is not found (call should be registered prior to finishing"))?;
     let user_id = user(&state, args)?;
@@ -235,7 +237,8 @@ fn finish(inner: &Inner, args: &Args) -> Result<Value, RestError> {
     let card = &mut call.card;
     card.shown_to.clear();
     let reason = args.text("FAILED_REASON").unwrap_or_default();
-    card.end = Some(SimCallEnd { duration, status_code: status_code.clone(), user_id, reason: reason.clone() });
+    card.end =
+        Some(SimCallEnd { duration, status_code: status_code.clone(), user_id, reason: reason.clone() });
     Ok(json!({
         "ID": id, "CALL_ID": call_id, "EXTERNAL_CALL_ID": card.external_id, "PORTAL_USER_ID": user_id,
         "PHONE_NUMBER": card.number, "CALL_DURATION": duration, "CALL_STATUS": u8::from(duration > 0),

@@ -164,7 +164,10 @@ impl Trunk {
                 let target = leg.invite.address("contact").unwrap_or_default();
                 let named = |name: &str| leg.answered.header(name).unwrap_or_default().to_owned();
                 let bye = Message::request("BYE", &target)
-                    .with("Via", format!("SIP/2.0/UDP {};branch=z9hG4bK{}", self.telephony.trunk_address(), token()))
+                    .with(
+                        "Via",
+                        format!("SIP/2.0/UDP {};branch=z9hG4bK{}", self.telephony.trunk_address(), token()),
+                    )
                     .with("Max-Forwards", "70")
                     // The agent's side is the one that was called.
                     .with("From", named("to"))

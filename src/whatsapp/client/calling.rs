@@ -145,11 +145,8 @@ impl GraphClient {
         phone: &PhoneNumberId,
         wish: &CallingWish,
     ) -> Result<(), GraphError> {
-        let servers: Vec<Value> = wish
-            .server
-            .iter()
-            .map(|(hostname, port)| json!({"hostname": hostname, "port": port}))
-            .collect();
+        let servers: Vec<Value> =
+            wish.server.iter().map(|(hostname, port)| json!({"hostname": hostname, "port": port})).collect();
         let body = json!({"calling": {
             "status": wish.status,
             "srtp_key_exchange_protocol": wish.keying,

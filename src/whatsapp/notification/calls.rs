@@ -116,9 +116,7 @@ pub(super) fn reports(raw: &RawValue) -> Vec<CallReport> {
             _ => None,
         };
         let person = match direction {
-            Some(Direction::Outbound) => {
-                Person::of_ids(&call.to, &call.to_user_id, &call.to_parent_user_id)
-            }
+            Some(Direction::Outbound) => Person::of_ids(&call.to, &call.to_user_id, &call.to_parent_user_id),
             Some(Direction::Inbound) => {
                 Person::of_ids(&call.from, &call.from_user_id, &call.from_parent_user_id)
             }
@@ -226,10 +224,8 @@ mod tests {
 
     #[test]
     fn a_call_of_somebody_without_a_number_is_theirs() {
-        let value = raw(
-            r#"{"contacts":[{"profile":{"name":"Anna"},"user_id":"US.13"}],
-            "calls":[{"id":"w","event":"call_created","direction":"USER_INITIATED","from":"","timestamp":null}]}"#,
-        );
+        let value = raw(r#"{"contacts":[{"profile":{"name":"Anna"},"user_id":"US.13"}],
+            "calls":[{"id":"w","event":"call_created","direction":"USER_INITIATED","from":"","timestamp":null}]}"#);
         assert_eq!(reports(&value)[0].person.user_id.as_ref().unwrap().as_str(), "US.13");
         for odd in ["5", "[]", "{}", r#"{"calls":5}"#, r#"{"calls":[{"id":""}]}"#] {
             assert!(reports(&raw(odd)).is_empty(), "{odd}");

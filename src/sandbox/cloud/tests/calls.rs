@@ -34,7 +34,10 @@ async fn settings_are_kept_and_the_password_is_shown_on_request_alone() {
     assert_ne!(answer["calling"]["sip"]["servers"][0]["sip_user_password"], password);
     world.until(|callback| callback.all().len() == 3).await;
     let change = &world.callback.all()[0].json()["entry"][0]["changes"][0];
-    assert_eq!((&change["field"], &change["value"]["type"]), (&json!("account_settings_update"), &json!("phone_number_settings")));
+    assert_eq!(
+        (&change["field"], &change["value"]["type"]),
+        (&json!("account_settings_update"), &json!("phone_number_settings"))
+    );
     world.cloud.stop().await;
 }
 
@@ -48,7 +51,12 @@ async fn settings_that_cannot_be_are_refused_with_metas_codes() {
         (json!({"calling": {"unheard": 1}}), 100),
         (sip(json!({"status": "ENABLED"})), 100),
         (sip(json!({"status": "ENABLED", "servers": [{"hostname": "127.0.0.1"}]})), 100),
-        (sip(json!({"status": "ENABLED", "servers": [{"hostname": "a.example"}, {"hostname": "b.example"}]})), 100),
+        (
+            sip(
+                json!({"status": "ENABLED", "servers": [{"hostname": "a.example"}, {"hostname": "b.example"}]}),
+            ),
+            100,
+        ),
     ] {
         let (status, answer) = world.graph("POST", SETTINGS, Some(body.clone())).await;
         assert_eq!((status, &answer["error"]["code"]), (400, &json!(code)), "{body}");

@@ -23,7 +23,8 @@ fn call(user: u64, external_id: &str) -> serde_json::Value {
 async fn a_call_is_registered_shown_hidden_and_finished_once() {
     let rig = rig().await;
     let contact = rig.portal.add_crm_contact("Anna Lee", "+1 650 555-1234", OPERATOR);
-    let found = rig.ok("telephony.externalCall.searchCrmEntities", json!({"PHONE_NUMBER": "+16505551234"})).await;
+    let found =
+        rig.ok("telephony.externalCall.searchCrmEntities", json!({"PHONE_NUMBER": "+16505551234"})).await;
     assert_eq!(found[0]["ASSIGNED_BY_ID"], OPERATOR);
     let registered = rig.ok("telephony.externalCall.register", call(OPERATOR, "c1")).await;
     assert_eq!(registered["CRM_ENTITY_ID"], contact);
