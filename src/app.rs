@@ -37,7 +37,10 @@ use crate::queue::policy::Policy;
 use crate::queue::{Class, Scheduler, Take, Worker};
 use crate::relay::courier::{self, Courier};
 use crate::relay::fetch::MediaFetcher;
+use crate::relay::limits::{self, Limits};
+use crate::relay::pace::Pace;
 use crate::relay::sender::{Pairs, Sender};
+use crate::relay::sms::report::{self, Reporter};
 use crate::relay::{Relay, Settings};
 use crate::secrets::Vault;
 use crate::setup::{Parts, Setup};
@@ -102,6 +105,8 @@ impl App {
         let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
+        let since = clock.now() - limits::COUNTED;
+        relay.limits.load(db.read(move |conn| store::limits::since(conn, since)).await?);
         let config = Arc::new(config);
         let setup = Arc::new(Setup::new(Parts {
             db: db.clone(),
@@ -112,6 +117,7 @@ impl App {
             config: config.clone(),
             scheduler: scheduler.clone(),
             blobs: relay.blobs.clone(),
+            fetcher: relay.fetcher.clone(),
             metrics: metrics.clone(),
         }));
         let (calls, call_line, call_inbox) = Calls::new(call_parts(&config, &relay));
@@ -163,7 +169,7 @@ impl App {
             Arc::new(Sender(self.relay.clone())),
             stop.clone(),
         ));
-        tasks.spawn(worker.serve(
+        tasks.spawn(worker.clone().serve(
             Class::Media,
             FETCHES,
             Arc::new(MediaFetcher(self.relay.clone())),
@@ -178,9 +184,16 @@ impl App {
         tasks.spawn(self.calls.serve(self.call_inbox, stop.clone()));
         // The edge alone keeps the line: where there is none, nobody's last words are waited for.
         drop(self.call_line);
+        tasks.spawn(worker.serve(
+            Class::Portal,
+            report::TAKE,
+            Arc::new(Reporter(self.relay.clone())),
+            stop.clone(),
+        ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
+        tasks.spawn(upkeep::sync_templates(self.setup.clone(), self.relay.clone(), stop.clone()));
         let mut watch = JoinSet::new();
         watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
         // Ends at the stop (a look at the lock may hang then), or when somebody else serves the database.
@@ -284,6 +297,9 @@ fn build_relay(
         settings: settings(config)?,
         known_chats: Relay::chat_cache(),
         doubts: courier::Doubts::default(),
+        template_wishes: tokio::sync::Notify::new(),
+        limits: Limits::default(),
+        pace: Pace::default(),
         pairs: Pairs::default(),
     })
 }
@@ -298,6 +314,7 @@ fn call_parts(config: &Config, relay: &Relay) -> calls::Parts {
         worker: relay.worker.clone(),
         policy: relay.settings.policy,
         drain: config.sip.drain,
+        window_opened: Arc::new(crate::relay::held::release),
     }
 }
 
@@ -305,6 +322,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         public_url: config.public_url.clone(),
         connector: config.bitrix.connector_code.clone(),
+        default_country: config.bitrix.default_country.clone(),
         media_wait: Duration::from_std(config.relay.media_wait)?,
         doubt: Duration::from_std(config.relay.doubt)?,
         media_max: config.media.max_bytes,

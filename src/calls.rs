@@ -28,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::domain::PhoneKey;
 use crate::domain::call::{CallEvent, RouteTable};
 use crate::gateway::Gateway;
 use crate::queue::policy::Policy;
 use crate::queue::{Scheduler, Worker};
-use crate::store::Db;
+use crate::store::{Db, StoreError, Tx};
 use crate::whatsapp::GraphClient;
 
 pub use permission::Question;
@@ -61,6 +62,10 @@ pub struct Inbox {
     questions: mpsc::Receiver<Question>,
 }
 
+/// What follows at messages when a person's call opens their service window, in the same transaction.
+pub type WindowOpened =
+    Arc<dyn Fn(&mut Tx<'_>, &PhoneKey, &str, DateTime<Utc>) -> Result<(), StoreError> + Send + Sync>;
+
 /// What the use cases need.
 pub struct Parts {
     /// The database.
@@ -79,6 +84,8 @@ pub struct Parts {
     pub policy: Policy,
     /// How long calls may run on after a stop (`sip.drain_seconds`).
     pub drain: Duration,
+    /// Given the phone and the chat; the use cases on messages are not known here.
+    pub window_opened: WindowOpened,
 }
 
 /// The use cases on calls.
@@ -92,19 +99,32 @@ pub struct Calls {
     scheduler: Arc<Scheduler>,
     policy: Policy,
     drain: Duration,
+    window_opened: WindowOpened,
     routes: watch::Sender<Arc<RouteTable>>,
 }
 
 impl Calls {
     /// The use cases over these parts, the line for the edge, and its other ends for [`Calls::serve`].
     pub fn new(parts: Parts) -> (Self, CallLine, Inbox) {
-        let Parts { db, clock, directory, gateway, graph, worker, policy, drain } = parts;
+        let Parts { db, clock, directory, gateway, graph, worker, policy, drain, window_opened } = parts;
         let routes = watch::Sender::new(Arc::new(routes::table(&directory.now())));
         let (events, told) = mpsc::unbounded_channel();
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let line = CallLine { routes: routes.subscribe(), events, questions };
         let scheduler = worker.scheduler.clone();
-        let calls = Self { db, clock, directory, gateway, graph, worker, scheduler, policy, drain, routes };
+        let calls = Self {
+            db,
+            clock,
+            directory,
+            gateway,
+            graph,
+            worker,
+            scheduler,
+            policy,
+            drain,
+            window_opened,
+            routes,
+        };
         (calls, line, Inbox { events: told, questions: asked })
     }
 

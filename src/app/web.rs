@@ -37,7 +37,7 @@ pub fn public(
     let data = web::Data::from(state);
     let server = HttpServer::new(move || App::new().configure(|cfg| server::configure(cfg, data.clone())))
         .workers(WORKERS)
-        .max_connections(config.max_connections)
+        .max_connections(config.max_connections.div_ceil(WORKERS))
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();

@@ -1,7 +1,11 @@
 //! What follows from a moment of a call, written with it: the person and their window, jobs for the CRM card,
 //! notes in the line.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+
+use super::WindowOpened;
 
 use crate::directory::{Phone, Portal, Snapshot};
 use crate::domain::call::{CallEnd, CallMoment, EndCause};
@@ -15,14 +19,21 @@ use crate::translate::notes::{self, MissedCall, Note};
 /// Scope without which there are no cards.
 const TELEPHONY: &str = "telephony";
 
+/// What a moment is written with.
+pub(super) struct Around {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) opened: WindowOpened,
+    pub(super) now: DateTime<Utc>,
+}
+
 /// Writes what follows. `row` is the record with the moment applied; the caller writes it afterwards.
 pub(super) fn follow(
     tx: &mut Tx<'_>,
-    snapshot: &Snapshot,
+    around: &Around,
     row: &mut CallRow,
     moment: &CallMoment,
-    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let (snapshot, now) = (&*around.snapshot, around.now);
     let Some(phone) = row.phone_id.as_deref().and_then(|id| snapshot.phone(&PhoneKey::from(id))) else {
         return Ok(());
     };
@@ -31,7 +42,7 @@ pub(super) fn follow(
         calls::adopt(tx.conn, row)?;
     }
     if proves(moment) && row.chat_id.is_none() {
-        begin(tx, snapshot, phone, row, now)?;
+        begin(tx, around, phone, row)?;
     }
     let has_card = row.chat_id.is_some() && card_portal(snapshot, &phone.key).is_some();
     match moment {
@@ -69,11 +80,11 @@ fn proves(moment: &CallMoment) -> bool {
 /// The person is found or made, as for a message; a call of theirs opens the window; the CRM is told.
 fn begin(
     tx: &mut Tx<'_>,
-    snapshot: &Snapshot,
+    around: &Around,
     phone: &Phone,
     row: &mut CallRow,
-    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let (snapshot, now) = (&*around.snapshot, around.now);
     let aliases =
         Aliases { user_id: row.peer_user_id.clone(), wa_id: row.peer_digits.clone(), others: Vec::new() };
     let name = row.peer_name.as_deref();
@@ -84,6 +95,7 @@ fn begin(
     let inbound = row.direction == Direction::Inbound.as_str();
     if inbound {
         chats::contact_called(tx.conn, &chat, row.created_at.and_utc().min(now))?;
+        (around.opened)(tx, &phone.key, &chat, now)?;
     }
     let call = CallId::from(row.id.as_str());
     if row.peer_digits.is_some() {

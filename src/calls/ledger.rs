@@ -9,8 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{Calls, effects};
-use crate::directory::Snapshot;
+use super::effects::{self, Around};
+use super::Calls;
 use crate::domain::CallId;
 use crate::domain::call::{Arrival, CallEnd, CallEvent, CallMoment, ContactReport, EndCause, EndedBy};
 use crate::store::calls::{self, CallRow, timeline};
@@ -69,9 +69,10 @@ impl Calls {
     async fn write(&self, batch: Vec<Told>) -> Result<(), StoreError> {
         let batch = Arc::new(batch);
         loop {
-            let (told, snapshot, now) = (batch.clone(), self.directory.now(), self.clock.now());
+            let (told, now) = (batch.clone(), self.clock.now());
+            let around = Around { snapshot: self.directory.now(), opened: self.window_opened.clone(), now };
             let write = move |tx: &mut Tx<'_>| {
-                told.iter().try_for_each(|(at, event)| write_one(tx, &snapshot, *at, event, now))
+                told.iter().try_for_each(|(at, event)| write_one(tx, &around, *at, event))
             };
             match self.db.write(write).await {
                 Err(error) if error.is_outage() => {
@@ -86,10 +87,9 @@ impl Calls {
 
 fn write_one(
     tx: &mut Tx<'_>,
-    snapshot: &Snapshot,
+    around: &Around,
     at: DateTime<Utc>,
     event: &CallEvent,
-    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let known = calls::get(tx.conn, event.call.as_str())?;
     let (mut row, is_new) = match (&event.moment, known) {
@@ -102,13 +102,13 @@ fn write_one(
     if !is_new && !apply(&mut row, &event.moment, at) {
         return Ok(());
     }
-    if row.phone_id.as_ref().is_some_and(|id| snapshot.phone(&id.as_str().into()).is_none()) {
+    if row.phone_id.as_ref().is_some_and(|id| around.snapshot.phone(&id.as_str().into()).is_none()) {
         row.phone_id = None;
     }
     if is_new {
         calls::insert(tx.conn, &row)?;
     }
-    effects::follow(tx, snapshot, &mut row, &event.moment, now)?;
+    effects::follow(tx, around, &mut row, &event.moment)?;
     calls::update(tx.conn, &row).map(drop)
 }
 

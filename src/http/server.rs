@@ -1,11 +1,13 @@
 //! Every route and every limit, in one place (contract §3).
 //!
-//! The body limits answer 413: webhooks 4 MB (Meta sends up to 3), forms 1 MB, JSON 256 KB.
+//! The body limits answer 413: webhooks 4 MB (Meta sends up to 3), forms 1 MB, JSON 256 KB; see
+//! [`super::bodies`] for their time and their sum.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
-use super::{Problem, State, api, bitrix, connector, health, media, whatsapp};
+use super::bodies::{self, Room};
+use super::{Problem, State, api, bitrix, connector, health, media, sms, whatsapp};
 use crate::config::InternalListen;
 use crate::http::observe::observe;
 
@@ -24,6 +26,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
     api = api.service(inside.configure(api::routes));
 
     let mut public = web::scope("")
+        .wrap(from_fn(bodies::limit))
         .wrap(from_fn(observe))
         .route("/healthz", web::get().to(health::alive))
         .service(
@@ -33,6 +36,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
                 .route(web::post().to(whatsapp::webhook)),
         )
         .service(form("/api/bitrix").route(web::post().to(bitrix::post)))
+        .service(form("/api/bitrix/sms/{secret}").route(web::post().to(sms::post)))
         .service(form("/api/bitrix/connector").route(web::post().to(connector::post)))
         .service(
             form("/app-install")
@@ -46,19 +50,25 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
         )
         .service(api);
     if internal_too {
-        public = public.service(web::scope("").wrap(from_fn(api::authorize)).configure(internal_routes));
+        for (path, route) in internal_routes() {
+            public = public.service(web::resource(path).wrap(from_fn(api::authorize)).route(route));
+        }
     }
-    cfg.app_data(state).service(public.default_service(web::to(unknown)));
+    cfg.app_data(state).app_data(web::Data::new(Room::default()));
+    cfg.service(public.default_service(web::to(unknown)));
 }
 
 /// The internal listener.
 pub fn configure_internal(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
-    let internal = web::scope("").wrap(from_fn(observe)).route("/healthz", web::get().to(health::alive));
-    cfg.app_data(state).service(internal.configure(internal_routes).default_service(web::to(unknown)));
+    let mut internal = web::scope("").wrap(from_fn(observe)).route("/healthz", web::get().to(health::alive));
+    for (path, route) in internal_routes() {
+        internal = internal.route(path, route);
+    }
+    cfg.app_data(state).service(internal.default_service(web::to(unknown)));
 }
 
-fn internal_routes(cfg: &mut web::ServiceConfig) {
-    cfg.route("/readyz", web::get().to(health::ready)).route("/metrics", web::get().to(health::metrics));
+fn internal_routes() -> [(&'static str, actix_web::Route); 2] {
+    [("/readyz", web::get().to(health::ready)), ("/metrics", web::get().to(health::metrics))]
 }
 
 /// A form's address, with and without its last slash.

@@ -5,8 +5,9 @@
 //! are synced.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
@@ -128,7 +129,8 @@ impl BlobStore {
     /// Opens (or makes) the folder beside a process that may be writing into it.
     pub fn attach(root: impl Into<PathBuf>) -> io::Result<Self> {
         let store = Self { root: root.into() };
-        fs::create_dir_all(store.incoming())?;
+        // For us alone: files of people lie in it.
+        DirBuilder::new().recursive(true).mode(0o700).create(store.incoming())?;
         Ok(store)
     }
 

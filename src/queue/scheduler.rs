@@ -21,6 +21,7 @@ pub struct Scheduler {
     send: Notify,
     media: Notify,
     call: Notify,
+    portal: Notify,
 }
 
 impl Scheduler {
@@ -68,6 +69,11 @@ impl Scheduler {
     /// Pauses a queue; see [`Lanes::pause`].
     pub fn pause(&self, queue: &str, at_least: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
         self.lock().pause(queue, Some(at_least), now)
+    }
+
+    /// Lets a queue rest; see [`Lanes::rest`].
+    pub fn rest(&self, queue: &str, until: DateTime<Utc>) {
+        self.lock().rest(queue, until);
     }
 
     /// Pauses a queue until a person changes something; see [`Lanes::hold`].
@@ -128,6 +134,7 @@ impl Scheduler {
             Class::Send => &self.send,
             Class::Media => &self.media,
             Class::Call => &self.call,
+            Class::Portal => &self.portal,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::Relay;
 use super::fetch::media_of;
+use super::parts::{Form, Part};
 use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
-use crate::directory::{Binding, Portal};
+use crate::directory::Portal;
 use crate::domain::{ChatId, Direction, Language};
 use crate::media::name::portal_name;
 use crate::queue::job::{Job, Kind};
@@ -14,6 +15,7 @@ use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{Conn, StoreError};
 use crate::translate::person::person_name;
 use crate::translate::to_line::{self, Action, EchoOf, Known, LineItem, MediaKind, Quoted};
+use crate::translate::{reconstruction, split};
 use crate::whatsapp::message::{Content, WireMessage};
 
 /// A job of the courier with everything that it needs from the database.
@@ -56,7 +58,7 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
             continue;
         };
         let message = messages.iter().find(|row| Some(&row.id) == running.row.message_id.as_ref()).cloned();
-        if message.is_none() && matches!(job, Job::Relay { .. }) {
+        if message.is_none() && matches!(job, Job::Relay { .. } | Job::Show { .. }) {
             gone.push(running);
             continue;
         }
@@ -96,14 +98,18 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
 
 fn chat_of(job: &Job) -> Option<&str> {
     match job {
-        Job::Relay { chat_id, .. } | Job::Note { chat_id, .. } | Job::Acknowledge { chat_id, .. } => {
-            Some(chat_id)
-        }
+        Job::Relay { chat_id, .. }
+        | Job::Note { chat_id, .. }
+        | Job::Show { chat_id, .. }
+        | Job::Acknowledge { chat_id, .. } => Some(chat_id),
         Job::Send { .. }
         | Job::Fallback { .. }
         | Job::Fetch { .. }
         | Job::MarkRead { .. }
-        | Job::Card { .. } => None,
+        | Job::Card { .. }
+        | Job::Sms { .. }
+        | Job::SmsStatus { .. }
+        | Job::Comment { .. } => None,
     }
 }
 
@@ -147,7 +153,7 @@ pub(super) struct Prepared {
 
 impl Relay {
     /// Prepares one job for the line.
-    pub(super) fn prepare(&self, loaded: &Loaded, portal: &Portal, binding: &Binding) -> Prepared {
+    pub(super) fn prepare(&self, loaded: &Loaded, portal: &Portal) -> Prepared {
         let language = portal.language;
         let job_id = &loaded.running.row.id;
         match (&loaded.job, &loaded.message) {
@@ -165,8 +171,9 @@ impl Relay {
                 echoes: Vec::new(),
                 without_file: false,
             },
+            (Job::Show { .. }, Some(message)) => self.prepare_template(loaded, message, language),
             (Job::Relay { late_file, .. }, Some(message)) => {
-                self.prepare_relay(loaded, message, *late_file, portal, binding, language)
+                self.prepare_relay(loaded, message, *late_file, portal, language)
             }
             _ => Prepared {
                 messages: vec![],
@@ -179,20 +186,60 @@ impl Relay {
         }
     }
 
+    /// What the customer saw of a template: a system note, which the portal does not send back.
+    fn prepare_template(&self, loaded: &Loaded, message: &MessageRow, language: Language) -> Prepared {
+        let (text, kind) = match Part::from_json(&message.payload).map(|part| part.form) {
+            Ok(Form::Template { template, values, .. }) => {
+                let kind = reconstruction::header_kind(&template).filter(|_| loaded.blob.is_some());
+                (reconstruction::bbcode(&template, &values, language), kind)
+            }
+            _ => (reconstruction::unknown(&message.kind, language), None),
+        };
+        let (mut text, mut files, mut link) = (text, vec![], None);
+        if let Some(kind) = kind {
+            match self.file(loaded, kind, &text, language) {
+                FileForm::File { url, name, hash, blob } => {
+                    files = vec![LineFile { url, name }];
+                    link = Some((hash, blob));
+                }
+                FileForm::Text { text: instead, link: stored, .. } => (text, link) = (instead, stored),
+            }
+        }
+        // What the portal could not pull comes once more, with a link.
+        let again = if matches!(loaded.job, Job::Show { as_link: true, .. }) { "#link" } else { "" };
+        let id = format!("template.{}{again}", message.id);
+        let mut parts = split::lines_for_line(text).into_iter();
+        let first = self.line_message(loaded, id.clone(), parts.next().unwrap_or_default(), files, Some(0));
+        let more = parts.enumerate().map(|(index, text)| {
+            self.line_message(loaded, format!("{id}#{}", index + 2), text, vec![], Some(0))
+        });
+        Prepared {
+            messages: std::iter::once(first).chain(more).collect(),
+            action: Action::New,
+            summary: None,
+            link,
+            echoes: Vec::new(),
+            without_file: false,
+        }
+    }
+
     fn prepare_relay(
         &self,
         loaded: &Loaded,
         message: &MessageRow,
         late_file: bool,
         portal: &Portal,
-        binding: &Binding,
         language: Language,
     ) -> Prepared {
         let wire = WireMessage::parse(&message.payload).ok();
         let item = wire.as_ref().map_or_else(
             || placeholder(message),
             |wire| {
-                let known = Known { quoted: quoted_of(loaded, wire, binding), utc_offset: None };
+                let known = Known {
+                    quoted: self.quoted_of(loaded, wire),
+                    template: tapped_template(loaded),
+                    utc_offset: None,
+                };
                 match message.direction.as_str() {
                     "outbound" => {
                         let source = if wire.standby { EchoOf::MetaAgent } else { EchoOf::PhoneApp };
@@ -258,6 +305,30 @@ impl Relay {
         item.is_note.then_some(0)
     }
 
+    /// The message that is answered, under the name that the customer sees at it.
+    fn quoted_of(&self, loaded: &Loaded, wire: &WireMessage) -> Quoted {
+        let Some(_) = wire.refers_to() else { return Quoted::None };
+        let Some(row) = &loaded.quoted else { return Quoted::Unknown };
+        let author = match row.direction.as_str() {
+            "inbound" => {
+                let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
+                format!("{} {}", name.name, name.last_name).trim().to_owned()
+            }
+            _ => self.business_name(&loaded.chat.phone_id),
+        };
+        Quoted::Known { author, text: row.body.clone(), when: Some(row.created_at.and_utc()) }
+    }
+
+    /// The phone's verified name at Meta, else its number.
+    fn business_name(&self, phone_id: &str) -> String {
+        let snapshot = self.directory.now();
+        let row = snapshot.phone(&crate::domain::PhoneKey::from(phone_id)).map(|phone| &phone.row);
+        row.map_or_else(String::new, |row| match row.display_name.trim() {
+            "" => format!("+{}", row.phone_number),
+            name => name.to_owned(),
+        })
+    }
+
     fn file(&self, loaded: &Loaded, kind: MediaKind, beside: &str, language: Language) -> FileForm {
         let with = |line: String| if beside.is_empty() { line } else { format!("{beside}\n{line}") };
         let message = loaded.message.as_ref();
@@ -268,7 +339,7 @@ impl Relay {
                     return FileForm::Text { text, link: None, missing: false };
                 };
                 // What the portal could not pull as a file follows as a link.
-                if matches!(loaded.job, Job::Relay { as_link: true, .. }) {
+                if matches!(loaded.job, Job::Relay { as_link: true, .. } | Job::Show { as_link: true, .. }) {
                     let text = with(to_line::file_as_link(&blob.name, &url, language));
                     return FileForm::Text { text, link: Some((hash, blob.id.clone())), missing: false };
                 }
@@ -337,20 +408,11 @@ pub(super) fn user_of(loaded: &Loaded) -> UserObject {
     })
 }
 
-fn quoted_of(loaded: &Loaded, wire: &WireMessage, binding: &Binding) -> Quoted {
-    let Some(_) = wire.refers_to() else { return Quoted::None };
-    match &loaded.quoted {
-        Some(row) => Quoted::Known {
-            author: match row.direction.as_str() {
-                "inbound" => {
-                    let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
-                    format!("{} {}", name.name, name.last_name).trim().to_owned()
-                }
-                _ => binding.line_name.clone(),
-            },
-            text: row.body.clone(),
-            when: Some(row.created_at.and_utc()),
-        },
-        None => Quoted::Unknown,
+/// The template whose button was tapped.
+fn tapped_template(loaded: &Loaded) -> Option<String> {
+    let row = loaded.quoted.as_ref().filter(|row| row.kind == "template")?;
+    match Part::from_json(&row.payload).ok()?.form {
+        Form::Template { template, .. } => Some(template.name),
+        _ => None,
     }
 }

@@ -25,6 +25,7 @@ mod faults;
 mod graph;
 mod ids;
 mod interactive;
+mod limits;
 mod look;
 mod media;
 mod messages;

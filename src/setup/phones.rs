@@ -3,9 +3,10 @@
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
-use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId};
+use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
 use crate::store::phones::{self, PhoneRow};
 use crate::store::{Page, Tx, call_permissions, calling, calls};
+use crate::translate::shorthand;
 use crate::whatsapp::client::PhoneInfo;
 
 /// A phone to be set up.
@@ -42,6 +43,8 @@ pub struct PhoneChange {
     pub sms_to_chat: Option<bool>,
     /// Portal user who stands for the phone.
     pub crm_user_id: Option<Option<String>>,
+    /// Languages whose words like STOP end marketing messages.
+    pub stop_words: Option<Vec<String>>,
 }
 
 impl Setup {
@@ -82,60 +85,27 @@ impl Setup {
 
     /// Changes a phone's settings.
     pub async fn change_phone(&self, id: &str, change: PhoneChange) -> Result<PhoneRow, SetupError> {
-        let mut row = self.phone(id).await?;
-        let mut faults = Faults::default();
-        row.sms_service = change.sms_service.unwrap_or(row.sms_service);
-        row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
-        row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
-        for (field, value, words, place) in [
-            ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
-            ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
-            (
-                "closed_window",
-                &change.closed_window,
-                &["tell", "template", "hold"][..],
-                &mut row.closed_window,
-            ),
-        ] {
-            if let Some(value) = value {
-                *place = faults.check(field, validate::one_of(value, words));
-            }
+        let row = changed(&change, self.phone(id).await?)?;
+        let names_one = change.fallback_template.is_some() || change.default_language.is_some();
+        if let Some(template) = row.fallback_template.as_deref().filter(|_| names_one) {
+            let mut faults = Faults::default();
+            faults.check("fallback_template", self.check_fallback(&row, template).await?);
+            faults.done()?;
         }
-        if let Some(template) = &change.fallback_template {
-            let template = template.as_deref().map(|name| validate::text(name, 512)).transpose();
-            row.fallback_template = faults.check("fallback_template", template);
-        }
-        if let Some(language) = &change.default_language {
-            let language = language.as_deref().map(language_code).transpose();
-            row.default_language = faults.check("default_language", language);
-        }
-        if let Some(user) = &change.crm_user_id {
-            let user = user.as_deref().map(validate::user_id).transpose();
-            row.crm_user_id = faults.check("crm_user_id", user);
-        }
-        faults.done()?;
-        row.updated_at = self.clock.now().naive_utc();
-        let settings = row.clone();
+        // The portal goes first: what it refuses is not stored.
+        let _one_at_a_time = self.switch_sender(&row).await?;
+        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
         let written = self
             .db
             .write(move |tx| {
-                let Some(now) = phones::get(tx.conn, &settings.id)? else { return Ok(false) };
-                // What Meta says of the phone is not ours to write back: it may have changed meanwhile.
-                let row = PhoneRow {
-                    display_name: now.display_name,
-                    status: now.status,
-                    quality: now.quality,
-                    messaging_limit: now.messaging_limit,
-                    name_status: now.name_status,
-                    security_note: now.security_note,
-                    ..settings.clone()
-                };
-                phones::update(tx.conn, &row)
+                // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+                let Some(row) = phones::get(tx.conn, &id)? else { return Ok(None) };
+                let Ok(row) = changed(&change, row) else { return Ok(None) };
+                let row = PhoneRow { updated_at: now, ..row };
+                Ok(phones::update(tx.conn, &row)?.then_some(row))
             })
             .await?;
-        if !written {
-            return Err(SetupError::NotFound("phone"));
-        }
+        let row = written.ok_or(SetupError::NotFound("phone"))?;
         self.directory.reload().await?;
         self.resume_phones();
         Ok(row)
@@ -187,7 +157,7 @@ impl Setup {
             display_name: info.verified_name.unwrap_or_default(),
             status: info.status,
             quality: info.quality_rating,
-            messaging_limit: None,
+            messaging_limit: info.messaging_limit,
             name_status: info.name_status,
             security_note: None,
             sms_service,
@@ -199,10 +169,49 @@ impl Setup {
             default_language: None,
             sms_to_chat: false,
             crm_user_id: None,
+            stop_words: String::new(),
             created_at: now,
             updated_at: now,
         }
     }
+}
+
+/// The row with the change; whether it is valid depends on the change alone.
+fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRow, SetupError> {
+    let mut faults = Faults::default();
+    row.sms_service = change.sms_service.unwrap_or(row.sms_service);
+    row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
+    row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
+    if let Some(languages) = &change.stop_words {
+        if languages.iter().any(|language| stop_words::languages().all(|known| known != language)) {
+            let known: Vec<&str> = stop_words::languages().collect();
+            faults.add("stop_words", format!("must be languages of this list: {}", known.join(", ")));
+        }
+        row.stop_words = languages.join(",");
+    }
+    for (field, value, words, place) in [
+        ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
+        ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
+        ("closed_window", &change.closed_window, &["tell", "template", "hold"][..], &mut row.closed_window),
+    ] {
+        if let Some(value) = value {
+            *place = faults.check(field, validate::one_of(value, words));
+        }
+    }
+    if let Some(template) = &change.fallback_template {
+        let template = template.as_deref().map(|name| validate::text(name, 512)).transpose();
+        row.fallback_template = faults.check("fallback_template", template);
+    }
+    if let Some(language) = &change.default_language {
+        let language = language.as_deref().map(language_code).transpose();
+        row.default_language = faults.check("default_language", language);
+    }
+    if let Some(user) = &change.crm_user_id {
+        let user = user.as_deref().map(validate::user_id).transpose();
+        row.crm_user_id = faults.check("crm_user_id", user);
+    }
+    faults.done()?;
+    Ok(row)
 }
 
 /// The number that Meta shows, which it formats (whatsapp-messaging facts §7.6).
@@ -212,11 +221,6 @@ pub fn shown_digits(info: &PhoneInfo) -> String {
 
 /// `en`, `en_US`, `zh_CN`.
 fn language_code(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
-    if (2..=10).contains(&text.len()) && plain {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a language code of templates, as en_US".to_owned())
-    }
+    let code = shorthand::language_code(text);
+    code.ok_or_else(|| "must be a language code of templates, as en_US".to_owned())
 }

@@ -5,8 +5,8 @@ use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::directory::{App, context};
 use crate::domain::{AppId, Secret, WabaId, WabaKey};
-use crate::store::Page;
 use crate::store::wabas::{self, WabaRow};
+use crate::store::{Page, templates};
 use crate::whatsapp::GraphClient;
 use crate::whatsapp::client::PhoneInfo;
 
@@ -28,6 +28,8 @@ pub struct WabaChange {
     pub name: Option<String>,
     /// Its own access token; `Some(None)` = the app's.
     pub access_token: Option<Option<Secret>>,
+    /// Meta's id of the portfolio whose messaging limit it shares; `Some(None)` = as Meta tells.
+    pub portfolio: Option<Option<String>>,
 }
 
 impl Setup {
@@ -64,49 +66,57 @@ impl Setup {
             subscribed: true,
             status: "active".to_owned(),
             status_reason: None,
+            portfolio: None,
             created_at: now,
             updated_at: now,
         };
         let stored = row.clone();
         self.db.write(move |tx| wabas::insert(tx.conn, &stored)).await?;
         self.directory.reload().await?;
-        Ok(row)
+        // A failure is written down and repeated by the clock: the WABA is linked all the same.
+        self.sync_waba(&row.id).await?;
+        self.refresh_limits(&row.id).await;
+        self.waba(&row.id).await
     }
 
     /// Changes a WABA; a new token is tried by subscribing again.
     pub async fn change_waba(&self, id: &str, change: WabaChange) -> Result<WabaRow, SetupError> {
-        let mut row = self.waba(id).await?;
+        let row = self.waba(id).await?;
         let mut faults = Faults::default();
-        if let Some(name) = &change.name {
-            row.name = faults.check("name", validate::text(name, 200));
-        }
+        let name = change.name.as_deref().map(|name| faults.check("name", validate::text(name, 200)));
         if let Some(Some(token)) = &change.access_token {
             faults.check("access_token", validate::secret(token.expose()));
         }
+        let portfolio = change.portfolio.as_ref().map(|portfolio| {
+            let portfolio = portfolio.as_deref().map(validate::cloud_id).transpose();
+            faults.check("portfolio", portfolio)
+        });
         faults.done()?;
         if let Some(token) = &change.access_token {
             let snapshot = self.directory.now();
             let app = snapshot.app(&AppId::from(row.app_id.as_str())).ok_or(SetupError::NotFound("app"))?;
             let used = token.as_ref().unwrap_or(&app.access_token);
             self.subscribe(app, &WabaId::from(row.waba_id.as_str()), used).await?;
-            row.subscribed = true;
-            row.access_token_sealed =
-                token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN));
         }
-        row.updated_at = self.clock.now().naive_utc();
-        let changed = row.clone();
+        let sealed = change
+            .access_token
+            .map(|token| token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN)));
+        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
         let written = self
             .db
             .write(move |tx| {
-                let Some(now) = wabas::get(tx.conn, &changed.id)? else { return Ok(false) };
-                // The state is Meta's to tell: it may have changed meanwhile.
-                let row = WabaRow { status: now.status, status_reason: now.status_reason, ..changed.clone() };
-                wabas::update(tx.conn, &row)
+                // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+                let Some(mut row) = wabas::get(tx.conn, &id)? else { return Ok(None) };
+                row.name = name.clone().unwrap_or(row.name);
+                row.portfolio = portfolio.clone().unwrap_or(row.portfolio);
+                if let Some(sealed) = &sealed {
+                    (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
+                }
+                row.updated_at = now;
+                Ok(wabas::update(tx.conn, &row)?.then_some(row))
             })
             .await?;
-        if !written {
-            return Err(SetupError::NotFound("waba"));
-        }
+        let row = written.ok_or(SetupError::NotFound("waba"))?;
         self.directory.reload().await?;
         self.resume_phones();
         Ok(row)
@@ -120,7 +130,12 @@ impl Setup {
             return Err(SetupError::Conflict("the WABA still has phones; delete them first".to_owned()));
         }
         let key = id.to_owned();
-        self.db.write(move |tx| wabas::delete(tx.conn, &key)).await?;
+        self.db
+            .write(move |tx| {
+                templates::remove_of_waba(tx.conn, &key)?;
+                wabas::delete(tx.conn, &key)
+            })
+            .await?;
         if let Ok((graph, token, waba_id)) = self.waba_access(id)
             && let Err(error) = self.counted("unsubscribe", graph.unsubscribe(&token, &waba_id).await)
         {

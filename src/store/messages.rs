@@ -188,6 +188,13 @@ pub fn of_job(conn: &mut Conn, job_id: &str) -> Result<Vec<MessageRow>, StoreErr
         .load(conn)?)
 }
 
+/// Removes a plan of which nothing was sent.
+pub fn drop_plan(conn: &mut Conn, job_id: &str) -> Result<(), StoreError> {
+    diesel::delete(messages::table.filter(messages::job_id.eq(job_id)).filter(messages::wamid.is_null()))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// The parts of an operator's message, in order.
 pub fn of_operator(
     conn: &mut Conn,
@@ -276,6 +283,13 @@ pub fn relayed(
             told,
         ))
         .execute(conn)?;
+    Ok(())
+}
+
+/// What a message says after an edit.
+pub fn set_body(conn: &mut Conn, id: &str, body: &str) -> Result<(), StoreError> {
+    let body = body.replace('\0', "");
+    diesel::update(messages::table.find(id)).set(messages::body.eq(body)).execute(conn)?;
     Ok(())
 }
 

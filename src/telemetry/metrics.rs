@@ -35,6 +35,8 @@ pub struct Metrics {
     queue_oldest_seconds: Gauge<f64, AtomicU64>,
     queue_ready: Gauge,
     queue_dead: Gauge,
+    limit_waiting: Gauge,
+    sms_waiting: Gauge,
     relay_seconds: Family<Labels<1>, Histogram, RelayHistogram>,
     write_group_size: Histogram,
     sip_connections: Counters<2>,
@@ -80,6 +82,8 @@ impl Metrics {
             ),
             queue_ready: register(&mut r, "queue_ready", "Jobs that are due"),
             queue_dead: register(&mut r, "queue_dead", "Jobs that were given up"),
+            limit_waiting: register(&mut r, "limit_waiting", "Jobs that wait for the messaging limit"),
+            sms_waiting: register(&mut r, "sms_waiting", "Messages of CRMs that wait to be sent"),
             relay_seconds: add(
                 &mut r,
                 "relay_seconds",
@@ -147,6 +151,16 @@ impl Metrics {
         self.queue_oldest_seconds.set(oldest.as_secs_f64());
         self.queue_ready.set(ready);
         self.queue_dead.set(dead);
+    }
+
+    /// So many jobs wait for Meta's messaging limit.
+    pub fn limit(&self, waiting: i64) {
+        self.limit_waiting.set(waiting);
+    }
+
+    /// So many messages of CRMs wait to be sent.
+    pub fn sms(&self, waiting: i64) {
+        self.sms_waiting.set(waiting);
     }
 
     /// A message reached the other cloud this long after it was accepted; `inbound` or `outbound`.
@@ -229,6 +243,8 @@ mod tests {
         metrics.graph_call("send", "131047");
         metrics.job("to_line", "done");
         metrics.queue(Duration::from_millis(1500), 2, 1);
+        metrics.limit(4);
+        metrics.sms(3);
         metrics.relayed("inbound", Duration::from_millis(7));
         metrics.write_group(64);
         metrics.sip_connection("meta", "accepted");
@@ -249,6 +265,8 @@ mod tests {
             "wabridge_queue_oldest_seconds 1.5",
             "wabridge_queue_ready 2",
             "wabridge_queue_dead 1",
+            "wabridge_limit_waiting 4",
+            "wabridge_sms_waiting 3",
             r#"wabridge_relay_seconds_bucket{le="0.01",direction="inbound"} 1"#,
             r#"wabridge_write_group_size_bucket{le="64.0"} 1"#,
             r#"wabridge_sip_connections_total{side="meta",outcome="accepted"} 1"#,

@@ -26,6 +26,8 @@ pub struct OperatorText {
     /// The same with the quote as `> ` lines, for a quoted message that is not known. Equal to `body`
     /// without a quote.
     pub body_with_quote: String,
+    /// What was typed after signature and quote, without any markup: in this form a shorthand is read.
+    pub typed: String,
     /// The message that the operator answers.
     pub quote: Option<QuotedText>,
     /// The operator's name, if the portal signed the text.
@@ -43,6 +45,19 @@ pub struct QuotedText {
     pub text: String,
     /// The portal's id of the quoted message, where the quote bears one (`#chat12/345`).
     pub message: Option<ImMessageId>,
+}
+
+impl QuotedText {
+    /// What a message must say to be the quoted one (see [`markup::plain_key`]), the surest first: the text as
+    /// it is, then without the lines in italics, by which the bridge marks an edited or forwarded message.
+    pub fn keys(&self) -> Vec<String> {
+        let is_mark = |line: &&str| line.len() > 2 && line.starts_with('_') && line.ends_with('_');
+        let unmarked: Vec<&str> = self.text.lines().filter(|line| !is_mark(&line.trim())).collect();
+        let mut keys = vec![markup::plain_key(&self.text), markup::plain_key(&unmarked.join("\n"))];
+        keys.dedup();
+        keys.retain(|key| !key.is_empty());
+        keys
+    }
 }
 
 /// Why a text must not be sent.
@@ -77,6 +92,7 @@ pub fn operator_text(text: &str, options: &OperatorOptions<'_>) -> OperatorText 
     OperatorText {
         body: signed(if is_only_quote { with_quote.clone() } else { body }),
         body_with_quote: signed(with_quote),
+        typed: if is_only_quote { String::new() } else { markup::bare(&found.body).trim().to_owned() },
         quote: found.quote.filter(|_| !is_only_quote),
         held_back,
         signed_by,

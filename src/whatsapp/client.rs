@@ -5,6 +5,7 @@ mod calling;
 mod management;
 mod media;
 mod messages;
+mod templates;
 mod transport;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use calling::{CallPermissions, CallingSettings, CallingWish, SipServer};
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
+pub use templates::{CreatedTemplate, Sample};
 
 /// Until a connection stands, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

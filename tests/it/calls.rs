@@ -8,7 +8,7 @@ use wabridge::store::chats;
 use wabridge::store::retention::{self, Kind};
 
 use crate::support::calls::{answered, arrival, end, forwarded};
-use crate::support::{PHONE_ID, PHONE_NUMBER, TestApp, anna, bob, notification, value_of};
+use crate::support::{Options, PHONE_ID, PHONE_NUMBER, TestApp, anna, bob, notification, value_of};
 
 async fn call_views(app: &TestApp, query: &str) -> Vec<Value> {
     app.api.get(&format!("/calls{query}")).await["items"].as_array().unwrap().clone()
@@ -173,6 +173,24 @@ async fn an_incoming_call_opens_the_service_window() {
     assert!(row.window_until.unwrap() > app.clock.now().naive_utc());
     assert!(row.last_inbound_wamid.is_some(), "what to mark as read is still the message");
     app.goes_on(&mut call, vec![end(EndedBy::Contact, EndCause::Cancelled)]);
+    app.call_is(&call, "ended").await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_was_held_goes_when_the_customer_calls() {
+    let phone = |row: &mut wabridge::store::phones::PhoneRow| row.closed_window = "hold".to_owned();
+    let app = TestApp::with_calls_and(Options { phone: Some(Box::new(phone)), ..Options::default() }).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let id = chat.clone();
+    app.relay.db.write(move |tx| chats::window_closed(tx.conn, &id)).await.unwrap();
+    app.operator(&chat, "Your parcel is here", vec![]);
+    app.note(&chat, "Held").await;
+    let mut call = app.customer_calls(&anna);
+    app.goes_on(&mut call, vec![forwarded(), answered(None), hung_up(EndedBy::Contact)]);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(received[0].body["text"]["body"], "Your parcel is here");
     app.call_is(&call, "ended").await;
     app.stop().await;
 }

@@ -4,15 +4,18 @@ use chrono::Duration;
 
 use super::{Content, Line, Parcel, Taken, Told, UNBOUND_PAUSE};
 use crate::bitrix::error::CallError;
-use crate::domain::{ChatId, Verdict};
+use crate::domain::{ChatId, Language, Verdict};
 use crate::queue::job::{Job, Kind, note, to_line};
 use crate::queue::worker::Settled;
 use crate::relay::Relay;
 use crate::relay::fetch::{chain, late_file};
 use crate::relay::to_portal::{Loaded, user_of};
 use crate::store::jobs::{self, Settlement};
-use crate::store::{blobs, chats, messages as ledger};
+use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::{blobs, chats};
 use crate::translate::notes::{self, Note};
+use crate::translate::to_line;
+use crate::whatsapp::message::{Content as WireContent, WireMessage};
 
 /// How long a media link stays good after the portal took the message.
 const LINK_AFTER: Duration = Duration::hours(72);
@@ -37,9 +40,15 @@ impl Relay {
         let message = loaded.message.clone();
         let portal_id = line.portal.id.to_string();
         let Content::Messages(prepared) = content else {
-            return Settled::plain(loaded.running, Settlement::Done).with(move |tx| match &message {
-                Some(message) => ledger::relayed(tx.conn, &message.id, &portal_id, None, None, now),
-                None => Ok(()),
+            let body = message.as_ref().and_then(|message| edited_text(message, line.portal.language));
+            let original = loaded.original.map(|original| original.id);
+            return Settled::plain(loaded.running, Settlement::Done).with(move |tx| {
+                let Some(message) = &message else { return Ok(()) };
+                // Whoever quotes the edited message quotes what it says now.
+                if let (Some(original), Some(body)) = (&original, &body) {
+                    ledger::set_body(tx.conn, original, body)?;
+                }
+                ledger::relayed(tx.conn, &message.id, &portal_id, None, body.as_deref(), now)
             });
         };
         let sent_files = prepared.messages.first().map_or(0, |message| message.message.files.len());
@@ -51,7 +60,7 @@ impl Relay {
             && loaded.chat.portal_user.as_deref() == Some(user.as_str())
             && loaded.chat.portal_chat_id == im_chat_id;
         let (line_key, phone) = (line.key(), line.phone.clone());
-        let chat_id = loaded.chat.id.clone();
+        let (chat_id, is_template) = (loaded.chat.id.clone(), matches!(loaded.job, Job::Show { .. }));
         let link = prepared.link.filter(|_| !dropped);
         let (summary, without_file) = (prepared.summary, prepared.without_file);
         if let Some(message) = &message {
@@ -73,7 +82,10 @@ impl Relay {
                 late_file(tx, message, now)?;
             }
             if dropped {
-                let job = Job::Relay { chat_id: chat_id.clone(), late_file: true, as_link: true };
+                let job = match is_template {
+                    true => Job::Show { chat_id: chat_id.clone(), as_link: true },
+                    false => Job::Relay { chat_id: chat_id.clone(), late_file: true, as_link: true },
+                };
                 let chat = ChatId::from(chat_id.as_str());
                 let mut job = to_line(Kind::File, &phone, &chat, Some(message.id.clone()), &job);
                 job.dedupe_key = Some(format!("link:{}", message.id));
@@ -194,5 +206,13 @@ impl Relay {
         });
         settled.maybe_twice = maybe_twice;
         settled
+    }
+}
+
+/// What an edited message says now.
+fn edited_text(message: &MessageRow, language: Language) -> Option<String> {
+    match WireMessage::parse(&message.payload).ok()?.content {
+        content @ WireContent::Edit { .. } => Some(to_line::summary(&content, language)),
+        _ => None,
     }
 }

@@ -16,6 +16,7 @@ mod calls;
 mod delivery;
 mod files;
 mod sending;
+mod templates;
 
 pub(super) const WABA: &str = "524126980791429";
 pub(super) const PHONE: &str = "106540352242922";

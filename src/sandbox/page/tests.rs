@@ -42,6 +42,7 @@ async fn rig() -> Rig {
         ],
         bridge_url: "http://127.0.0.1:1".to_owned(),
         telephony: None,
+        bridge: None,
     };
     let page = SandboxPage::start(bind(), cloud.clone(), portal.clone(), scene).await.unwrap();
     let address = page.address();

@@ -16,9 +16,9 @@ use super::credentials::Tries;
 use super::io::{Target, Transport};
 use super::leg::{Edge, Leg, LegState};
 use super::request::{Incoming, Seed};
+use super::servers::TxId;
 use super::settings::EndpointConfig;
 use super::timers::TimerId;
-use super::transactions::TxId;
 use super::wire::Wire;
 use crate::domain::call::{Arrival, CallPeer, CallRoute, ContactReport};
 use crate::domain::{CallId, Direction, Wacid};
@@ -66,6 +66,8 @@ pub struct Call {
     invite: TxId,
     reply_to: super::io::To,
     seed: Seed,
+    /// Session timer that the caller's 200 grants; toward trunks only.
+    session_timer: Option<String>,
     max_forwards: u8,
     attempt: Attempt,
     /// The ring limit, then the longest call.

@@ -3,7 +3,7 @@
 //! | what | made by | found by | goes when |
 //! | --- | --- | --- | --- |
 //! | connection | `Opened` | number | `Closed` |
-//! | transaction | a request, either way | branch | its machine says so ([`transaction`](super::transaction)) |
+//! | transaction | a request, either way | branch | its machine says so (`transaction.rs`) |
 //! | dialog | an INVITE, either way | Call-ID and our tag, on any connection | its call goes |
 //! | call | an INVITE that is let in | its dialogs, its id | both legs are over; `Ended` was told once |
 
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::b2bua::{Call, Party};
 use super::challenge::Challenger;
+use super::clients::{Clients, Owner, TxEvent};
 use super::credentials::Wallet;
 use super::framing::{self, Frame};
 use super::intake;
@@ -20,8 +21,8 @@ use super::limits::{CallRate, Refusals};
 use super::links::Links;
 use super::request::Source;
 use super::routes::Routes;
+use super::servers::Servers;
 use super::settings::{EndpointConfig, TokenSource};
-use super::transactions::{Owner, Transactions, TxEvent};
 use super::trunks::Targets;
 use super::wire::{CallDue, Due, Wire};
 use crate::domain::CallId;
@@ -30,7 +31,8 @@ use crate::domain::CallId;
 pub struct Endpoint {
     pub(super) config: Arc<EndpointConfig>,
     pub(super) wire: Wire,
-    pub(super) txs: Transactions,
+    pub(super) clients: Clients,
+    pub(super) servers: Servers,
     pub(super) links: Links,
     pub(super) routes: Routes,
     pub(super) calls: HashMap<u64, Call>,
@@ -77,7 +79,8 @@ impl Endpoint {
         Self {
             config: Arc::new(config),
             wire,
-            txs: Transactions::default(),
+            clients: Clients::default(),
+            servers: Servers::default(),
             links: Links::default(),
             routes: Routes::default(),
             calls: HashMap::new(),
@@ -112,7 +115,7 @@ impl Endpoint {
             Input::Closed { conn } => self.closed(conn),
             Input::Unreachable { target, reason } => {
                 let mut events = Vec::new();
-                self.txs.unreachable(&mut self.wire, &target, &reason, &mut events);
+                self.clients.unreachable(&mut self.wire, &target, &reason, &mut events);
                 self.dispatch(events);
             }
             Input::Timeout => {}
@@ -140,12 +143,11 @@ impl Endpoint {
 
     /// What is held.
     pub fn counts(&self) -> Counts {
-        let (clients, servers) = self.txs.len();
         Counts {
             calls: self.calls.len(),
             dialogs: self.dialogs.len(),
-            clients,
-            servers,
+            clients: self.clients.len(),
+            servers: self.servers.len(),
             timers: self.wire.timers.len(),
             connections: self.links.len(),
         }
@@ -154,11 +156,14 @@ impl Endpoint {
     fn run_timers(&mut self) {
         while let Some(due) = self.wire.timers.pop(self.wire.now) {
             match due {
-                Due::ClientRepeat(_) | Due::ClientEnd(_) | Due::ServerRepeat(_) | Due::ServerEnd(_) => {
+                Due::ClientRepeat(tx) => self.clients.on_repeat(&mut self.wire, tx),
+                Due::ClientEnd(tx) => {
                     let mut events = Vec::new();
-                    self.txs.on_due(&mut self.wire, due, &mut events);
+                    self.clients.on_end(&mut self.wire, tx, &mut events);
                     self.dispatch(events);
                 }
+                Due::ServerRepeat(tx) => self.servers.on_repeat(&mut self.wire, tx),
+                Due::ServerEnd(tx) => self.servers.on_end(&mut self.wire, tx),
                 Due::LinkIdle(conn) => self.maybe_idle(conn),
                 Due::LinkSlow(conn) => self.close_link(conn, "a message took too long"),
                 Due::Ping(trunk, target) => self.ping(trunk, target),
@@ -204,7 +209,7 @@ impl Endpoint {
         self.wire.timers.disarm(state.idle);
         self.wire.timers.disarm(state.slow);
         let mut events = Vec::new();
-        self.txs.closed(&mut self.wire, conn, state.link.dialled.as_ref(), &mut events);
+        self.clients.closed(&mut self.wire, conn, state.link.dialled.as_ref(), &mut events);
         self.dispatch(events);
     }
 

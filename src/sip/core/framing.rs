@@ -49,11 +49,14 @@ pub enum FrameFault {
 #[derive(Default, Debug)]
 pub struct Framer {
     held: Vec<u8>,
-    /// How much of `held` has been searched for the end of the head.
+    /// Where in `held` the next message begins; what is before was handed out.
+    start: usize,
+    /// How much of the message has been searched for the end of its head.
     searched: usize,
-    /// Head and body, once known.
+    /// Length of head and body, once known.
     wanted: Option<usize>,
-    empty_lines: u8,
+    /// An empty line that may be the first half of a ping.
+    has_half_ping: bool,
     is_lost: bool,
 }
 
@@ -61,13 +64,15 @@ impl Framer {
     /// Takes bytes of the connection.
     pub fn feed(&mut self, bytes: &[u8]) {
         if !self.is_lost {
+            self.held.drain(..self.start);
+            self.start = 0;
             self.held.extend_from_slice(bytes);
         }
     }
 
     /// Whether a message has begun and not ended.
     pub fn is_inside(&self) -> bool {
-        !self.held.is_empty()
+        self.held.len() > self.start
     }
 
     /// What is complete; `None` = feed more. After a fault there is nothing more.
@@ -80,9 +85,9 @@ impl Framer {
                 return Some(Frame::Ping);
             }
             let Some(head_end) = self.find_head_end() else {
-                return (self.held.len() > MOST_HEAD_BYTES).then(|| self.lose(FrameFault::TooLarge, None));
+                return (self.rest().len() > MOST_HEAD_BYTES).then(|| self.lose(FrameFault::TooLarge, None));
             };
-            let wanted = match content_length(self.held.get(..head_end)?) {
+            let wanted = match content_length(self.rest().get(..head_end)?) {
                 _ if head_end > MOST_HEAD_BYTES => Err(FrameFault::TooLarge),
                 Ok(Some(length)) if length > MOST_BYTES.saturating_sub(head_end) => Err(FrameFault::TooLarge),
                 Ok(Some(length)) => Ok(head_end + length),
@@ -94,51 +99,45 @@ impl Framer {
                 Err(fault) => return Some(self.lose(fault, Some(head_end))),
             }
         }
-        let wanted = self.wanted.filter(|wanted| self.held.len() >= *wanted)?;
-        let rest = self.held.split_off(wanted);
-        let message = std::mem::replace(&mut self.held, rest);
-        (self.searched, self.wanted, self.empty_lines) = (0, None, 0);
+        let wanted = self.wanted?;
+        let message = self.rest().get(..wanted)?.to_vec();
+        self.start += wanted;
+        (self.searched, self.wanted, self.has_half_ping) = (0, None, false);
         Some(Frame::Message(message))
     }
 
-    /// True at the second empty line in a row.
+    fn rest(&self) -> &[u8] {
+        self.held.get(self.start..).unwrap_or_default()
+    }
+
+    /// Skips all empty lines; true if there were two. A burst of pings gets one answer.
     fn skip_empty_lines(&mut self) -> bool {
-        let blank = self.held.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let mut used = 0;
-        for byte in self.held.iter().take(blank) {
-            used += 1;
-            if *byte == b'\n' {
-                self.empty_lines += 1;
-                if self.empty_lines == 2 {
-                    break;
-                }
-            }
+        let blank = self.rest().iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let (mut skipped, mut lines) = (0, usize::from(self.has_half_ping));
+        for byte in blank {
+            skipped += 1;
+            lines += usize::from(*byte == b'\n');
         }
-        if used > 0 {
-            self.held.drain(..used);
+        self.start += skipped;
+        if skipped > 0 {
             self.searched = 0;
         }
-        let is_ping = self.empty_lines == 2;
-        if is_ping {
-            self.empty_lines = 0;
-        }
-        is_ping
+        self.has_half_ping = lines % 2 == 1;
+        lines >= 2
     }
 
     fn find_head_end(&mut self) -> Option<usize> {
         let from = self.searched.saturating_sub(3);
-        let found = find(self.held.get(from..)?, b"\r\n\r\n").map(|at| from + at + 4);
-        self.searched = self.held.len();
+        let found = find(self.rest().get(from..)?, b"\r\n\r\n").map(|at| from + at + 4);
+        self.searched = self.rest().len();
         found
     }
 
     fn lose(&mut self, fault: FrameFault, head_end: Option<usize>) -> Frame {
         self.is_lost = true;
-        let mut head = std::mem::take(&mut self.held);
-        let head = head_end.filter(|end| *end <= MOST_HEAD_BYTES).map(|end| {
-            head.truncate(end);
-            head
-        });
+        let head = head_end.filter(|end| *end <= MOST_HEAD_BYTES);
+        let head = head.and_then(|end| self.rest().get(..end)).map(<[u8]>::to_vec);
+        (self.held, self.start) = (Vec::new(), 0);
         Frame::Fault { fault, head }
     }
 }

@@ -9,10 +9,11 @@ use super::framing::FrameFault;
 use super::headers::Headers;
 use super::io::{Notice, Origin};
 use super::leg;
+use super::limits::MOST_REFUSALS;
 use super::message::{Message, Method, Request};
 use super::request::{ALLOW, ALLOW_META, Incoming, Seed, Source};
+use super::servers::{Receipt, TxId};
 use super::settings::ScannerAnswer;
-use super::transactions::{Receipt, TxId};
 use crate::domain::Direction;
 use crate::domain::call::{CallRoute, ContactReport};
 
@@ -21,7 +22,7 @@ pub fn message(endpoint: &mut Endpoint, source: &Source, bytes: &[u8]) {
     match Message::parse(bytes) {
         Ok(Message::Response(response)) => {
             let mut events = Vec::new();
-            endpoint.txs.on_response(&mut endpoint.wire, response, source, &mut events);
+            endpoint.clients.on_response(&mut endpoint.wire, response, source, &mut events);
             endpoint.dispatch(events);
         }
         Ok(Message::Request(request)) => endpoint.request(source, request),
@@ -48,11 +49,11 @@ impl Endpoint {
                 return;
             }
         };
-        // A silenced address may still speak within its dialogs.
-        if self.refusals.is_silenced(self.wire.now, source.peer.ip()) && self.dialog_of(&incoming).is_none() {
+        // Such a sender may still speak within its dialogs, and acknowledge.
+        if !is_ack && (self.is_silenced(source) || self.is_flooded()) && self.dialog_of(&incoming).is_none() {
             return;
         }
-        match self.txs.receive(&mut self.wire, &incoming) {
+        match self.servers.receive(&mut self.wire, &incoming) {
             Receipt::Absorbed => {}
             Receipt::Ack => self.ack_in_dialog(&incoming),
             Receipt::Merged(tx) => self.answer(tx, &incoming, 482),
@@ -73,8 +74,10 @@ impl Endpoint {
             return self.request_in_dialog(tx, incoming);
         }
         match method {
-            Some(Method::Options) if incoming.source.origin == Origin::Refused => {
-                self.refuse_scanner(tx, incoming, "an OPTIONS from outside of Meta's networks");
+            Some(Method::Options)
+                if matches!(incoming.source.origin, Origin::Refused | Origin::Trunk(None)) =>
+            {
+                self.refuse_scanner(tx, incoming, "an OPTIONS from nowhere");
             }
             Some(Method::Options) => self.answer_options(tx, incoming),
             Some(Method::Invite) if incoming.max_forwards == 0 => self.answer(tx, incoming, 483),
@@ -86,19 +89,15 @@ impl Endpoint {
                 self.answer(tx, incoming, 481);
             }
             _ => {
-                let is_trunk = matches!(incoming.source.origin, Origin::Trunk(Some(_)));
-                if is_trunk || self.count_refusal(incoming, "a method that is of no use here") {
-                    self.answer_not_allowed(tx, incoming);
-                } else {
-                    self.txs.ignore(&mut self.wire, tx);
-                }
+                self.count_refusal(incoming, "a method that is of no use here");
+                self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer_not_allowed(tx, incoming));
             }
         }
     }
 
     /// §9.2: 200 to the CANCEL, and 487 to the INVITE if it has no final answer.
     fn cancel(&mut self, tx: TxId, incoming: &Incoming) {
-        let Some((call, is_open)) = self.txs.cancelled(incoming) else {
+        let Some((call, is_open)) = self.servers.cancelled(incoming) else {
             return self.answer(tx, incoming, 481);
         };
         self.answer(tx, incoming, 200);
@@ -117,7 +116,7 @@ impl Endpoint {
 
     /// Answers with a status.
     pub(super) fn answer(&mut self, tx: TxId, incoming: &Incoming, status: u16) {
-        self.txs.answer_plain(&mut self.wire, tx, &incoming.seed, status, incoming.to.tag().is_some());
+        self.servers.answer_plain(&mut self.wire, tx, &incoming.seed, status, incoming.to.tag().is_some());
     }
 
     /// Answers with a status and headers.
@@ -133,7 +132,7 @@ impl Endpoint {
         for (name, value) in headers {
             writer.header(name, value);
         }
-        self.txs.answer(&mut self.wire, tx, status, writer.finish());
+        self.servers.answer(&mut self.wire, tx, status, writer.finish());
     }
 
     pub(super) fn answer_options(&mut self, tx: TxId, incoming: &Incoming) {
@@ -167,21 +166,40 @@ impl Endpoint {
         self.answer_with(tx, incoming, 407, &headers);
     }
 
-    /// Counts a request that ought not to be; false = this address gets no answer any more.
-    pub(super) fn count_refusal(&mut self, incoming: &Incoming, why: &'static str) -> bool {
+    /// Counts a request that ought not to be; tells how many there were from its address in this minute.
+    pub(super) fn count_refusal(&mut self, incoming: &Incoming, why: &'static str) -> u32 {
         let peer = incoming.source.peer;
         self.wire.notice(Notice::Scanner { peer, why });
         self.refusals.count(self.wire.now, peer.ip())
     }
 
+    /// Answers, if this sender still gets answers.
+    pub(super) fn answer_or_ignore(&mut self, tx: TxId, incoming: &Incoming, answer: impl FnOnce(&mut Self)) {
+        if self.is_silenced(&incoming.source) {
+            self.servers.ignore(&mut self.wire, tx);
+        } else {
+            answer(self);
+        }
+    }
+
     /// What a scanner gets: 403 or nothing, by setting; nothing in any case once it is too much.
     pub(super) fn refuse_scanner(&mut self, tx: TxId, incoming: &Incoming, why: &'static str) {
-        let may_answer = self.count_refusal(incoming, why);
-        if may_answer && self.config.scanners == ScannerAnswer::Forbidden {
-            self.answer(tx, incoming, 403);
-        } else {
-            self.txs.ignore(&mut self.wire, tx);
+        self.count_refusal(incoming, why);
+        if self.config.scanners == ScannerAnswer::Silence {
+            return self.servers.ignore(&mut self.wire, tx);
         }
+        self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer(tx, incoming, 403));
+    }
+
+    /// Whether a sender has used up its answers. Never so for Meta, whose addresses carry the calls of all
+    /// phones, and for a trunk.
+    fn is_silenced(&self, source: &Source) -> bool {
+        !is_known(source) && self.refusals.is_silenced(self.wire.now, source.peer.ip())
+    }
+
+    /// Whether so many requests are unanswered or unacknowledged that new ones are dropped unread.
+    fn is_flooded(&self) -> bool {
+        self.servers.len() > self.config.max_calls.saturating_mul(4).saturating_add(10_000)
     }
 
     /// Whether one more call may begin, of this phone and at all.
@@ -227,11 +245,12 @@ impl Endpoint {
 
     /// Nobody is answered from nowhere without being counted.
     fn may_answer(&mut self, source: &Source) -> bool {
-        match source.origin {
-            Origin::Meta | Origin::Trunk(Some(_)) => true,
-            _ => self.refusals.count(self.wire.now, source.peer.ip()),
-        }
+        is_known(source) || self.refusals.count(self.wire.now, source.peer.ip()) <= MOST_REFUSALS
     }
+}
+
+fn is_known(source: &Source) -> bool {
+    matches!(source.origin, Origin::Meta | Origin::Trunk(Some(_)))
 }
 
 fn allow(incoming: &Incoming) -> &'static str {

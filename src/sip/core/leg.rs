@@ -1,11 +1,11 @@
 //! A leg: the dialog with one side of a call (RFC 3261 §12), frozen route set included.
 
 use super::address::{Address, split_list};
+use super::clients::Heads;
 use super::headers::Headers;
 use super::io::{ConnId, Packet, Target, To, Transport, Trust};
 use super::links::Links;
 use super::timers::TimerId;
-use super::transactions::Heads;
 use super::uri::Uri;
 
 /// Which side a leg is with.

@@ -9,8 +9,8 @@ use super::io::Moment;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Addresses that are remembered at once.
 const MOST_ADDRESSES: usize = 10_000;
-/// Refused requests a minute that an address gets an answer for.
-const MOST_REFUSALS: u32 = 20;
+/// Refused requests a minute that an address gets an answer for; also how many become records.
+pub const MOST_REFUSALS: u32 = 20;
 
 /// Calls that may begin in a minute, by whose they are.
 #[derive(Default)]
@@ -40,8 +40,8 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Counts one; false = it gets no answer any more.
-    pub fn count(&mut self, now: Moment, address: IpAddr) -> bool {
+    /// Counts one and tells how many there were in this minute.
+    pub fn count(&mut self, now: Moment, address: IpAddr) -> u32 {
         if self.counts.len() >= MOST_ADDRESSES {
             self.counts.retain(|_, (_, since)| now - *since < MINUTE);
             if self.counts.len() >= MOST_ADDRESSES {
@@ -53,7 +53,7 @@ impl Refusals {
             (*count, *since) = (0, now);
         }
         *count = count.saturating_add(1);
-        *count <= MOST_REFUSALS
+        *count
     }
 
     /// Whether an address has used up its answers.
@@ -86,9 +86,10 @@ mod tests {
     fn an_address_that_is_refused_too_often_is_not_answered_for_a_minute() {
         let mut refusals = Refusals::default();
         let address = "192.0.2.1".parse().unwrap();
-        assert_eq!((0..30).filter(|_| refusals.count(at(0), address)).count(), 20);
+        assert!(!refusals.is_silenced(at(0), address));
+        assert_eq!((0..30).map(|_| refusals.count(at(0), address)).last(), Some(30));
         assert!(refusals.is_silenced(at(1), address));
         assert!(!refusals.is_silenced(at(60_000), address));
-        assert!(refusals.count(at(60_000), address));
+        assert_eq!(refusals.count(at(60_000), address), 1);
     }
 }

@@ -1,10 +1,10 @@
 //! OPTIONS to the targets of trunks.
 
 use super::b2bua;
+use super::clients::{Heads, Outgoing, Owner};
 use super::endpoint::Endpoint;
 use super::io::{Notice, To};
 use super::leg::Edge;
-use super::transactions::{Heads, Outgoing, Owner};
 use super::wire::Due;
 
 impl Endpoint {
@@ -55,7 +55,7 @@ impl Endpoint {
             heads,
             owner: Owner::Ping(trunk, index),
         };
-        self.txs.start(&mut self.wire, out);
+        self.clients.start(&mut self.wire, out);
     }
 
     /// Any answer is one, but those that say that nobody is behind.

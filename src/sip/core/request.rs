@@ -140,6 +140,15 @@ impl Incoming {
         self.request.headers.get(name)
     }
 
+    /// What is answered to a wish for a session timer (RFC 4028 §9): whoever asks refreshes, and is answered.
+    pub fn session_timer(&self) -> Option<String> {
+        let headers = &self.request.headers;
+        let can = headers.has_token("Supported", "timer") || headers.has_token("Require", "timer");
+        let seconds = self.header("Session-Expires")?.split(';').next()?.trim();
+        let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+        (can && is_number).then(|| format!("{seconds};refresher=uac"))
+    }
+
     /// The body as text, if it says that it is SDP. `Err` = another type or encoding.
     pub fn sdp(&self) -> Result<Option<&str>, ()> {
         sdp_of(&self.request.headers, &self.request.body)

@@ -42,7 +42,7 @@ pub fn audio(sdp: &str) -> Option<Audio> {
     let mut audio = Audio::default();
     let (mut in_audio, mut found) = (false, false);
     let mut maps: Vec<(&str, &str)> = Vec::new();
-    if !sdp.starts_with("v=0") {
+    if lines(sdp).next() != Some("v=0") {
         return None;
     }
     for line in lines(sdp) {

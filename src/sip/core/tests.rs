@@ -2,5 +2,8 @@
 
 mod ends;
 mod inbound;
+mod meta;
 mod outbound;
 mod pair;
+mod soak;
+mod torture;

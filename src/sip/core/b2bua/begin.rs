@@ -4,7 +4,7 @@ use super::super::endpoint::Endpoint;
 use super::super::leg::Edge;
 use super::super::request::Incoming;
 use super::super::sdp;
-use super::super::transactions::TxId;
+use super::super::servers::TxId;
 use super::super::wire::{CallDue, Due};
 use super::outbound::warning;
 use super::{Attempt, Call, NewCall, Party, Stage, arrival, caller_leg};
@@ -49,7 +49,7 @@ impl Endpoint {
         let key = self.next_call;
         self.dialogs.insert(caller.key(), (key, Party::Caller));
         self.ids.insert(id.clone(), key);
-        self.txs.belongs_to(tx, key);
+        self.servers.belongs_to(tx, key);
         let call = Call {
             id,
             direction: new.direction,
@@ -66,6 +66,7 @@ impl Endpoint {
             invite: tx,
             reply_to: incoming.reply_to.clone(),
             seed: incoming.seed.clone(),
+            session_timer: incoming.session_timer().filter(|_| edge != Edge::Meta),
             max_forwards: incoming.max_forwards,
             attempt: Attempt::default(),
             limit: Some(self.wire.arm(self.config.ring, Due::Call(key, CallDue::Ring))),

@@ -1,5 +1,6 @@
 //! How the other side is called: targets one after the other, their answers, challenges.
 
+use super::super::clients::{Outgoing, Owner, TxId};
 use super::super::credentials::{Account, Challenge};
 use super::super::endpoint::Endpoint;
 use super::super::io::{Notice, To};
@@ -8,7 +9,6 @@ use super::super::message::Response;
 use super::super::reason;
 use super::super::request::{ALLOW, ALLOW_META, Source, sdp_of};
 use super::super::sdp;
-use super::super::transactions::{Outgoing, Owner, TxId};
 use super::super::wire::{CallDue, Due};
 use super::hangup::Refusal;
 use super::inbound::refused_by_us;
@@ -125,7 +125,7 @@ impl Endpoint {
             packet: writer.finish_with(offer.as_deref()),
             owner: Owner::Call(key),
         };
-        let tx = self.txs.start(&mut self.wire, out);
+        let tx = self.clients.start(&mut self.wire, out);
         if let Some(call) = self.calls.get_mut(&key) {
             call.attempt.tx = Some(tx);
         }
@@ -170,7 +170,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.attempt.deadline = None;
         if let Some(tx) = call.attempt.tx.take() {
-            self.txs.abandon(&mut self.wire, tx, &reason::header(102));
+            self.clients.abandon(&mut self.wire, tx, &reason::header(102));
         }
         self.target_failed(key, "it did not answer in time");
     }
@@ -211,7 +211,7 @@ impl Endpoint {
         call.stage = Stage::Ringing;
         let mut writer = call.seed.answer(180, Some(&call.caller.local_tag));
         writer.header("Contact", &call.caller.contact);
-        self.txs.answer(&mut self.wire, call.invite, 180, writer.finish());
+        self.servers.answer(&mut self.wire, call.invite, 180, writer.finish());
         self.wire.event(&call.id, CallMoment::Ringing);
     }
 
@@ -226,7 +226,7 @@ impl Endpoint {
         let ack = leg.heads(via, leg.local_seq).writer("ACK").finish();
         if let Some((to, _)) = leg.way(&self.links) {
             self.wire.send(to.clone(), ack.clone());
-            self.txs.acked(tx, leg.remote_tag.as_deref().unwrap_or_default(), to, ack);
+            self.clients.acked(tx, leg.remote_tag.as_deref().unwrap_or_default(), to, ack);
         }
         let answer = sdp_of(&response.headers, &response.body).ok().flatten();
         let Some(answer) = answer.filter(|answer| sdp::audio(answer).is_some()) else {
@@ -249,13 +249,16 @@ impl Endpoint {
         let mut writer = call.seed.answer(200, Some(&leg.local_tag));
         writer.header("Contact", &leg.contact);
         writer.header("Allow", if leg.edge == Edge::Meta { ALLOW_META } else { ALLOW });
+        if let Some(timer) = &call.session_timer {
+            writer.header("Require", "timer").header("Session-Expires", timer);
+        }
         let packet = writer.finish_with(Some(&answer));
         leg.state = LegState::Confirmed;
         leg.sent_sdp = Some(answer);
         let seq = leg.remote_seq.unwrap_or_default();
         leg.unacked =
             Some(unacked(&mut self.wire, key, Party::Caller, packet.clone(), call.reply_to.clone(), seq));
-        self.txs.answer(&mut self.wire, call.invite, 200, packet);
+        self.servers.answer(&mut self.wire, call.invite, 200, packet);
         call.stage = Stage::Answered;
         self.wire.timers.disarm(call.limit.take());
         call.limit = Some(self.wire.arm(self.config.max_call, Due::Call(key, CallDue::Length)));

@@ -1,11 +1,11 @@
 //! How a call ends: `Ended` told exactly once, a final answer or BYE for each leg, nothing left behind.
 
+use super::super::clients::{Heads, Outgoing, Owner};
 use super::super::endpoint::Endpoint;
 use super::super::leg::{Edge, LegState};
 use super::super::message::{CSeq, Response};
 use super::super::reason;
 use super::super::request::{Incoming, Source};
-use super::super::transactions::{Heads, Outgoing, Owner};
 use super::callee::ended_by;
 use super::inbound::refused_by_us;
 use super::outbound::warning;
@@ -49,7 +49,7 @@ impl Endpoint {
             self.wire.timers.disarm(timer);
         }
         if let Some(tx) = call.attempt.tx.take() {
-            self.txs.abandon(&mut self.wire, tx, &reason::header(cause));
+            self.clients.abandon(&mut self.wire, tx, &reason::header(cause));
         }
         if call.caller.state == LegState::Open {
             call.caller.state = LegState::Over;
@@ -57,7 +57,7 @@ impl Endpoint {
             for (name, value) in &refusal.headers {
                 writer.header(name, value);
             }
-            self.txs.answer(&mut self.wire, call.invite, refusal.status, writer.finish());
+            self.servers.answer(&mut self.wire, call.invite, refusal.status, writer.finish());
         }
         self.bye(key, Party::Callee);
         // §15: no BYE before the ACK, or before it is given up.
@@ -92,7 +92,7 @@ impl Endpoint {
             packet: writer.finish(),
             owner: Owner::Nobody,
         };
-        self.txs.start(&mut self.wire, out);
+        self.clients.start(&mut self.wire, out);
     }
 
     /// Takes a call off every table.
@@ -209,7 +209,7 @@ impl Endpoint {
         let Some(unacked) = leg.unacked.take_if(|unacked| unacked.seq == ack.cseq.number) else { return };
         self.wire.timers.disarm(unacked.repeat);
         self.wire.timers.disarm(unacked.end);
-        if is_ended {
+        if is_ended && party == Party::Caller {
             self.bye(key, Party::Caller);
             self.forget(key);
         }
@@ -257,13 +257,13 @@ impl Endpoint {
         let ack_via = via(&self.config, &mut self.wire, edge, leg.transport);
         let ack = leg.heads(ack_via, seq).writer("ACK").finish();
         self.wire.send(to.clone(), ack.clone());
-        self.txs.acked(tx, leg.remote_tag.as_deref().unwrap_or_default(), to.clone(), ack);
+        self.clients.acked(tx, leg.remote_tag.as_deref().unwrap_or_default(), to.clone(), ack);
         let bye_via = via(&self.config, &mut self.wire, edge, leg.transport);
         let heads: Heads = leg.next_heads(bye_via);
         let packet = heads.writer("BYE").finish();
         let transport = leg.transport;
         let out = Outgoing { method: "BYE", to, fallback, transport, heads, packet, owner: Owner::Nobody };
-        self.txs.start(&mut self.wire, out);
+        self.clients.start(&mut self.wire, out);
     }
 }
 

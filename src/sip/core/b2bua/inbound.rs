@@ -1,18 +1,17 @@
 //! A call from WhatsApp: source check, phone, 100, digest, trunk.
 
-use std::sync::Arc;
-
 use super::super::challenge::{Expected, Verdict};
 use super::super::digest::Sum;
 use super::super::endpoint::Endpoint;
 use super::super::io::{Notice, Origin, Target, Transport};
 use super::super::leg::Edge;
+use super::super::limits::MOST_REFUSALS;
 use super::super::request::Incoming;
 use super::super::routes::digits;
-use super::super::transactions::TxId;
+use super::super::servers::TxId;
 use super::callee::Plan;
 use super::{Call, NewCall, contact};
-use crate::domain::call::{CallEnd, CallPeer, CallRoute, EndCause, EndedBy};
+use crate::domain::call::{Arrival, CallEnd, CallMoment, CallPeer, EndCause, EndedBy};
 use crate::domain::{Direction, UserId, Wacid};
 
 /// Characters of a text of Meta that go into a header for the trunk.
@@ -26,22 +25,11 @@ impl Endpoint {
             return self.refuse_scanner(tx, incoming, "an INVITE from outside of Meta's networks");
         }
         let Some(route) = self.routes.of_uri(&incoming.request.uri) else {
-            if origin != Origin::Meta && !self.count_refusal(incoming, "an INVITE for an unknown number") {
-                return self.txs.ignore(&mut self.wire, tx);
-            }
-            self.answer(tx, incoming, 404);
-            return self.record_unknown(incoming);
+            return self.unknown_number(tx, incoming);
         };
         self.answer(tx, incoming, 100);
-        if origin == Origin::Stranger {
-            self.wire.notice(Notice::Stranger { peer: incoming.source.peer });
-        }
-        if !self.is_meta_proven(tx, incoming, &route) {
-            return;
-        }
         let trunk = self.config.trunks.iter().position(|trunk| trunk.name == route.trunk);
-        let Some(offer) = self.offer_of(tx, incoming) else { return };
-        let new = NewCall {
+        let mut new = NewCall {
             direction: Direction::Inbound,
             peer: peer(incoming),
             wacid: wacid(incoming),
@@ -49,8 +37,16 @@ impl Endpoint {
             agent: None,
             trunk: trunk.unwrap_or(usize::MAX),
             route,
-            offer,
+            offer: String::new(),
         };
+        if !self.is_meta_proven(tx, incoming, &new) {
+            return;
+        }
+        if origin == Origin::Stranger {
+            self.wire.notice(Notice::Stranger { peer: incoming.source.peer });
+        }
+        let Some(offer) = self.offer_of(tx, incoming) else { return };
+        new.offer = offer;
         if trunk.is_none() {
             let end = refused_by_us(EndCause::TrunkUnreachable, 480, "the phone's trunk is not configured");
             return self.turn_away(tx, incoming, &new, 480, end);
@@ -69,12 +65,14 @@ impl Endpoint {
     }
 
     /// Digest with the phone's SIP password. False = answered.
-    fn is_meta_proven(&mut self, tx: TxId, incoming: &Incoming, route: &Arc<CallRoute>) -> bool {
+    fn is_meta_proven(&mut self, tx: TxId, incoming: &Incoming, new: &NewCall) -> bool {
         if !self.config.require_digest {
             return true;
         }
+        let route = &new.route;
         let Some(password) = route.sip_password.clone() else {
-            self.answer(tx, incoming, 480);
+            let why = "the phone's SIP password is not known yet: save its calling settings";
+            self.turn_away(tx, incoming, new, 480, refused_by_us(EndCause::Refused, 480, why));
             return false;
         };
         let algorithms: Vec<Sum> = self.config.digest_algorithms.iter().map(|one| Sum::from(*one)).collect();
@@ -97,22 +95,32 @@ impl Endpoint {
                 false
             }
             Verdict::Wrong => {
-                if self.count_refusal(incoming, "a wrong digest") {
-                    self.answer(tx, incoming, 403);
-                } else {
-                    self.txs.ignore(&mut self.wire, tx);
-                }
+                self.wrong_digest(tx, incoming, new);
                 false
             }
         }
     }
 
-    fn record_unknown(&mut self, incoming: &Incoming) {
-        if incoming.source.origin != Origin::Meta {
+    /// 403, and a record if it is from Meta's networks: then the password may have changed.
+    fn wrong_digest(&mut self, tx: TxId, incoming: &Incoming, new: &NewCall) {
+        let count = self.count_refusal(incoming, "a wrong digest");
+        if incoming.source.origin == Origin::Meta && count <= MOST_REFUSALS {
+            let why = "the digest is wrong or was used before; if it happens again, save the calling settings of the \
+                       phone to read its SIP password anew";
+            return self.turn_away(tx, incoming, new, 403, refused_by_us(EndCause::Refused, 403, why));
+        }
+        self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer(tx, incoming, 403));
+    }
+
+    /// 404, and a record if it is from Meta's networks: then a phone's settings name us by mistake.
+    fn unknown_number(&mut self, tx: TxId, incoming: &Incoming) {
+        let count = self.count_refusal(incoming, "an INVITE for an unknown number");
+        self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer(tx, incoming, 404));
+        if incoming.source.origin != Origin::Meta || count > MOST_REFUSALS {
             return;
         }
         let id = self.wire.call_id();
-        let arrival = crate::domain::call::Arrival {
+        let arrival = Arrival {
             direction: Direction::Inbound,
             phone: None,
             peer: peer(incoming),
@@ -122,9 +130,9 @@ impl Endpoint {
             payload: None,
             report: self.report(incoming),
         };
-        self.wire.event(&id, crate::domain::call::CallMoment::Arrived(Box::new(arrival)));
+        self.wire.event(&id, CallMoment::Arrived(Box::new(arrival)));
         let end = refused_by_us(EndCause::UnknownNumber, 404, "no phone of ours has this number");
-        self.wire.event(&id, crate::domain::call::CallMoment::Ended(end));
+        self.wire.event(&id, CallMoment::Ended(end));
     }
 }
 

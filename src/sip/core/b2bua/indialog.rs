@@ -6,7 +6,7 @@ use super::super::leg::{Edge, LegState};
 use super::super::message::Method;
 use super::super::request::{ALLOW, ALLOW_META, Incoming};
 use super::super::sdp;
-use super::super::transactions::TxId;
+use super::super::servers::TxId;
 use super::callee::unacked;
 use super::{Party, Stage};
 use crate::domain::call::CallMoment;
@@ -84,14 +84,8 @@ impl Endpoint {
         let mut writer = incoming.seed.answer(200, None);
         writer.header("Contact", &leg.contact);
         writer.header("Allow", if leg.edge == Edge::Meta { ALLOW_META } else { ALLOW });
-        // RFC 4028 §9: whoever refreshes goes on to.
-        if let Some(expires) = incoming.header("Session-Expires").filter(|_| leg.edge != Edge::Meta) {
-            let seconds = expires.split(';').next().unwrap_or_default().trim();
-            if !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()) {
-                writer
-                    .header("Require", "timer")
-                    .header("Session-Expires", &format!("{seconds};refresher=uac"));
-            }
+        if let Some(timer) = incoming.session_timer().filter(|_| leg.edge != Edge::Meta) {
+            writer.header("Require", "timer").header("Session-Expires", &timer);
         }
         let packet = writer.finish_with(body.as_deref());
         if let Some(body) = body {
@@ -101,7 +95,7 @@ impl Endpoint {
             let (to, seq) = (incoming.reply_to.clone(), incoming.cseq.number);
             leg.unacked = Some(unacked(&mut self.wire, key, party, packet.clone(), to, seq));
         }
-        self.txs.answer(&mut self.wire, tx, 200, packet);
+        self.servers.answer(&mut self.wire, tx, 200, packet);
         self.note(key, &format!("{verb} was answered here"));
     }
 

@@ -10,7 +10,7 @@ use super::super::io::{Origin, Output};
 use super::super::leg::Edge;
 use super::super::request::Incoming;
 use super::super::routes::digits;
-use super::super::transactions::TxId;
+use super::super::servers::TxId;
 use super::super::uri::Uri;
 use super::super::wire::{CallDue, Due};
 use super::callee::Plan;
@@ -95,6 +95,15 @@ impl Endpoint {
             call.attempt.left = [self.config.meta.clone()].into();
         }
         self.call_next_target(key);
+    }
+
+    /// Nobody answered about the permission in time: Meta decides.
+    pub(in crate::sip::core) fn permission_is_late(&mut self, key: u64) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.asking = None;
+        let note = CallMoment::Noted("nobody answered about the permission in time: Meta decides".to_owned());
+        self.wire.event(&call.id, note);
+        self.call_meta(key);
     }
 
     fn ask_permission(&mut self, key: u64) {
@@ -196,15 +205,4 @@ fn called(incoming: &Incoming) -> Option<CallPeer> {
     let number = digits(&name).map(str::to_owned);
     let user_id = (number.is_none() && is_user_id(&name)).then(|| UserId::from(name.as_str()));
     (number.is_some() || user_id.is_some()).then_some(CallPeer { digits: number, user_id, name: None })
-}
-
-impl Endpoint {
-    /// Nobody answered about the permission in time: Meta decides.
-    pub(in crate::sip::core) fn permission_is_late(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        call.asking = None;
-        let note = CallMoment::Noted("nobody answered about the permission in time: Meta decides".to_owned());
-        self.wire.event(&call.id, note);
-        self.call_meta(key);
-    }
 }

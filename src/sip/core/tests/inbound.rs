@@ -1,5 +1,6 @@
 //! Calls from WhatsApp, up to the answer.
 
+use super::meta::MetaCall;
 use super::pair::*;
 use crate::domain::call::{CallMoment, EndCause, EndedBy};
 use crate::sip::core::*;
@@ -29,7 +30,7 @@ fn a_call_from_whatsapp_is_proven_forwarded_answered_and_hung_up() {
     let bye = pair.pbx();
     assert_eq!((bye.method(), bye.get("Reason")), ("BYE", "Q.850;cause=16"));
     assert_eq!((bye.tag("To"), bye.tag("From")), ("as5f", invite.tag("From")));
-    pair.from_pbx(&bye.reply(200, "", "", ""));
+    pair.pbx_sends(&bye.reply(200, "", "", ""));
     assert_eq!(pair.moments(), ["arrived", "forwarded", "ringing", "answered", "ended"]);
     let agent = CallMoment::Answered { agent: Some("201".into()) };
     assert!(pair.events.iter().any(|event| event.moment == agent));
@@ -154,6 +155,23 @@ fn a_183_with_sdp_is_a_bare_180() {
 }
 
 #[test]
+fn wrong_digests_from_meta_s_networks_never_silence_meta() {
+    let mut pair = Pair::new();
+    let conn = pair.meta_connects();
+    let call = MetaCall::new(&mut pair, conn);
+    pair.over(conn, &call.invite(""));
+    let challenge = pair.at_meta.pop_back().unwrap();
+    for _ in 0..100 {
+        let call = MetaCall::new(&mut pair, conn);
+        pair.over(conn, &call.invite(&MetaCall::credentials(&challenge, "guess")));
+    }
+    assert_eq!(pair.at_meta.iter().filter(|msg| msg.status() == 403).count(), 100);
+    assert_eq!(pair.moments().iter().filter(|one| **one == "ended").count(), 20, "records are bounded");
+    pair.at_meta.clear();
+    pair.call_in();
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_a_replay_too() {
     let mut pair = Pair::new();
     let conn = pair.meta_connects();
@@ -174,7 +192,8 @@ fn a_wrong_password_is_refused_and_a_replay_too() {
         assert_eq!(pair.at_meta.pop_front().map(|msg| msg.status()), status);
     }
     assert_eq!(pair.at_pbx.len(), 1);
-    assert_eq!(pair.moments(), ["arrived", "forwarded"]);
+    // The refused ones are records of their own, since they came from Meta's networks.
+    assert_eq!(pair.moments(), ["arrived", "ended", "arrived", "forwarded", "arrived", "ended"]);
 }
 
 #[test]
@@ -307,7 +326,7 @@ fn the_next_target_is_tried_when_one_is_dead_silent_or_overloaded() {
     assert_eq!(second.uri(), "sip:100@10.0.0.2:5060");
     assert_ne!(second.get("Call-ID"), invite.get("Call-ID"));
     pair.at_pbx.clear();
-    pair.from_pbx(&second.reply(503, "x", "", ""));
+    pair.pbx_sends(&second.reply(503, "x", "", ""));
     assert_eq!(pair.pbx().method(), "ACK");
     let third = pair.pbx();
     assert_eq!(third.uri(), "sip:100@10.0.0.3:5060");
@@ -383,7 +402,7 @@ fn the_trunk_s_challenge_is_answered() {
     });
     let (_, invite) = pair.call_in();
     let challenge = "WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"n1\",opaque=\"o\",algorithm=MD5,qop=\"auth\"\r\n";
-    pair.from_pbx(&invite.reply(401, "x", challenge, ""));
+    pair.pbx_sends(&invite.reply(401, "x", challenge, ""));
     assert_eq!(pair.pbx().method(), "ACK");
     let again = pair.pbx();
     assert_eq!((again.seq(), again.get("Call-ID")), (invite.seq() + 1, invite.get("Call-ID")));
@@ -399,7 +418,7 @@ fn the_trunk_s_challenge_is_answered() {
         &again.digest(name, "cnonce"),
     );
     assert_eq!(again.digest(name, "response"), expected);
-    pair.from_pbx(&again.reply(401, "x", challenge, ""));
+    pair.pbx_sends(&again.reply(401, "x", challenge, ""));
     assert_eq!(pair.pbx().method(), "ACK");
     pair.quiet_pbx();
     assert_eq!(pair.meta().status(), 480);
@@ -446,4 +465,5 @@ fn a_phone_whose_password_is_not_known_yet_takes_no_call() {
     let call = MetaCall::new(&mut pair, conn);
     pair.over(conn, &call.invite(""));
     assert_eq!((pair.meta().status(), pair.meta().status()), (100, 480));
+    assert!(pair.ended().text.unwrap().contains("SIP password"));
 }

@@ -15,7 +15,7 @@ fn invite(pair: &mut Pair, uri: &str, extra: &str) -> Msg {
          Contact: <sip:201@10.0.0.1:5060>\r\n{extra}"
     );
     let text = with_body(head, PBX_SDP);
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
     Msg::read(To::Datagram(PBX.parse().unwrap()), text.as_bytes())
 }
 
@@ -121,7 +121,7 @@ fn in_dialog(pair: &mut Pair, request: &Msg, ok: &Msg, method: &str, seq: u32) {
         ok.get("To"),
         request.get("Call-ID"),
     );
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn meta_hangs_up_a_call_of_the_trunk() {
     let end = pair.ended();
     assert_eq!((end.by, end.meta_seconds), (EndedBy::Contact, Some(7)));
     assert!(pair.moments().contains(&"identified"));
-    pair.from_pbx(&bye.reply(200, "", "", ""));
+    pair.pbx_sends(&bye.reply(200, "", "", ""));
     pair.assert_clean();
 }
 
@@ -202,7 +202,7 @@ fn a_caller_who_gives_up_while_the_permission_is_asked_leaves_nothing() {
         request.get("To"),
         request.get("Call-ID")
     );
-    pair.from_pbx(&cancel);
+    pair.pbx_sends(&cancel);
     assert_eq!((pair.pbx().status(), pair.pbx().status()), (200, 487));
     let call = pair.asked[0].clone();
     pair.input(Input::Permission { call, answer: CallPermission::Allowed });
@@ -320,6 +320,48 @@ fn the_phone_must_be_ours_and_of_that_trunk_and_the_called_one_a_number() {
 }
 
 #[test]
+fn the_phone_may_stand_in_from() {
+    let mut pair = Pair::new();
+    let text = invite(&mut pair, &format!("sip:00{CUSTOMER}@10.0.0.9"), "");
+    pair.at_pbx.clear();
+    let text = text.headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect::<String>();
+    let text = text
+        .replace("<sip:201@", &format!("<sip:+{PHONE}@"))
+        .replace("as-call-", "from-")
+        .replace("z9hG4bKas", "z9hG4bKfrom");
+    pair.pbx_sends(&format!("INVITE sip:00{CUSTOMER}@10.0.0.9 SIP/2.0\r\n{text}\r\n{PBX_SDP}"));
+    assert_eq!(pair.meta().uri(), format!("sip:+{CUSTOMER}@wa.meta.vc;transport=tls"));
+}
+
+#[test]
+fn a_session_timer_that_the_trunk_wishes_is_granted_and_kept_from_meta() {
+    let mut pair = Pair::new();
+    let wish = format!("X-WA-Phone: {PHONE}\r\nSupported: timer\r\nSession-Expires: 1800\r\n");
+    invite(&mut pair, &format!("sip:{CUSTOMER}@10.0.0.9"), &wish);
+    pair.pbx();
+    let at_meta = pair.meta();
+    assert!(!at_meta.has("Session-Expires") && !at_meta.has("Supported"));
+    meta_replies(&mut pair, &at_meta, 200, "Supported: timer\r\n", META_SDP);
+    assert_eq!(pair.pbx().get("Session-Expires"), "1800;refresher=uac");
+}
+
+#[test]
+fn an_invite_that_nobody_read_goes_out_once_more_when_its_connection_breaks() {
+    let mut pair = Pair::new();
+    let (_, first) = call_out(&mut pair);
+    let target = Target::meta("wa.meta.vc:5061").unwrap();
+    let conn = pair.dialled[&target];
+    pair.hang_connection(conn);
+    let again = pair.meta();
+    assert_eq!((again.get("Via"), &again.to), (first.get("Via"), &To::Target(target.clone())));
+    meta_replies(&mut pair, &again, 180, "", "");
+    assert_eq!(pair.pbx().status(), 180);
+    let conn = pair.dialled[&target];
+    pair.hang_connection(conn);
+    assert_eq!(pair.pbx().status(), 503, "but a call that rang over it is lost");
+}
+
+#[test]
 fn calls_of_a_trunk_are_capped_a_minute() {
     let mut pair = Pair::with(|config| config.max_calls_per_minute = 2);
     for _ in 0..3 {
@@ -355,7 +397,7 @@ fn a_caller_who_gives_up_cancels_at_meta_after_its_first_answer() {
         request.get("To"),
         request.get("Call-ID")
     );
-    pair.from_pbx(&cancel);
+    pair.pbx_sends(&cancel);
     assert_eq!((pair.pbx().status(), pair.pbx().status()), (200, 487));
     assert!(pair.at_meta.is_empty());
     meta_replies(&mut pair, &at_meta, 100, "", "");
