@@ -6,6 +6,7 @@
 
 pub mod apps;
 mod budget;
+pub mod calling;
 pub mod connector;
 pub mod contacts;
 mod error;

@@ -6,6 +6,10 @@
 pub mod advisory;
 pub mod apps;
 pub mod blobs;
+pub mod call_cards;
+pub mod call_permissions;
+pub mod calling;
+pub mod calls;
 pub mod chats;
 pub mod contacts;
 mod crud;

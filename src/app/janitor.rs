@@ -48,6 +48,8 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::ParkedStatuses, now - SHORT_LIVED),
         (Kind::Echoes, now - SHORT_LIVED),
         (Kind::Messages, messages),
+        (Kind::Calls, before(keep.calls)),
+        (Kind::CallPermissions, now - SHORT_LIVED),
         (Kind::Sms, messages),
     ] {
         loop {

@@ -3,6 +3,8 @@
 mod apps;
 mod auth;
 mod body;
+mod calling;
+mod calls;
 mod contacts;
 mod csv;
 mod document;
@@ -51,6 +53,10 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/phones/{id}/line", get().to(lines::show))
         .route("/phones/{id}/line", put().to(lines::link))
         .route("/phones/{id}/line", delete().to(lines::unlink))
+        .route("/phones/{id}/calling", get().to(calling::show))
+        .route("/phones/{id}/calling", put().to(calling::save))
+        .route("/calls", get().to(calls::list))
+        .route("/calls/{id}", get().to(calls::show))
         .route("/portal-apps", get().to(portal_apps::list))
         .route("/portal-apps", post().to(portal_apps::create))
         .route("/portal-apps/{id}", get().to(portal_apps::show))

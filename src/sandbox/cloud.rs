@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 
 mod account;
+mod calling;
 mod control;
 mod customer;
 mod errors;
@@ -43,6 +44,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use calling::SimPermission;
 pub use customer::{SimCustomer, SimMedia};
 pub use faults::{Faults, SendFault};
 pub use look::CustomerView;

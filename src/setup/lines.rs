@@ -83,7 +83,15 @@ impl Setup {
         {
             tracing::warn!(portal.id = %old.portal, line = %old.line, error = %error, "the former line stays switched on");
         }
-        self.scheduler.resume(&Class::Line.queue(&phone.key));
+        if let Some(old) = bound.binding_of_phone(&phone.key)
+            && old.portal != portal.id
+        {
+            self.forget_telephony_line(&old.portal, phone).await;
+        }
+        self.show_line(phone.key.as_str()).await;
+        for class in [Class::Line, Class::Call] {
+            self.scheduler.resume(&class.queue(&phone.key));
+        }
         Ok(Linked { line_id: line.id, line_name: line.name })
     }
 
@@ -106,6 +114,7 @@ impl Setup {
                 self.remove_sender(&binding.portal, phone).await?;
             }
             self.switch_off(&binding.portal, &binding.line).await?;
+            self.forget_telephony_line(&binding.portal, phone).await;
         }
         let key = phone_id.to_owned();
         self.db.write(move |tx| lines::unbind_phone(tx.conn, &key)).await?;

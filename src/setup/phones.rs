@@ -4,8 +4,8 @@ use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
-use crate::store::Page;
 use crate::store::phones::{self, PhoneRow};
+use crate::store::{Page, Tx, call_permissions, calling, calls};
 use crate::translate::shorthand;
 use crate::whatsapp::client::PhoneInfo;
 
@@ -118,7 +118,13 @@ impl Setup {
             return Err(SetupError::Conflict("the phone is linked to a line; unlink it first".to_owned()));
         }
         let key = id.to_owned();
-        let outcome = self.db.write(move |tx| phones::delete(tx.conn, &key)).await.map_err(SetupError::from);
+        let delete = move |tx: &mut Tx<'_>| {
+            calling::delete(tx.conn, &key)?;
+            call_permissions::forget_phone(tx.conn, &key)?;
+            calls::forget_phone(tx.conn, &key)?;
+            phones::delete(tx.conn, &key)
+        };
+        let outcome = self.db.write(delete).await.map_err(SetupError::from);
         match outcome {
             Err(SetupError::Conflict(_)) => Err(SetupError::Conflict(
                 "the phone has conversations, which its deletion would lose; erase their contacts first, \

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use super::db::{Conn, StoreError};
 use super::schema::{events, expected_echoes, jobs, messages, parked_statuses, sms_requests};
-use super::ts;
+use super::{call_permissions, calls, ts};
 
 /// Rows that one step removes at most.
 pub const STEP: i64 = 500;
@@ -25,6 +25,10 @@ pub enum Kind {
     ParkedStatuses,
     /// Echoes that never came.
     Echoes,
+    /// Records of calls.
+    Calls,
+    /// What Meta said of permissions to call.
+    CallPermissions,
 }
 
 macro_rules! oldest {
@@ -47,6 +51,15 @@ pub fn step(conn: &mut Conn, kind: Kind, before: DateTime<Utc>) -> Result<usize,
         Kind::Events => oldest!(conn, events, created_at, before),
         Kind::ParkedStatuses => oldest!(conn, parked_statuses, created_at, before),
         Kind::Echoes => oldest!(conn, expected_echoes, created_at, before),
+        Kind::Calls => {
+            let ids = calls::older_than(conn, before, STEP)?;
+            calls::delete(conn, &ids)?;
+            ids.len()
+        }
+        Kind::CallPermissions => {
+            call_permissions::sweep(conn, before)?;
+            0
+        }
         Kind::Jobs => {
             // Dead jobs have an end as well, but wait for a person.
             let ids: Vec<String> = jobs::table

@@ -10,6 +10,9 @@
 mod api;
 mod architecture;
 mod bad_days;
+mod call_cards;
+mod calling;
+mod calls;
 mod cli;
 mod courier;
 mod crash;
@@ -28,6 +31,7 @@ mod media_out;
 mod outbound;
 mod rate;
 mod retention;
+mod sandbox_calls;
 mod sandbox_page;
 mod shorthand;
 mod sip_edge;

@@ -133,6 +133,21 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     find(page, "[data-customer='15550101234']").await.click().await.unwrap();
     shows(page, "#client-name", "Maria Lopez").await;
 
+    // A call rings, is answered, ends; one that is declined is told in the line.
+    press(page, "#call").await;
+    shows(page, "#agent-call strong", "Maria Lopez +15550101234").await;
+    says(page, "#call-card", &["Incoming call", "card open at Anna Lee"]).await;
+    press(page, "#agent-call .green").await;
+    find(page, "#customer-call[data-stage=answered]").await;
+    press(page, "#customer-call .red").await;
+    find(page, "#agent-call[data-stage=ended]").await;
+    says(page, "#call-card", &["answered"]).await;
+    press(page, "#call").await;
+    find(page, "#agent-call[data-stage=ringing]").await;
+    shoot(page, "sandbox-call.png").await;
+    press(page, "#agent-call .red").await;
+    says(page, "#line-log .entry[data-who=system] .text", &["Missed WhatsApp call"]).await;
+
     // A crossing opens, a switch reaches its simulator.
     find(page, "#crossings li[data-way=meta-out] button").await.click().await.unwrap();
     find(page, "#crossing pre").await;

@@ -133,7 +133,11 @@ pub(super) async fn show(
     Ok(web::Json(view(row, &beside)))
 }
 
-fn find_contact(conn: &mut Conn, wabas: &[String], wanted: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn find_contact(
+    conn: &mut Conn,
+    wabas: &[String],
+    wanted: &str,
+) -> Result<Option<String>, StoreError> {
     if let Some(row) = contacts::get(conn, wanted)? {
         return Ok(Some(row.id));
     }

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::SimCloud;
+use super::calling::Calling;
 use super::ids::digits;
 use super::options::SimApp;
 use super::state::{App, Bucket, Phone, Subscription, Waba};
@@ -112,6 +113,7 @@ impl SimCloud {
             node: map(node),
             override_url: None,
             bucket: Bucket::default(),
+            calling: Calling::default(),
         };
         if let Some(index) = state.phone_index.get(phone_number_id).copied() {
             if let Some(known) = state.phones.get_mut(index) {

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::calling::{Calling, SimPermission};
 use super::customer::SimCustomer;
 use super::faults::Faults;
 use super::ids::{Rng, digits};
@@ -109,6 +110,7 @@ pub(super) struct Phone {
     pub node: Map<String, Value>,
     pub override_url: Option<String>,
     pub bucket: Bucket,
+    pub calling: Calling,
 }
 
 impl Phone {
@@ -190,6 +192,8 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    /// By phone and customer.
+    pub call_permissions: HashMap<(usize, usize), SimPermission>,
     pub uploads: HashMap<String, Session>,
     /// By portfolio and person: when the business wrote first, last.
     pub first_writes: HashMap<String, HashMap<usize, DateTime<Utc>>>,
@@ -218,6 +222,7 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            call_permissions: HashMap::new(),
             uploads: HashMap::new(),
             first_writes: HashMap::new(),
             faults: Faults::default(),
