@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod commands;
+pub mod doctor;
 mod janitor;
 mod lock;
 pub mod sandbox;
@@ -91,17 +92,7 @@ impl App {
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
         let config = Arc::new(config);
-        let setup = Arc::new(Setup::new(Parts {
-            db: db.clone(),
-            directory: directory.clone(),
-            clock,
-            gateway: relay.gateway.clone(),
-            graph: relay.graph.clone(),
-            config: config.clone(),
-            scheduler: scheduler.clone(),
-            blobs: relay.blobs.clone(),
-            metrics: metrics.clone(),
-        }));
+        let setup = Arc::new(build_setup(&config, &relay)?);
         let waiting = scheduler.load(&db).await?;
         tracing::info!(waiting, in_doubt, "jobs of the last run are taken up");
         Ok(Self { config, setup, db, directory, relay, metrics, writer, lock })
@@ -150,6 +141,9 @@ impl App {
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
+        if let Some(interval) = self.config.doctor.interval {
+            tasks.spawn(doctor::run(self.setup.clone(), interval, stop.clone()));
+        }
         let mut watch = JoinSet::new();
         watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
         // Ends at the stop (a look at the lock may hang then), or when somebody else serves the database.
@@ -250,6 +244,21 @@ fn build_relay(
         doubts: courier::Doubts::default(),
         pairs: Pairs::default(),
     })
+}
+
+fn build_setup(config: &Arc<Config>, relay: &Relay) -> anyhow::Result<Setup> {
+    Ok(Setup::new(Parts {
+        db: relay.db.clone(),
+        directory: relay.directory.clone(),
+        clock: relay.clock.clone(),
+        gateway: relay.gateway.clone(),
+        graph: relay.graph.clone(),
+        config: config.clone(),
+        scheduler: relay.scheduler.clone(),
+        blobs: relay.blobs.clone(),
+        metrics: relay.metrics.clone(),
+        probe: whatsapp::client::http_client(tls::client_config(None)?)?,
+    }))
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {

@@ -8,6 +8,7 @@ pub mod apps;
 mod budget;
 pub mod connector;
 pub mod contacts;
+pub mod doctor;
 mod error;
 pub mod install;
 pub mod lines;
@@ -65,6 +66,9 @@ pub struct Setup {
     pub blobs: BlobStore,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Calls to our own public address, as anybody would.
+    pub probe: reqwest::Client,
+    doctor: Arc<doctor::Memory>,
     /// One set-up at a time for each portal, and one link for each phone, by the name of the gate.
     busy: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     told: Arc<Mutex<HashSet<String>>>,
@@ -100,12 +104,14 @@ pub struct Parts {
     pub blobs: BlobStore,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Calls to our own public address, as anybody would.
+    pub probe: reqwest::Client,
 }
 
 impl Setup {
     /// The use cases over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, metrics } = parts;
+        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, metrics, probe } = parts;
         Self {
             db,
             directory,
@@ -116,6 +122,8 @@ impl Setup {
             scheduler,
             blobs,
             metrics,
+            probe,
+            doctor: Arc::default(),
             busy: Arc::default(),
             told: Arc::default(),
             claims: Arc::default(),

@@ -4,6 +4,7 @@ mod apps;
 mod auth;
 mod body;
 mod contacts;
+mod doctor;
 mod document;
 mod events;
 mod health;
@@ -20,6 +21,7 @@ mod wabas;
 use actix_web::web;
 
 pub(super) use auth::authorize;
+pub use doctor::report_json;
 pub(super) use document::openapi;
 pub use document::openapi_json;
 pub(super) use nul::refuse_nul;
@@ -28,6 +30,8 @@ pub(super) use nul::refuse_nul;
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     use web::{delete, get, patch, post, put};
     cfg.route("/health", get().to(health::show))
+        .route("/doctor", get().to(doctor::show))
+        .route("/doctor/repair", post().to(doctor::repair))
         .route("/apps", get().to(apps::list))
         .route("/apps", post().to(apps::create))
         .route("/apps/{id}", get().to(apps::show))

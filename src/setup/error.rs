@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::bitrix::CallError;
 use crate::store::StoreError;
 use crate::whatsapp::GraphError;
+use crate::whatsapp::error::Refusal;
 
 /// A field of the input and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,16 +50,19 @@ impl SetupError {
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
     }
+
+    /// What Meta says, in its own words.
+    pub(super) fn refusal_text(refusal: &Refusal) -> String {
+        let details = refusal.details.as_deref().or(refusal.user_msg.as_deref());
+        let details = details.map(|text| format!(" ({text})")).unwrap_or_default();
+        format!("error {}: {}{details}", refusal.code, refusal.message)
+    }
 }
 
 impl From<GraphError> for SetupError {
     fn from(error: GraphError) -> Self {
         Self::Meta(match error.refusal() {
-            Some(refusal) => {
-                let details = refusal.details.as_deref().or(refusal.user_msg.as_deref());
-                let details = details.map(|text| format!(" ({text})")).unwrap_or_default();
-                format!("error {}: {}{details}", refusal.code, refusal.message)
-            }
+            Some(refusal) => Self::refusal_text(refusal),
             // It is said already whose error this is.
             None => error.to_string().trim_start_matches("Meta ").to_owned(),
         })

@@ -1,5 +1,6 @@
 //! Which phone feeds which open line of a portal.
 
+use super::doctor::Scope;
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::{Activate, ConnectorDataSet};
 use crate::bitrix::openlines::{ConfigAdd, ConfigGet, ConfigList, LINES_PER_PAGE, LineConfig, find_by_name};
@@ -71,6 +72,7 @@ impl Setup {
             tracing::warn!(portal.id = %old.portal, line = %old.line, error = %error, "the former line stays switched on");
         }
         self.scheduler.resume(&Class::Line.queue(&phone.key));
+        self.check_later(Scope::Phone(phone.key.to_string()));
         Ok(Linked { line_id: line.id, line_name: line.name })
     }
 

@@ -1,5 +1,6 @@
 //! Portals: what is set of them, and what they lack.
 
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::Unregister;
@@ -44,6 +45,7 @@ impl Setup {
             .await?
             .ok_or(SetupError::NotFound("portal"))?;
         self.directory.reload().await?;
+        self.check_later(Scope::Portal(row.id.clone()));
         Ok(row)
     }
 

@@ -1,6 +1,7 @@
 //! The Graph API, one method a call (whatsapp-messaging facts §2, §3, §7). No retries here: a failure
 //! tells its verdict and the queue decides.
 
+mod diagnosis;
 mod management;
 mod media;
 mod messages;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use url::Url;
 
+pub use diagnosis::{Health, HealthEntity, HealthError, PhoneExtras, Subscription};
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;

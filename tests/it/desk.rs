@@ -225,6 +225,7 @@ fn state_of(app: &App, config: Arc<Config>) -> Arc<State> {
         scheduler: relay.scheduler.clone(),
         blobs: relay.blobs.clone(),
         metrics: relay.metrics.clone(),
+        probe: crate::support::http_client(),
     });
     Arc::new(State {
         config,

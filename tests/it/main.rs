@@ -14,6 +14,7 @@ mod cli;
 mod courier;
 mod crash;
 mod desk;
+mod doctor;
 mod fields;
 mod fuzz_targets;
 mod fuzzing;

@@ -4,7 +4,9 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{apps, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas};
+use super::{
+    apps, contacts, doctor, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,6 +17,7 @@ use super::{apps, contacts, events, health, jobs, lines, messages, phones, porta
     ),
     paths(
         health::show,
+        doctor::show, doctor::repair,
         apps::list, apps::create, apps::show, apps::change, apps::remove,
         wabas::list, wabas::create, wabas::show, wabas::change, wabas::remove, wabas::available_phones,
         phones::list, phones::create, phones::show, phones::change, phones::remove,
