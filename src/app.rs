@@ -141,6 +141,7 @@ impl App {
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
+        tasks.spawn(doctor::tell(self.setup.clone(), stop.clone()));
         if let Some(interval) = self.config.doctor.interval {
             tasks.spawn(doctor::run(self.setup.clone(), interval, stop.clone()));
         }

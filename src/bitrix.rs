@@ -14,6 +14,7 @@ pub mod governor;
 pub mod imconnector;
 mod lenient;
 pub mod method;
+pub mod notify;
 pub mod oauth;
 pub mod openlines;
 pub mod page;

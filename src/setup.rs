@@ -4,6 +4,7 @@
 //! true once; then the directory is read again. What is asked of Meta and decides: `debug_token`, the
 //! account, its subscriptions and its numbers (contract §4).
 
+mod alarms;
 pub mod apps;
 mod budget;
 pub mod connector;

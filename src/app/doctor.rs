@@ -22,6 +22,9 @@ use crate::telemetry::Metrics;
 
 /// After the start: what begins together comes to rest first.
 const FIRST: Duration = Duration::from_secs(30);
+/// Between two looks for alarms to tell, also of those that another process wrote.
+const LOOK: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Checks everything again and again, and each changed object soon after its change, until `stop`.
 pub async fn run(setup: Arc<Setup>, interval: Duration, stop: CancellationToken) {
@@ -41,6 +44,26 @@ pub async fn run(setup: Arc<Setup>, interval: Duration, stop: CancellationToken)
                 let failed = found.iter().filter(|finding| finding.outcome == Outcome::Fail).count();
                 tracing::debug!(checks = found.len(), failed, "the doctor has looked");
             }
+        }
+    }
+}
+
+/// Tells people of alarms until `stop`.
+pub async fn tell(setup: Arc<Setup>, stop: CancellationToken) {
+    loop {
+        let told = tokio::select! {
+            () = stop.cancelled() => return,
+            told = setup.tell_alarms() => told,
+        };
+        let next = told.unwrap_or_else(|error| {
+            tracing::warn!(error = %error, "alarms could not be read");
+            None
+        });
+        let wait = next.map(|next| (next - setup.clock.now()).to_std().unwrap_or_default());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = setup.alarm_rings() => {}
+            () = tokio::time::sleep(wait.unwrap_or(LOOK).clamp(PAUSE, LOOK)) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The JSON API (contract §4), a file per resource.
 
+mod alarms;
 mod apps;
 mod auth;
 mod body;
@@ -30,6 +31,7 @@ pub(super) use nul::refuse_nul;
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     use web::{delete, get, patch, post, put};
     cfg.route("/health", get().to(health::show))
+        .route("/alarms", get().to(alarms::list))
         .route("/doctor", get().to(doctor::show))
         .route("/doctor/repair", post().to(doctor::repair))
         .route("/apps", get().to(apps::list))

@@ -88,7 +88,7 @@ impl Look {
 }
 
 impl Setup {
-    /// Runs checks and remembers what they found. Findings stand in the order bridge, apps, WABAs, phones,
+    /// Runs checks, remembers what they found, and raises and ends alarms. Findings stand in the order bridge, apps, WABAs, phones,
     /// portals, lines.
     pub async fn examine(&self, look: &Look) -> Vec<Finding> {
         let snapshot = self.directory.now();
@@ -114,6 +114,9 @@ impl Setup {
             found.extend(self.examine_line(&snapshot, binding).await);
         }
         self.doctor.remember(&look.scope, &found, self.clock.now());
+        if let Err(error) = self.settle_alarms(&found).await {
+            tracing::warn!(error = %error, "alarms could not be written");
+        }
         found
     }
 

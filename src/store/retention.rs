@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::db::{Conn, StoreError};
-use super::schema::{events, expected_echoes, jobs, messages, parked_statuses};
+use super::schema::{alarm_notices, alarms, events, expected_echoes, jobs, messages, parked_statuses};
 use super::ts;
 
 /// Rows that one step removes at most.
@@ -23,6 +23,10 @@ pub enum Kind {
     ParkedStatuses,
     /// Echoes that never came.
     Echoes,
+    /// Who was told of alarms; goes before the alarms.
+    AlarmNotices,
+    /// Alarms that have ended.
+    Alarms,
 }
 
 macro_rules! oldest {
@@ -44,6 +48,18 @@ pub fn step(conn: &mut Conn, kind: Kind, before: DateTime<Utc>) -> Result<usize,
         Kind::Events => oldest!(conn, events, created_at, before),
         Kind::ParkedStatuses => oldest!(conn, parked_statuses, created_at, before),
         Kind::Echoes => oldest!(conn, expected_echoes, created_at, before),
+        Kind::AlarmNotices => {
+            // Those of alarms that are open stay with them.
+            let ids: Vec<String> = alarm_notices::table
+                .inner_join(alarms::table)
+                .filter(alarms::closed_at.lt(ts(before)))
+                .limit(STEP)
+                .select(alarm_notices::id)
+                .load(conn)?;
+            diesel::delete(alarm_notices::table.filter(alarm_notices::id.eq_any(&ids))).execute(conn)?;
+            ids.len()
+        }
+        Kind::Alarms => oldest!(conn, alarms, closed_at, before),
         Kind::Jobs => {
             // Dead jobs have an end as well, but wait for a person.
             let ids: Vec<String> = jobs::table

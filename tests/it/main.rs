@@ -15,6 +15,7 @@ mod courier;
 mod crash;
 mod desk;
 mod doctor;
+mod doctor_alarms;
 mod fields;
 mod fuzz_targets;
 mod fuzzing;

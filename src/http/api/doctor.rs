@@ -72,10 +72,10 @@ pub(super) struct FindingView {
 #[derive(Serialize, ToSchema)]
 pub(super) struct SubjectView {
     /// `bridge`, `app`, `waba`, `phone`, `portal` or `line`.
-    kind: &'static str,
+    pub(super) kind: String,
     /// Our id of it; of a line, that of its phone.
-    id: String,
-    name: String,
+    pub(super) id: String,
+    pub(super) name: String,
 }
 
 /// What the bridge can put right.
@@ -168,7 +168,7 @@ fn view(finding: Finding, at: DateTime<Utc>, language: Language) -> FindingView 
             .repair
             .map(|repair| RepairView { action: repair.as_str(), wants_pin: repair.wants_pin() }),
         subject: SubjectView {
-            kind: finding.subject.kind.as_str(),
+            kind: finding.subject.kind.as_str().to_owned(),
             id: finding.subject.id,
             name: finding.subject.name,
         },

@@ -4,8 +4,7 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    apps, contacts, doctor, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas,
+use super::{alarms, apps, contacts, doctor, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas,
 };
 
 #[derive(OpenApi)]
@@ -17,7 +16,7 @@ use super::{
     ),
     paths(
         health::show,
-        doctor::show, doctor::repair,
+        doctor::show, doctor::repair, alarms::list,
         apps::list, apps::create, apps::show, apps::change, apps::remove,
         wabas::list, wabas::create, wabas::show, wabas::change, wabas::remove, wabas::available_phones,
         phones::list, phones::create, phones::show, phones::change, phones::remove,

@@ -24,6 +24,7 @@ pub struct Memory {
     last: Mutex<Vec<Remembered>>,
     wanted: Mutex<Vec<Scope>>,
     wish: Notify,
+    alarm: Notify,
 }
 
 impl Memory {
@@ -53,6 +54,16 @@ impl Memory {
             wanted.push(scope);
         }
         self.wish.notify_one();
+    }
+
+    /// There is somebody to be told of an alarm.
+    pub(in crate::setup) fn ring(&self) {
+        self.alarm.notify_one();
+    }
+
+    /// Waits for that.
+    pub(in crate::setup) async fn rung(&self) {
+        self.alarm.notified().await;
     }
 
     pub(super) async fn next(&self) -> Scope {
