@@ -33,7 +33,10 @@ use crate::queue::policy::Policy;
 use crate::queue::{Class, Scheduler, Take, Worker};
 use crate::relay::courier::{self, Courier};
 use crate::relay::fetch::MediaFetcher;
+use crate::relay::limits::{self, Limits};
+use crate::relay::pace::Pace;
 use crate::relay::sender::{Pairs, Sender};
+use crate::relay::sms::report::{self, Reporter};
 use crate::relay::{Relay, Settings};
 use crate::secrets::Vault;
 use crate::setup::{Parts, Setup};
@@ -91,6 +94,8 @@ impl App {
         let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
+        let since = clock.now() - limits::COUNTED;
+        relay.limits.load(db.read(move |conn| store::limits::since(conn, since)).await?);
         let config = Arc::new(config);
         let setup = Arc::new(build_setup(&config, &relay)?);
         let waiting = scheduler.load(&db).await?;
@@ -132,15 +137,22 @@ impl App {
             Arc::new(Sender(self.relay.clone())),
             stop.clone(),
         ));
-        tasks.spawn(worker.serve(
+        tasks.spawn(worker.clone().serve(
             Class::Media,
             FETCHES,
             Arc::new(MediaFetcher(self.relay.clone())),
             stop.clone(),
         ));
+        tasks.spawn(worker.serve(
+            Class::Portal,
+            report::TAKE,
+            Arc::new(Reporter(self.relay.clone())),
+            stop.clone(),
+        ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
+        tasks.spawn(upkeep::sync_templates(self.setup.clone(), self.relay.clone(), stop.clone()));
         tasks.spawn(doctor::tell(self.setup.clone(), stop.clone()));
         if let Some(interval) = self.config.doctor.interval {
             tasks.spawn(doctor::run(self.setup.clone(), interval, stop.clone()));
@@ -243,6 +255,9 @@ fn build_relay(
         settings: settings(config)?,
         known_chats: Relay::chat_cache(),
         doubts: courier::Doubts::default(),
+        template_wishes: tokio::sync::Notify::new(),
+        limits: Limits::default(),
+        pace: Pace::default(),
         pairs: Pairs::default(),
     })
 }
@@ -257,6 +272,7 @@ fn build_setup(config: &Arc<Config>, relay: &Relay) -> anyhow::Result<Setup> {
         config: config.clone(),
         scheduler: relay.scheduler.clone(),
         blobs: relay.blobs.clone(),
+        fetcher: relay.fetcher.clone(),
         metrics: relay.metrics.clone(),
         probe: whatsapp::client::http_client(tls::client_config(None)?)?,
     }))
@@ -266,6 +282,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         public_url: config.public_url.clone(),
         connector: config.bitrix.connector_code.clone(),
+        default_country: config.bitrix.default_country.clone(),
         media_wait: Duration::from_std(config.relay.media_wait)?,
         doubt: Duration::from_std(config.relay.doubt)?,
         media_max: config.media.max_bytes,

@@ -1,7 +1,7 @@
 //! HTTP in: adapters only. A handler extracts, calls one use case, answers.
 //!
 //! [`server`] holds every route and limit in one place. What proves a caller: a signature in [`whatsapp`],
-//! the portal's token or its OAuth server in [`bitrix`] and [`connector`], a bearer token in [`api`], an
+//! the portal's token or its OAuth server in [`bitrix`] and [`connector`], a secret path in [`sms`], a bearer token in [`api`], an
 //! unguessable path in [`media`].
 
 pub mod api;
@@ -15,6 +15,7 @@ mod observe;
 mod pages;
 mod problem;
 pub mod server;
+mod sms;
 mod state;
 mod whatsapp;
 

@@ -11,13 +11,16 @@ pub mod connector;
 pub mod contacts;
 pub mod doctor;
 mod error;
+mod fallback;
 pub mod install;
 pub mod lines;
 pub mod phones;
 pub mod portal_apps;
 pub mod portals;
 mod proof;
+pub mod senders;
 mod sequence;
+pub mod templates;
 mod trust;
 mod validate;
 pub mod wabas;
@@ -34,6 +37,7 @@ use crate::directory::Directory;
 use crate::domain::{LineId, MemberId, PhoneKey, PortalId};
 use crate::gateway::Gateway;
 use crate::media::BlobStore;
+use crate::media::fetch::Fetcher;
 use crate::queue::Scheduler;
 use crate::store::Db;
 use crate::telemetry::Metrics;
@@ -65,11 +69,14 @@ pub struct Setup {
     pub scheduler: Arc<Scheduler>,
     /// Files of erased people.
     pub blobs: BlobStore,
+    /// Fetches samples for templates.
+    pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Calls to our own public address, as anybody would.
     pub probe: reqwest::Client,
     doctor: Arc<doctor::Memory>,
+    syncing: Arc<tokio::sync::Mutex<()>>,
     /// One set-up at a time for each portal, and one link for each phone, by the name of the gate.
     busy: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     told: Arc<Mutex<HashSet<String>>>,
@@ -103,6 +110,8 @@ pub struct Parts {
     pub scheduler: Arc<Scheduler>,
     /// Files of erased people.
     pub blobs: BlobStore,
+    /// Fetches samples for templates.
+    pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Calls to our own public address, as anybody would.
@@ -112,7 +121,8 @@ pub struct Parts {
 impl Setup {
     /// The use cases over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, metrics, probe } = parts;
+        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics, probe } =
+            parts;
         Self {
             db,
             directory,
@@ -122,9 +132,11 @@ impl Setup {
             config,
             scheduler,
             blobs,
+            fetcher,
             metrics,
             probe,
             doctor: Arc::default(),
+            syncing: Arc::default(),
             busy: Arc::default(),
             told: Arc::default(),
             claims: Arc::default(),

@@ -4,7 +4,7 @@
 //! transaction. [`Setup::tell_alarms`] tells them, again and again until they have taken it: a user of each
 //! portal concerned (`alarm_user_id`), and the outgoing webhook of `[alarms]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,7 +22,9 @@ use crate::store::alarms::{self, AlarmRow, NoticeRow};
 use crate::store::{Page, StoreError};
 
 /// Warnings that people are told of; failures are told of all.
-const WARNINGS: [&str; 10] = [
+const WARNINGS: [&str; 13] = [
+    "meta.templates.state",
+    "meta.templates.category",
     "meta.token.expiry",
     "meta.phone.quality",
     "meta.phone.status",
@@ -33,6 +35,7 @@ const WARNINGS: [&str; 10] = [
     "bridge.queue.dead",
     "bridge.disk",
     "sip.certificate",
+    "bridge.certificate",
 ];
 /// Not told of by itself: it stays as it is while somebody sets the bridge up.
 const QUIET: [&str; 1] = ["bridge.public.address"];
@@ -47,19 +50,34 @@ const POST_PATIENCE: Duration = Duration::from_secs(15);
 const SIGNATURE: &str = "X-Wabridge-Signature";
 
 impl Setup {
-    /// Compares findings with the open alarms, and writes what began and what ended.
-    pub(super) async fn settle_alarms(&self, found: &[Finding]) -> Result<(), StoreError> {
+    /// Compares findings with the open alarms, and writes what began and what ended. `all`: everything was looked
+    /// at, so an alarm about what was not found is about what is gone; it ends without a word.
+    pub(super) async fn settle_alarms(&self, found: &[Finding], all: bool) -> Result<(), StoreError> {
         let snapshot = self.directory.now();
         let now = self.clock.now();
         let judged: Vec<Judged> = found
             .iter()
-            .filter_map(|finding| Some(Judged { ends: ends(finding)?, to: self.who(&snapshot, finding), row: row(finding, now) }))
+            .filter_map(|finding| {
+                Some(Judged {
+                    ends: ends(finding)?,
+                    to: self.who(&snapshot, finding),
+                    row: row(finding, now),
+                })
+            })
             .collect();
+        let there: HashSet<(&'static str, String)> =
+            found.iter().map(|finding| (finding.subject.kind.as_str(), finding.subject.id.clone())).collect();
         let changed = self
             .db
             .write(move |tx| {
                 let open = alarms::open(tx.conn)?;
                 let mut changed = 0;
+                let gone = |known: &&AlarmRow| {
+                    !there.iter().any(|(kind, id)| *kind == known.subject_kind && *id == known.subject_id)
+                };
+                for known in open.iter().filter(|_| all).filter(gone) {
+                    alarms::close(tx.conn, &known.id, now)?;
+                }
                 for one in &judged {
                     let known = open.iter().find(|known| same(known, &one.row));
                     let (alarm_id, event) = match (known, one.ends) {
@@ -67,7 +85,9 @@ impl Setup {
                             alarms::insert(tx.conn, &one.row)?;
                             (&one.row.id, "opened")
                         }
-                        (Some(known), true) if alarms::close(tx.conn, &known.id, now)? => (&known.id, "closed"),
+                        (Some(known), true) if alarms::close(tx.conn, &known.id, now)? => {
+                            (&known.id, "closed")
+                        }
                         _ => continue,
                     };
                     changed += 1;
@@ -130,7 +150,8 @@ impl Setup {
     async fn notify_portal(&self, portal: &str, notices: &[(NoticeRow, AlarmRow)]) -> Result<(), Refusal> {
         let snapshot = self.directory.now();
         let portal = snapshot.portal(&portal.into()).filter(|portal| portal.is_active());
-        let Some((portal, user)) = portal.and_then(|portal| Some((portal, portal.row.alarm_user_id.as_deref()?)))
+        let Some((portal, user)) =
+            portal.and_then(|portal| Some((portal, portal.row.alarm_user_id.as_deref()?)))
         else {
             return Err(Refusal { why: "nobody is to be told there any more".to_owned(), last: true });
         };
@@ -178,7 +199,11 @@ impl Setup {
         }
     }
 
-    async fn settle_notice(&self, notice: &NoticeRow, outcome: Result<(), Refusal>) -> Result<(), StoreError> {
+    async fn settle_notice(
+        &self,
+        notice: &NoticeRow,
+        outcome: Result<(), Refusal>,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (state, error) = match outcome {
             Ok(()) => ("told", None),
@@ -223,7 +248,8 @@ fn ends(finding: &Finding) -> Option<bool> {
 /// Portals are told of what is theirs, and of what they share.
 fn concerns(snapshot: &Snapshot, finding: &Finding, portal: &Portal) -> bool {
     let subject = finding.subject.id.as_str();
-    let mut phones = snapshot.bindings.iter().filter(|binding| binding.portal == portal.id).map(|binding| &binding.phone);
+    let mut phones =
+        snapshot.bindings.iter().filter(|binding| binding.portal == portal.id).map(|binding| &binding.phone);
     match finding.subject.kind {
         Kind::Bridge => true,
         Kind::Portal => portal.id.as_str() == subject,

@@ -9,6 +9,7 @@
 
 mod app;
 mod bridge;
+mod certificate;
 mod finding;
 mod memory;
 mod phone;
@@ -105,7 +106,7 @@ impl Setup {
         found.extend(join_all(phones.map(|phone| self.examine_phone(&snapshot, phone))).await.concat());
         // One after the other: each portal has its own rate, which is meant for messages.
         for portal in snapshot.portals.iter().filter(|portal| wants(Kind::Portal, portal.id.as_str())) {
-            found.extend(self.examine_portal(portal).await);
+            found.extend(self.examine_portal(&snapshot, portal).await);
         }
         let lines = snapshot.bindings.iter().filter(|binding| {
             wants(Kind::Line, binding.phone.as_str()) || wants(Kind::Portal, binding.portal.as_str())
@@ -114,7 +115,7 @@ impl Setup {
             found.extend(self.examine_line(&snapshot, binding).await);
         }
         self.doctor.remember(&look.scope, &found, self.clock.now());
-        if let Err(error) = self.settle_alarms(&found).await {
+        if let Err(error) = self.settle_alarms(&found, look.scope == Scope::All).await {
             tracing::warn!(error = %error, "alarms could not be written");
         }
         found

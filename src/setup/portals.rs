@@ -1,6 +1,7 @@
 //! Portals: what is set of them, and what they lack.
 
 use super::doctor::Scope;
+use super::senders::SMS_SCOPE;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::Unregister;
@@ -107,14 +108,11 @@ pub fn scope_list(scopes: &str) -> Vec<String> {
     scopes.split(',').map(|scope| scope.trim().to_lowercase()).filter(|scope| !scope.is_empty()).collect()
 }
 
-/// Which of the needed scopes were not granted.
-pub fn missing_scopes(scopes: &str) -> Vec<String> {
+/// Which of the needed scopes were not granted; `sms`: a phone is to be an SMS sender there.
+pub fn missing_scopes(scopes: &str, sms: bool) -> Vec<String> {
     let granted = scope_list(scopes);
-    NEEDED_SCOPES
-        .iter()
-        .filter(|needed| !granted.iter().any(|scope| scope == *needed))
-        .map(|s| (*s).to_owned())
-        .collect()
+    let needed = NEEDED_SCOPES.iter().chain(sms.then_some(&SMS_SCOPE));
+    needed.filter(|needed| !granted.iter().any(|scope| scope == *needed)).map(|s| (*s).to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -123,8 +121,9 @@ mod tests {
 
     #[test]
     fn missing_scopes_are_named() {
-        assert_eq!(missing_scopes("imopenlines, IM,crm"), ["imconnector"]);
-        assert!(missing_scopes("im,imconnector,imopenlines").is_empty());
-        assert_eq!(missing_scopes("").len(), 3);
+        assert_eq!(missing_scopes("imopenlines, IM,crm", false), ["imconnector"]);
+        assert!(missing_scopes("im,imconnector,imopenlines", false).is_empty());
+        assert_eq!(missing_scopes("", false).len(), 3);
+        assert_eq!(missing_scopes("im,imconnector,imopenlines", true), ["messageservice"]);
     }
 }

@@ -6,8 +6,8 @@ use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::directory::{App, context};
 use crate::domain::{AppId, Secret, WabaId, WabaKey};
-use crate::store::Page;
 use crate::store::wabas::{self, WabaRow};
+use crate::store::{Page, templates};
 use crate::whatsapp::GraphClient;
 use crate::whatsapp::client::PhoneInfo;
 
@@ -29,6 +29,8 @@ pub struct WabaChange {
     pub name: Option<String>,
     /// Its own access token; `Some(None)` = the app's.
     pub access_token: Option<Option<Secret>>,
+    /// Meta's id of the portfolio whose messaging limit it shares; `Some(None)` = as Meta tells.
+    pub portfolio: Option<Option<String>>,
 }
 
 impl Setup {
@@ -65,14 +67,18 @@ impl Setup {
             subscribed: true,
             status: "active".to_owned(),
             status_reason: None,
+            portfolio: None,
             created_at: now,
             updated_at: now,
         };
         let stored = row.clone();
         self.db.write(move |tx| wabas::insert(tx.conn, &stored)).await?;
         self.directory.reload().await?;
+        // A failure is written down and repeated by the clock: the WABA is linked all the same.
+        self.sync_waba(&row.id).await?;
+        self.refresh_limits(&row.id).await;
         self.check_later(Scope::Waba(row.id.clone()));
-        Ok(row)
+        self.waba(&row.id).await
     }
 
     /// Changes a WABA; a new token is tried by subscribing again.
@@ -83,6 +89,10 @@ impl Setup {
         if let Some(Some(token)) = &change.access_token {
             faults.check("access_token", validate::secret(token.expose()));
         }
+        let portfolio = change.portfolio.as_ref().map(|portfolio| {
+            let portfolio = portfolio.as_deref().map(validate::cloud_id).transpose();
+            faults.check("portfolio", portfolio)
+        });
         faults.done()?;
         if let Some(token) = &change.access_token {
             let snapshot = self.directory.now();
@@ -100,6 +110,7 @@ impl Setup {
                 // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
                 let Some(mut row) = wabas::get(tx.conn, &id)? else { return Ok(None) };
                 row.name = name.clone().unwrap_or(row.name);
+                row.portfolio = portfolio.clone().unwrap_or(row.portfolio);
                 if let Some(sealed) = &sealed {
                     (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
                 }
@@ -131,7 +142,12 @@ impl Setup {
             return Err(SetupError::Conflict("the WABA still has phones; delete them first".to_owned()));
         }
         let key = id.to_owned();
-        self.db.write(move |tx| wabas::delete(tx.conn, &key)).await?;
+        self.db
+            .write(move |tx| {
+                templates::remove_of_waba(tx.conn, &key)?;
+                wabas::delete(tx.conn, &key)
+            })
+            .await?;
         if let Ok((graph, token, waba_id)) = self.waba_access(id)
             && let Err(error) = self.counted("unsubscribe", graph.unsubscribe(&token, &waba_id).await)
         {

@@ -5,6 +5,7 @@ mod diagnosis;
 mod management;
 mod media;
 mod messages;
+mod templates;
 mod transport;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use diagnosis::{Health, HealthEntity, HealthError, PhoneExtras, Subscription
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
+pub use templates::{CreatedTemplate, Sample};
 
 /// Until a connection stands, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

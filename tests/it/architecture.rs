@@ -26,8 +26,11 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("access", "clock domain secrets store telemetry"),
     ("gateway", "bitrix clock directory domain store telemetry"),
     ("relay", USE_CASES),
-    // Setting up is where secrets come in, and where addresses are told.
-    ("setup", "bitrix clock config directory domain gateway media queue secrets store telemetry whatsapp"),
+    // Setting up is where secrets come in, where addresses are told, and where the doctor looks at certificates.
+    (
+        "setup",
+        "bitrix clock config directory domain gateway media queue secrets store telemetry tls translate whatsapp",
+    ),
     ("calls", USE_CASES),
     (
         "http",

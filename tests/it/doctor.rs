@@ -415,6 +415,47 @@ async fn other_findings_of_a_portal_are_told() {
 }
 
 #[actix_web::test]
+async fn an_sms_sender_that_the_crm_lost_is_found_and_registered() {
+    let app = TestApp::start().await;
+    assert_eq!(result(&app, "portal.senders").await, "skipped");
+    let path = format!("/phones/{}", app.phone_id());
+    assert_eq!(app.api.call("PATCH", &path, Some(json!({"sms_service": true}))).await.0, 200);
+    assert_eq!(result(&app, "portal.senders").await, "pass");
+    app.portal.lose_senders(app.client_id());
+    found_and_repaired(&app, "portal.senders", "wa_15550783881").await;
+    assert_eq!(app.portal.sms_senders().len(), 1);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn templates_that_meta_stopped_and_a_fallback_that_is_none_are_told() {
+    let app = TestApp::start().await;
+    let template = |name: &str, status: &str| {
+        json!({"id": format!("9{}", name.len()), "name": name, "language": "en", "status": status,
+               "category": "UTILITY", "parameter_format": "POSITIONAL",
+               "components": [{"type": "BODY", "text": "News: {{1}}!", "example": {"body_text": [["x"]]}}]})
+    };
+    app.cloud.add_template(WABA_ID, template("plain", "APPROVED"));
+    app.api.post("/templates/sync", json!({})).await;
+    let path = format!("/phones/{}", app.phone_id());
+    let change = json!({"fallback_template": "plain", "closed_window": "template"});
+    assert_eq!(app.api.call("PATCH", &path, Some(change)).await.0, 200);
+    assert_eq!(result(&app, "meta.phone.fallback").await, "pass");
+    assert_eq!(result(&app, "meta.templates.state").await, "pass");
+    let paused = json!({"event": "PAUSED", "message_template_id": 95, "message_template_name": "plain",
+                        "message_template_language": "en", "reason": "NONE"});
+    app.cloud.post_change(WABA_ID, "message_template_status_update", paused);
+    app.webhooks_taken().await;
+    app.wait_for("the pause", async |app| {
+        (result(app, "meta.templates.state").await == "warn").then_some(())
+    })
+    .await;
+    found(&app, "meta.templates.state", "warn", "plain (en)").await;
+    found(&app, "meta.phone.fallback", "fail", "plain").await;
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn what_the_bridge_refused_and_gave_up_is_told() {
     let app = TestApp::start().await;
     let forged = http_client().post(format!("{}/api/waba/?app_id={CLIENT_ID}", app.base_url)).body("{}");

@@ -79,7 +79,10 @@ async fn a_finding_that_turns_bad_is_told_once_and_its_recovery_once() {
     }
     let told = notices(&app, 1).await;
     assert_eq!(told[0].0, 1);
-    assert!(told[0].1.contains("+15550783881") && told[0].1.contains("quality has become medium"), "{told:?}");
+    assert!(
+        told[0].1.contains("+15550783881") && told[0].1.contains("quality has become medium"),
+        "{told:?}"
+    );
     let open = open_alarms(&app).await;
     let alarm = open.iter().find(|one| one["check"] == "meta.phone.quality").unwrap();
     assert_eq!((&alarm["result"], &alarm["closed_at"]), (&json!("warn"), &Value::Null));
@@ -179,5 +182,25 @@ async fn what_is_told_of_is_what_the_issue_lists() {
     for words in ["less than 7 days", "RESTRICTED", "open line is gone"] {
         assert!(told[0].1.contains(words), "{told:?}");
     }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_alarm_about_what_is_gone_ends_without_a_word() {
+    let app = TestApp::start().await;
+    alarmed(&app).await;
+    app.portal.change_faults(|faults| faults.events_lost = true);
+    app.portal.delete_line(&app.line);
+    look(&app).await;
+    notices(&app, 1).await;
+    assert!(open_alarms(&app).await.iter().any(|one| one["check"] == "line.exists"));
+    // The portal refuses to switch off what it has no more, so the link goes as its event would take it.
+    app.portal.change_faults(|faults| faults.events_lost = false);
+    let phone = app.phone_id().to_string();
+    app.relay.db.write(move |tx| wabridge::store::lines::unbind_phone(tx.conn, &phone)).await.unwrap();
+    app.relay.directory.reload().await.unwrap();
+    look(&app).await;
+    assert!(open_alarms(&app).await.iter().all(|one| one["subject"]["kind"] != "line"));
+    assert_eq!(app.portal.notifications().len(), 1);
     app.stop().await;
 }

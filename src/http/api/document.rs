@@ -4,7 +4,9 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{alarms, apps, contacts, doctor, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas,
+use super::{
+    alarms, apps, contacts, doctor, events, health, held, jobs, lines, messages, phones, portal_apps,
+    portals, sms, templates, wabas,
 };
 
 #[derive(OpenApi)]
@@ -23,7 +25,9 @@ use super::{alarms, apps, contacts, doctor, events, health, jobs, lines, message
         lines::show, lines::link, lines::unlink,
         portal_apps::list, portal_apps::create, portal_apps::show, portal_apps::change, portal_apps::remove,
         portals::list, portals::show, portals::change, portals::remove,
-        messages::list, messages::show,
+        templates::list, templates::create, templates::file, templates::sync, templates::show,
+        templates::change, templates::remove,
+        messages::list, messages::show, held::list, held::cancel, sms::list, sms::show,
         contacts::list, contacts::show, contacts::export, contacts::erase,
         jobs::list, jobs::show, jobs::retry, jobs::give_up, jobs::retry_all,
         events::list, events::show,

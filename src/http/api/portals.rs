@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::body::{Body, present};
 use super::list::{List, Paging, utc};
+use crate::directory::Phone;
 use crate::http::{Problem, State};
 use crate::setup::portals::{PortalChange, missing_scopes, scope_list};
 use crate::store::portals::PortalRow;
@@ -94,10 +95,16 @@ pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Re
 fn view(state: &State, row: PortalRow) -> PortalView {
     let snapshot = state.directory.now();
     let known = snapshot.portals.iter().find(|portal| portal.id.as_str() == row.id);
+    // A phone that is a sender there, or will be once it is linked.
+    let is_sender = |phone: &Phone| {
+        let binding = snapshot.binding_of_phone(&phone.key);
+        phone.row.sms_service && binding.is_none_or(|binding| binding.portal.as_str() == row.id)
+    };
+    let sms = snapshot.phones.iter().any(is_sender);
     PortalView {
         broken: known.and_then(|portal| portal.broken.clone()),
         scopes: scope_list(&row.scopes),
-        missing_scopes: missing_scopes(&row.scopes),
+        missing_scopes: missing_scopes(&row.scopes, sms),
         created_at: utc(row.created_at),
         updated_at: utc(row.updated_at),
         id: row.id,

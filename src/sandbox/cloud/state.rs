@@ -13,6 +13,7 @@ use super::faults::Faults;
 use super::ids::{Rng, digits};
 use super::media::Stored;
 use super::options::SimApp;
+use super::templates::Session;
 use super::webhooks::{Outbox, Update};
 use crate::clock::Clock;
 
@@ -193,6 +194,9 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    pub uploads: HashMap<String, Session>,
+    /// By portfolio and person: when the business wrote first, last.
+    pub first_writes: HashMap<String, HashMap<usize, DateTime<Utc>>>,
     pub faults: Faults,
     pub rng: Rng,
     pub dice: Rng,
@@ -218,6 +222,8 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            uploads: HashMap::new(),
+            first_writes: HashMap::new(),
             faults: Faults::default(),
             rng,
             dice,

@@ -122,6 +122,11 @@ impl SimPortal {
         state.bindings.push(Binding { id, client_id, event, handler, auth_type: 0 });
     }
 
+    /// The portal lost the SMS senders of an application.
+    pub fn lose_senders(&self, client_id: &str) {
+        self.inner.state().sms_senders.retain(|(owner, _), _| owner != client_id);
+    }
+
     /// The portal lost the handlers of an application.
     pub fn lose_bindings(&self, client_id: &str, event: &str) {
         self.inner.state().bindings.retain(|one| one.client_id != client_id || one.event != event);

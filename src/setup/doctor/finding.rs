@@ -124,19 +124,22 @@ pub enum Repair {
     PortalEvents,
     /// Registers the connector.
     PortalConnector,
+    /// Registers the SMS senders.
+    PortalSenders,
     /// Switches the connector on.
     LineConnector,
 }
 
 impl Repair {
     /// Every repair.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AppSubscription,
         Self::WabaSubscription,
         Self::PhoneOverride,
         Self::PhoneRegistration,
         Self::PortalEvents,
         Self::PortalConnector,
+        Self::PortalSenders,
         Self::LineConnector,
     ];
 
@@ -149,6 +152,7 @@ impl Repair {
             Self::PhoneRegistration => "phone.registration",
             Self::PortalEvents => "portal.events",
             Self::PortalConnector => "portal.connector",
+            Self::PortalSenders => "portal.senders",
             Self::LineConnector => "line.connector",
         }
     }

@@ -196,6 +196,43 @@ pub(super) fn own_address(subject: &Subject, url: Option<&str>) -> Finding {
     }
 }
 
+/// Judges the template that carries a text while the window is closed; `Err` = why it cannot.
+pub(super) fn fallback(
+    subject: &Subject,
+    name: Option<&str>,
+    wanted: bool,
+    outcome: Result<(), String>,
+) -> Finding {
+    let check = Check("meta.phone.fallback", subject);
+    let choose = || {
+        words(
+            "Choose another `fallback_template`: approved, with exactly one variable.",
+            "Выберите другой `fallback_template`: одобренный, ровно с одной переменной.",
+        )
+    };
+    match (name, outcome) {
+        (None, _) if wanted => check.fail(
+            words(
+                "The phone is to send a template while the window is closed, and none is chosen.",
+                "При закрытом окне номер должен отправлять шаблон, но он не выбран.",
+            ),
+            choose(),
+        ),
+        (None, _) => check.skipped(words("No fallback template is chosen.", "Запасной шаблон не выбран.")),
+        (Some(name), Ok(())) => check.pass(words(
+            format!("The fallback template {name} is approved and carries a text."),
+            format!("Запасной шаблон {name} одобрен и принимает текст."),
+        )),
+        (Some(name), Err(why)) => check.fail(
+            words(
+                format!("The fallback template {name} cannot carry a text: {why}"),
+                format!("Запасной шаблон {name} не подходит: {why}"),
+            ),
+            choose(),
+        ),
+    }
+}
+
 /// Judges who asked Meta for a change of the number's PIN.
 pub(super) fn security(subject: &Subject, note: Option<&str>) -> Finding {
     let check = Check("meta.phone.security", subject);

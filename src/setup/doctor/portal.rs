@@ -110,6 +110,31 @@ pub(super) fn connector(subject: &Subject, known: &[String], code: &str) -> Find
         .repaired_by(Repair::PortalConnector)
 }
 
+/// Judges whether the phones that are to be SMS senders are.
+pub(super) fn senders(subject: &Subject, known: &[String], wanted: &[String]) -> Finding {
+    let check = Check("portal.senders", subject);
+    if wanted.is_empty() {
+        return check.skipped(words("No phone is to be an SMS sender.", "Отправителей SMS не требуется."));
+    }
+    let missing: Vec<&str> = wanted.iter().filter(|code| !known.contains(code)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return check.pass(words("The SMS senders are registered.", "Отправители SMS зарегистрированы."));
+    }
+    let list = missing.join(", ");
+    check
+        .fail(
+            words(
+                format!("The CRM does not list these SMS senders: {list}."),
+                format!("CRM не знает этих отправителей SMS: {list}."),
+            ),
+            words(
+                "Register them; wabridge can do that.",
+                "Зарегистрируйте их; wabridge может сделать это сам.",
+            ),
+        )
+        .repaired_by(Repair::PortalSenders)
+}
+
 /// Judges the line that a phone is linked to.
 pub(super) fn line(
     subject: &Subject,

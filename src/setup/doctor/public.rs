@@ -33,12 +33,14 @@ pub(super) enum Reached {
         why: String,
         /// It is the certificate, or TLS at all.
         tls: bool,
+        /// The connection stood, and what came over it was no HTTP.
+        connected: bool,
     },
 }
 
 impl Reached {
     pub(super) fn no(why: &str, tls: bool) -> Self {
-        Self::Not { why: why.to_owned(), tls }
+        Self::Not { why: why.to_owned(), tls, connected: false }
     }
 }
 
@@ -75,7 +77,7 @@ fn not_reached(error: reqwest::Error) -> Reached {
     let why = causes.last().cloned().unwrap_or_else(|| "the call failed".to_owned());
     let all = causes.join(" ").to_ascii_lowercase();
     let tls = ["certificate", "tls", "handshake", "invalidcontenttype"].iter().any(|word| all.contains(word));
-    Reached::Not { why, tls }
+    Reached::Not { why, tls, connected: !error.is_connect() && !tls }
 }
 
 /// What to do where an address of ours cannot be reached.
@@ -145,14 +147,14 @@ pub(super) fn healthz(subject: &Subject, reached: &Reached) -> Finding {
                 "Настройте прокси так, чтобы всё для этого имени передавалось wabridge.",
             ),
         ),
-        Reached::Not { why, tls: true } => check.fail(
+        Reached::Not { why, tls: true, .. } => check.fail(
             words(
                 format!("The certificate of the public address is not taken: {why}."),
                 format!("Сертификат публичного адреса не принимается: {why}."),
             ),
             advice(reached),
         ),
-        Reached::Not { why, tls: false } => check.fail(
+        Reached::Not { why, tls: false, .. } => check.fail(
             words(
                 format!("The public address cannot be reached from here: {why}."),
                 format!("Публичный адрес отсюда недоступен: {why}."),

@@ -154,6 +154,10 @@ impl Setup {
             Ok(()) => templates.pass(words("The templates can be read.", "Шаблоны читаются.")),
             Err(error) => not_read(templates, &error),
         });
+        let key = own.key.to_string();
+        if let Ok(rows) = self.db.read(move |conn| crate::store::templates::for_waba(conn, &key)).await {
+            found.extend(waba::templates(&subject, &rows));
+        }
         found
     }
 
@@ -172,6 +176,13 @@ impl Setup {
                 words("Link it to a line of a portal.", "Привяжите его к линии портала."),
             ),
         });
+        let setting = own.row.fallback_template.as_deref();
+        let outcome = match setting {
+            Some(setting) => self.check_fallback(&own.row, setting).await.unwrap_or(Ok(())),
+            None => Ok(()),
+        };
+        let wanted = own.row.closed_window == "template";
+        found.push(phone::fallback(&subject, setting, wanted, outcome));
         let Ok((graph, token, waba_id)) = self.waba_access(own.waba_key.as_str()) else { return found };
         let listed = match self.counted("phone_numbers", graph.phone_numbers(&token, &waba_id).await) {
             Ok(listed) => listed,

@@ -5,6 +5,7 @@ use super::portal;
 use crate::bitrix::error::CallError;
 use crate::bitrix::events::EventGet;
 use crate::bitrix::imconnector::{ConnectorList, Status};
+use crate::bitrix::messageservice::SenderList;
 use crate::bitrix::openlines::ConfigGet;
 use crate::bitrix::users::{AppInfoGet, ScopeGet};
 use crate::directory::{Binding, Portal, Snapshot};
@@ -12,7 +13,7 @@ use crate::setup::Setup;
 use crate::setup::portals::missing_scopes;
 
 impl Setup {
-    pub(super) async fn examine_portal(&self, own: &Portal) -> Vec<Finding> {
+    pub(super) async fn examine_portal(&self, snapshot: &Snapshot, own: &Portal) -> Vec<Finding> {
         let subject = Subject { kind: Kind::Portal, id: own.id.to_string(), name: own.row.domain.clone() };
         let mut found = vec![portal::stored(&subject, &own.row.status, own.row.status_reason.as_deref())];
         let token = Check("portal.token", &subject);
@@ -42,7 +43,8 @@ impl Setup {
             Ok(scopes) => scopes.join(","),
             Err(_) => own.row.scopes.clone(),
         };
-        found.push(portal::scopes(&subject, &missing_scopes(&granted)));
+        let senders = senders_of(snapshot, own);
+        found.push(portal::scopes(&subject, &missing_scopes(&granted, !senders.is_empty())));
         found.push(match self.gateway.call(&own.id, &EventGet).await {
             Ok(bound) => {
                 portal::event_bindings(&subject, &bound, self.handler_url().as_str(), Self::is_our_handler)
@@ -54,6 +56,13 @@ impl Setup {
             Err(error) => {
                 not_answered(Check("portal.connector", &subject), &error).repaired_by(Repair::PortalConnector)
             }
+        });
+        found.push(match senders.is_empty() {
+            true => portal::senders(&subject, &[], &[]),
+            false => match self.gateway.call(&own.id, &SenderList).await {
+                Ok(known) => portal::senders(&subject, &known, &senders),
+                Err(error) => not_answered(Check("portal.senders", &subject), &error),
+            },
         });
         found
     }
@@ -72,6 +81,13 @@ impl Setup {
         let status = self.gateway.call(&own.portal, &Status { connector, line: &own.line }).await;
         portal::line(&subject, config.as_ref(), status.ok().as_ref())
     }
+}
+
+/// Codes of the phones that are to be SMS senders of a portal.
+fn senders_of(snapshot: &Snapshot, own: &Portal) -> Vec<String> {
+    let linked = snapshot.bindings.iter().filter(|binding| binding.portal == own.id);
+    let phones = linked.filter_map(|binding| snapshot.phone(&binding.phone));
+    phones.filter(|phone| phone.row.sms_service).map(crate::directory::Phone::sender_code).collect()
 }
 
 /// The portal did not show what the check is about.

@@ -33,7 +33,7 @@ impl Setup {
                 self.repair_phone(wish).await?;
                 Scope::Phone(id.to_owned())
             }
-            Repair::PortalEvents | Repair::PortalConnector => {
+            Repair::PortalEvents | Repair::PortalConnector | Repair::PortalSenders => {
                 self.repair_portal(wish).await?;
                 Scope::Portal(id.to_owned())
             }
@@ -90,6 +90,9 @@ impl Setup {
         let _one_at_a_time = self.gate(&member).lock_owned().await;
         match wish.repair {
             Repair::PortalEvents => self.bind_events(&id).await,
+            Repair::PortalSenders => {
+                self.restore_senders(&id).await?.map_or(Ok(()), |why| Err(SetupError::Portal(why)))
+            }
             _ => self.register_connector(&id).await,
         }
     }

@@ -2,6 +2,7 @@
 //! (whatsapp-messaging facts §1.4, §7.5, §7.6).
 
 use super::finding::{Check, Finding, Outcome, Repair, Subject, Words, words};
+use crate::store::templates::TemplateRow;
 use crate::whatsapp::client::{Health, HealthEntity, SubscribedApp};
 
 /// Judges which apps hear of the account.
@@ -179,6 +180,49 @@ pub(super) fn status(subject: &Subject, status: &str, reason: Option<&str>) -> F
             ),
         ),
     }
+}
+
+/// Judges the states and price classes of the account's templates, as they are stored.
+pub(super) fn templates(subject: &Subject, rows: &[TemplateRow]) -> Vec<Finding> {
+    let (state, category) =
+        (Check("meta.templates.state", subject), Check("meta.templates.category", subject));
+    let named = |wanted: &dyn Fn(&TemplateRow) -> bool| -> Vec<String> {
+        rows.iter().filter(|row| wanted(row)).map(|row| format!("{} ({})", row.name, row.language)).collect()
+    };
+    let stopped = named(&|row| matches!(row.status.as_str(), "PAUSED" | "DISABLED" | "LIMIT_EXCEEDED"));
+    let moved = named(&|row| row.next_category.as_ref().is_some_and(|next| *next != row.category));
+    vec![
+        if stopped.is_empty() {
+            state.pass(words("No template is paused or disabled.", "Приостановленных шаблонов нет."))
+        } else {
+            let list = stopped.join(", ");
+            state.warn(
+                words(
+                    format!("Meta has paused or disabled templates: {list}."),
+                    format!("Meta приостановила или отключила шаблоны: {list}."),
+                ),
+                words(
+                    "Look at the reason in the list of templates, and use another one until then.",
+                    "Посмотрите причину в списке шаблонов и пока используйте другой.",
+                ),
+            )
+        },
+        if moved.is_empty() {
+            category.pass(words("Meta changes no price class.", "Категории шаблонов не меняются."))
+        } else {
+            let list = moved.join(", ");
+            category.warn(
+                words(
+                    format!("Meta puts templates into another price class: {list}."),
+                    format!("Meta переводит шаблоны в другую категорию: {list}."),
+                ),
+                words(
+                    "Ask for a review in WhatsApp Manager, or reckon with the other price.",
+                    "Запросите пересмотр в WhatsApp Manager или учитывайте другую цену.",
+                ),
+            )
+        },
+    ]
 }
 
 /// Whether all of these are well enough to go on.
