@@ -321,6 +321,16 @@ impl Lanes {
         queues.iter().filter_map(|(_, queue)| queue.next_due(take)).min()
     }
 
+    /// Whether nothing of a class runs, and nothing may run now.
+    pub fn is_quiet(&self, class: Class, now: DateTime<Utc>) -> bool {
+        let quiet = |queue: &Queue| {
+            let open = queue.closed_until().is_none_or(|until| until <= now);
+            let due = !queue.ready.is_empty() || queue.waiting.first().is_some_and(|(at, _)| *at <= now);
+            queue.in_flight == 0 && !(open && due)
+        };
+        self.queues.get(&class).is_none_or(|queues| queues.iter().all(|(_, queue)| quiet(queue)))
+    }
+
     /// Jobs that are not finished.
     pub fn pending(&self) -> usize {
         self.lanes.values().map(|lane| lane.entries.len()).sum()

@@ -144,7 +144,7 @@ async fn a_stop_word_counts_where_the_phone_says_so() {
     let anna = customer(1);
     let chat = app.opened(&anna).await;
     app.customer_writes(&anna, "STOP");
-    app.line_has(&chat, 2).await;
+    app.webhooks_taken().await;
     app.operator(&chat, "template-offer+en_US", vec![]);
     app.customer_has(&anna, 1).await;
 
@@ -154,11 +154,11 @@ async fn a_stop_word_counts_where_the_phone_says_so() {
     let (_, phone) = app.api.call("PATCH", &path, Some(json!({"stop_words": ["en", "ru"]}))).await;
     assert_eq!(phone["stop_words"], json!(["en", "ru"]));
     app.customer_writes(&anna, "Стоп!");
-    app.line_has(&chat, 3).await;
+    app.webhooks_taken().await;
     app.operator(&chat, "template-offer+en_US", vec![]);
     app.note(&chat, "stopped marketing messages").await;
     app.customer_writes(&anna, "start");
-    app.settled().await;
+    app.webhooks_taken().await;
     app.operator(&chat, "template-offer+en_US", vec![]);
     app.customer_has(&anna, 2).await;
     app.stop().await;
