@@ -61,6 +61,14 @@ struct Lane {
     newcomer: bool,
 }
 
+/// The first job of a lane, as far as claims look for it.
+struct Head {
+    queue: Arc<str>,
+    rank: u8,
+    seq: i64,
+    not_before: Option<DateTime<Utc>>,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     /// By rank of their kind, then in the order of commit.
@@ -358,7 +366,7 @@ impl Lanes {
 
     /// Puts the head of an idle lane where claims look for it.
     fn index(&mut self, lane_key: &Arc<str>) {
-        let Some((name, (rank, seq), not_before)) = self.head(lane_key) else { return };
+        let Some(Head { queue: name, rank, seq, not_before }) = self.head(lane_key) else { return };
         let Some(queue) = self.queue_mut(&name) else { return };
         match not_before {
             Some(at) => queue.waiting.insert((at, lane_key.clone())),
@@ -368,7 +376,7 @@ impl Lanes {
 
     /// Takes the head of a lane out of there, before the head changes.
     fn unindex(&mut self, lane_key: &Arc<str>) {
-        let Some((name, (rank, seq), not_before)) = self.head(lane_key) else { return };
+        let Some(Head { queue: name, rank, seq, not_before }) = self.head(lane_key) else { return };
         let Some(queue) = self.queue_mut(&name) else { return };
         queue.ready.remove(&(rank, seq, lane_key.clone()));
         if let Some(at) = not_before {
@@ -376,10 +384,11 @@ impl Lanes {
         }
     }
 
-    fn head(&self, lane_key: &Arc<str>) -> Option<(Arc<str>, (u8, i64), Option<DateTime<Utc>>)> {
+    fn head(&self, lane_key: &Arc<str>) -> Option<Head> {
         let lane = self.lanes.get(lane_key)?;
         let entry = lane.entries.front()?;
-        Some((lane.queue.clone(), (entry.kind.rank(), entry.seq), entry.not_before))
+        let (rank, seq, not_before) = (entry.kind.rank(), entry.seq, entry.not_before);
+        Some(Head { queue: lane.queue.clone(), rank, seq, not_before })
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn days_left(
 pub(super) fn reached(subject: &Subject, reached: &Reached, name: &str, port: u16) -> Finding {
     let check = Check("sip.reached", subject);
     match reached {
-        Reached::Not { why, tls: true } => check.fail(
+        Reached::Not { why, tls: true, .. } => check.fail(
             words(
                 format!("Meta would not take the certificate of {name}: {why}."),
                 format!("Meta не примет сертификат {name}: {why}."),

@@ -5,6 +5,7 @@ pub mod database;
 pub mod files;
 pub mod linking;
 pub mod process;
+pub mod sip;
 
 use std::net::TcpListener;
 use std::sync::Arc;
