@@ -4,6 +4,7 @@ mod asterisk;
 pub mod backup;
 mod certificates;
 pub mod commands;
+pub mod doctor;
 mod edge;
 mod janitor;
 mod lock;
@@ -108,18 +109,7 @@ impl App {
         let since = clock.now() - limits::COUNTED;
         relay.limits.load(db.read(move |conn| store::limits::since(conn, since)).await?);
         let config = Arc::new(config);
-        let setup = Arc::new(Setup::new(Parts {
-            db: db.clone(),
-            directory: directory.clone(),
-            clock,
-            gateway: relay.gateway.clone(),
-            graph: relay.graph.clone(),
-            config: config.clone(),
-            scheduler: scheduler.clone(),
-            blobs: relay.blobs.clone(),
-            fetcher: relay.fetcher.clone(),
-            metrics: metrics.clone(),
-        }));
+        let setup = Arc::new(build_setup(&config, &relay)?);
         let (calls, call_line, call_inbox) = Calls::new(call_parts(&config, &relay));
         let calls = Arc::new(calls);
         let waiting = scheduler.load(&db).await?;
@@ -194,6 +184,10 @@ impl App {
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
         tasks.spawn(upkeep::sync_templates(self.setup.clone(), self.relay.clone(), stop.clone()));
+        tasks.spawn(doctor::tell(self.setup.clone(), stop.clone()));
+        if let Some(interval) = self.config.doctor.interval {
+            tasks.spawn(doctor::run(self.setup.clone(), interval, stop.clone()));
+        }
         let mut watch = JoinSet::new();
         watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
         // Ends at the stop (a look at the lock may hang then), or when somebody else serves the database.
@@ -316,6 +310,22 @@ fn call_parts(config: &Config, relay: &Relay) -> calls::Parts {
         drain: config.sip.drain,
         window_opened: Arc::new(crate::relay::held::release),
     }
+}
+
+fn build_setup(config: &Arc<Config>, relay: &Relay) -> anyhow::Result<Setup> {
+    Ok(Setup::new(Parts {
+        db: relay.db.clone(),
+        directory: relay.directory.clone(),
+        clock: relay.clock.clone(),
+        gateway: relay.gateway.clone(),
+        graph: relay.graph.clone(),
+        config: config.clone(),
+        scheduler: relay.scheduler.clone(),
+        blobs: relay.blobs.clone(),
+        fetcher: relay.fetcher.clone(),
+        metrics: relay.metrics.clone(),
+        probe: whatsapp::client::http_client(tls::client_config(None)?)?,
+    }))
 }
 
 fn settings(config: &Config) -> anyhow::Result<Settings> {

@@ -17,6 +17,7 @@ pub mod imconnector;
 mod lenient;
 pub mod messageservice;
 pub mod method;
+pub mod notify;
 pub mod oauth;
 pub mod openlines;
 pub mod page;

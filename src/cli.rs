@@ -31,6 +31,14 @@ pub enum Command {
         #[arg(long, default_value_t = 8080, value_name = "PORT")]
         port: u16,
     },
+    /// Walk every link of the chain: what holds, what does not, why, and how to repair it
+    ///
+    /// Works beside a running bridge. Ends with code 1 if anything fails.
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Create, list and revoke tokens of the API
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),
@@ -198,6 +206,8 @@ mod tests {
             ("token create --name ci --role read --expires 30", create(TokenRole::Read, Some(30))),
             ("token list", Command::Token(TokenCommand::List)),
             ("token revoke ci", Command::Token(TokenCommand::Revoke { name: "ci".to_owned() })),
+            ("doctor", Command::Doctor { json: false }),
+            ("doctor --json", Command::Doctor { json: true }),
             ("config", Command::Config { defaults: false }),
             ("config --defaults", Command::Config { defaults: true }),
             ("openapi", Command::Openapi),

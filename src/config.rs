@@ -6,6 +6,7 @@
 
 mod clouds;
 mod database;
+mod doctor;
 mod effective;
 mod error;
 mod http;
@@ -23,6 +24,7 @@ use url::Url;
 
 pub use clouds::{BitrixConfig, MetaConfig};
 pub use database::{DatabaseConfig, DatabaseUrl, SecretsConfig};
+pub use doctor::{AlarmsConfig, DoctorConfig};
 pub use error::{ConfigError, Fault};
 pub use http::{HttpConfig, InternalListen, TlsFiles};
 pub use log::{LogConfig, LogFormat};
@@ -62,6 +64,10 @@ pub struct Config {
     pub media: MediaConfig,
     /// How long things are kept.
     pub retention: RetentionConfig,
+    /// How often the bridge looks at itself.
+    pub doctor: DoctorConfig,
+    /// Whom it tells.
+    pub alarms: AlarmsConfig,
     /// The edge for calls.
     pub sip: SipConfig,
     /// What is logged.
@@ -120,6 +126,8 @@ impl Config {
             relay: RelayConfig::read(r),
             media: MediaConfig::read(r),
             retention: RetentionConfig::read(r),
+            doctor: DoctorConfig::read(r),
+            alarms: AlarmsConfig::read(r),
             sip: SipConfig::read(r),
             log: LogConfig::read(r),
             public_url,

@@ -19,7 +19,7 @@ mod sms;
 mod state;
 mod whatsapp;
 
-pub use api::openapi_json;
+pub use api::{openapi_json, report_json};
 pub use problem::Problem;
 pub use server::{configure, configure_internal};
 pub use state::State;

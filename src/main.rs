@@ -35,6 +35,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.command {
             Command::Serve => app::serve::serve(config).await,
             Command::Sandbox { port } => app::sandbox::run(config, port).await,
+            Command::Doctor { json } => app::doctor::command(config, json).await,
             Command::Token(command) => app::commands::token(&config, command).await,
             Command::Config { .. } => app::commands::print(&config.effective_toml()),
             Command::Openapi => app::commands::openapi(),

@@ -4,11 +4,13 @@
 //! true once; then the directory is read again. What is asked of Meta and decides: `debug_token`, the
 //! account, its subscriptions and its numbers (contract §4).
 
+mod alarms;
 pub mod apps;
 mod budget;
 pub mod calling;
 pub mod connector;
 pub mod contacts;
+pub mod doctor;
 mod error;
 mod fallback;
 pub mod install;
@@ -72,6 +74,9 @@ pub struct Setup {
     pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Calls to our own public address, as anybody would.
+    pub probe: reqwest::Client,
+    doctor: Arc<doctor::Memory>,
     syncing: Arc<tokio::sync::Mutex<()>>,
     /// One set-up at a time for each portal, and one link for each phone, by the name of the gate.
     busy: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
@@ -110,12 +115,14 @@ pub struct Parts {
     pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Calls to our own public address, as anybody would.
+    pub probe: reqwest::Client,
 }
 
 impl Setup {
     /// The use cases over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics } =
+        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics, probe } =
             parts;
         Self {
             db,
@@ -128,6 +135,8 @@ impl Setup {
             blobs,
             fetcher,
             metrics,
+            probe,
+            doctor: Arc::default(),
             syncing: Arc::default(),
             busy: Arc::default(),
             told: Arc::default(),

@@ -4,6 +4,7 @@
 //! aggregate with plain functions over a connection. Rows carry text ids; callers wrap them.
 
 pub mod advisory;
+pub mod alarms;
 pub mod apps;
 pub mod blobs;
 pub mod call_cards;

@@ -66,7 +66,7 @@ async fn list(db: &Db) -> anyhow::Result<()> {
 }
 
 /// The database beside a running bridge: its schema is made if there is none yet, never changed under one.
-async fn open(config: &Config) -> anyhow::Result<(Db, crate::store::db::WriterThread)> {
+pub(super) async fn open(config: &Config) -> anyhow::Result<(Db, crate::store::db::WriterThread)> {
     make_data_dir(&config.data_dir)?;
     let url = database_url(config);
     let looked = url.clone();

@@ -47,6 +47,8 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::Events, before(keep.events)),
         (Kind::ParkedStatuses, now - SHORT_LIVED),
         (Kind::Echoes, now - SHORT_LIVED),
+        (Kind::AlarmNotices, before(keep.events)),
+        (Kind::Alarms, before(keep.events)),
         (Kind::Messages, messages),
         (Kind::Calls, before(keep.calls)),
         (Kind::CallPermissions, now - SHORT_LIVED),

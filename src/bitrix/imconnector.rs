@@ -184,6 +184,28 @@ impl Method for Status<'_> {
     }
 }
 
+/// `imconnector.list`: ids of the connectors that the portal knows.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectorList;
+
+impl Method for ConnectorList {
+    const NAME: &'static str = "imconnector.list";
+    type Output = Vec<String>;
+
+    fn params(&self) -> Value {
+        json!({})
+    }
+
+    fn read(&self, result: &Value) -> Result<Vec<String>, CallError> {
+        match result {
+            Value::Object(known) => Ok(known.keys().cloned().collect()),
+            // An empty list of PHP.
+            Value::Array(none) if none.is_empty() => Ok(Vec::new()),
+            _ => Err(CallError::Shape { what: "the list of connectors" }),
+        }
+    }
+}
+
 /// A line's id as the integer that the methods ask for, if it is one.
 pub(super) fn line_value(line: &LineId) -> Value {
     line.as_str().parse::<u64>().map_or_else(|_| json!(line.as_str()), |number| json!(number))

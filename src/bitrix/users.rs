@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::error::CallError;
-use super::lenient::{text_at, yes_at};
+use super::lenient::{text_at, texts, yes_at};
 use super::method::Method;
 use super::oauth::AppInfo;
 
@@ -55,6 +55,26 @@ impl Method for AppInfoGet {
 
     fn read(&self, result: &Value) -> Result<AppInfo, CallError> {
         if result.is_object() { Ok(AppInfo::read(result)) } else { Err(CallError::Shape { what: "the app" }) }
+    }
+}
+
+/// `scope`: what is granted to the application.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeGet;
+
+impl Method for ScopeGet {
+    const NAME: &'static str = "scope";
+    type Output = Vec<String>;
+
+    fn params(&self) -> Value {
+        json!({})
+    }
+
+    fn read(&self, result: &Value) -> Result<Vec<String>, CallError> {
+        if !(result.is_array() || result.is_object()) {
+            return Err(CallError::Shape { what: "the scopes" });
+        }
+        Ok(texts(result))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The JSON API (contract §4), a file per resource.
 
+mod alarms;
 mod apps;
 mod auth;
 mod body;
@@ -7,6 +8,7 @@ mod calling;
 mod calls;
 mod contacts;
 mod csv;
+mod doctor;
 mod document;
 mod events;
 mod health;
@@ -26,6 +28,7 @@ mod wabas;
 use actix_web::web;
 
 pub(super) use auth::authorize;
+pub use doctor::report_json;
 pub(super) use document::openapi;
 pub use document::openapi_json;
 pub(super) use nul::refuse_nul;
@@ -34,6 +37,9 @@ pub(super) use nul::refuse_nul;
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     use web::{delete, get, patch, post, put};
     cfg.route("/health", get().to(health::show))
+        .route("/alarms", get().to(alarms::list))
+        .route("/doctor", get().to(doctor::show))
+        .route("/doctor/repair", post().to(doctor::repair))
         .route("/apps", get().to(apps::list))
         .route("/apps", post().to(apps::create))
         .route("/apps/{id}", get().to(apps::show))

@@ -1,5 +1,6 @@
 //! Meta apps: whose webhooks are believed and whose tokens are used.
 
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -101,6 +102,7 @@ impl Setup {
         let stored = row.clone();
         self.db.write(move |tx| apps::insert(tx.conn, &stored)).await?;
         self.directory.reload().await?;
+        self.check_later(Scope::App(row.id.clone()));
         Ok((row, verify_token))
     }
 
@@ -148,6 +150,7 @@ impl Setup {
         let row = written.await?.ok_or(SetupError::NotFound("app"))?;
         self.directory.reload().await?;
         self.resume_phones();
+        self.check_later(Scope::App(row.id.clone()));
         Ok(row)
     }
 
@@ -175,10 +178,14 @@ impl Setup {
 
     /// Where Meta is to post the app's webhooks.
     pub fn callback_url(&self, row: &AppRow) -> String {
+        self.callback_at(&row.site, &row.api_key)
+    }
+
+    pub(super) fn callback_at(&self, site: &str, api_key: &str) -> String {
         let public = &self.config.public_url;
         let port = public.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let site = if row.site.contains(':') { format!("[{}]", row.site) } else { row.site.clone() };
-        format!("{}://{site}{port}/api/waba/?api-key={}", public.scheme(), row.api_key)
+        let site = if site.contains(':') { format!("[{site}]") } else { site.to_owned() };
+        format!("{}://{site}{port}/api/waba/?api-key={api_key}", public.scheme())
     }
 
     async fn renew_credentials(

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::bitrix::CallError;
 use crate::store::StoreError;
 use crate::whatsapp::GraphError;
+use crate::whatsapp::error::Refusal;
 
 /// A field of the input and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,20 +50,22 @@ impl SetupError {
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
     }
+
+    /// What Meta says, in its own words.
+    pub(super) fn refusal_text(refusal: &Refusal) -> String {
+        let words: Vec<&str> = [&refusal.details, &refusal.user_title, &refusal.user_msg]
+            .into_iter()
+            .filter_map(|text| text.as_deref())
+            .collect();
+        let details = if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
+        format!("error {}: {}{details}", refusal.code, refusal.message)
+    }
 }
 
 impl From<GraphError> for SetupError {
     fn from(error: GraphError) -> Self {
         Self::Meta(match error.refusal() {
-            Some(refusal) => {
-                let words: Vec<&str> = [&refusal.details, &refusal.user_title, &refusal.user_msg]
-                    .into_iter()
-                    .filter_map(|text| text.as_deref())
-                    .collect();
-                let details =
-                    if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
-                format!("error {}: {}{details}", refusal.code, refusal.message)
-            }
+            Some(refusal) => Self::refusal_text(refusal),
             // It is said already whose error this is.
             None => error.to_string().trim_start_matches("Meta ").to_owned(),
         })

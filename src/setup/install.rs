@@ -6,6 +6,7 @@
 use chrono::TimeDelta;
 use url::Url;
 
+use super::doctor::Scope;
 use super::proof::refused;
 use super::{Proven, Setup, SetupError};
 use crate::bitrix::event::{EventAuth, EventBody, PortalEvent};
@@ -160,8 +161,9 @@ impl Setup {
         let _one_at_a_time = self.gate(&claim.member_id).lock_owned().await;
         let id = self.store_portal(claim, proven).await?;
         tracing::info!(portal.id = %id, "the application is installed on the portal");
-        self.sequence(&id).await?;
-        Ok(id)
+        let outcome = self.sequence(&id).await;
+        self.check_later(Scope::Portal(id.to_string()));
+        outcome.map(|()| id)
     }
 
     async fn store_portal(&self, claim: Claim, proven: Proven) -> Result<PortalId, SetupError> {

@@ -1,5 +1,6 @@
 //! Which phone feeds which open line of a portal.
 
+use super::doctor::Scope;
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::{Activate, ConnectorDataSet};
 use crate::bitrix::openlines::{ConfigAdd, ConfigGet, ConfigList, LINES_PER_PAGE, LineConfig, find_by_name};
@@ -92,6 +93,7 @@ impl Setup {
         for class in [Class::Line, Class::Call] {
             self.scheduler.resume(&class.queue(&phone.key));
         }
+        self.check_later(Scope::Phone(phone.key.to_string()));
         Ok(Linked { line_id: line.id, line_name: line.name })
     }
 

@@ -1,5 +1,6 @@
 //! Business phones and their settings.
 
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -80,6 +81,7 @@ impl Setup {
         let stored = row.clone();
         self.db.write(move |tx| phones::insert(tx.conn, &stored)).await?;
         self.directory.reload().await?;
+        self.check_later(Scope::Phone(row.id.clone()));
         Ok(row)
     }
 
@@ -108,6 +110,7 @@ impl Setup {
         let row = written.ok_or(SetupError::NotFound("phone"))?;
         self.directory.reload().await?;
         self.resume_phones();
+        self.check_later(Scope::Phone(row.id.clone()));
         Ok(row)
     }
 

@@ -1,5 +1,6 @@
 //! Portals: what is set of them, and what they lack.
 
+use super::doctor::Scope;
 use super::senders::SMS_SCOPE;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
@@ -45,6 +46,7 @@ impl Setup {
             .await?
             .ok_or(SetupError::NotFound("portal"))?;
         self.directory.reload().await?;
+        self.check_later(Scope::Portal(row.id.clone()));
         Ok(row)
     }
 

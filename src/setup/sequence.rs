@@ -67,14 +67,7 @@ impl Setup {
 
     /// What is left undone without keeping chats from working is given back as a reason.
     async fn steps(&self, id: &PortalId) -> Result<Option<String>, SetupError> {
-        let register = Register {
-            id: &self.config.bitrix.connector_code,
-            name: CONNECTOR_NAME,
-            placement_handler: &self.connector_url(),
-            // Each phone decides for itself; what is not wanted is dropped here.
-            system_messages: true,
-        };
-        self.gateway.call(id, &register).await?;
+        self.register_connector(id).await?;
         self.bind_events(id).await?;
         self.restore_lines(id).await?;
         let left = self.restore_senders(id).await?;
@@ -85,13 +78,24 @@ impl Setup {
         Ok(left)
     }
 
-    async fn bind_events(&self, id: &PortalId) -> Result<(), SetupError> {
+    /// Registers our connector.
+    pub(super) async fn register_connector(&self, id: &PortalId) -> Result<(), SetupError> {
+        let register = Register {
+            id: &self.config.bitrix.connector_code,
+            name: CONNECTOR_NAME,
+            placement_handler: &self.connector_url(),
+            // Each phone decides for itself; what is not wanted is dropped here.
+            system_messages: true,
+        };
+        Ok(self.gateway.call(id, &register).await?)
+    }
+
+    /// Binds each event once, to our address.
+    pub(super) async fn bind_events(&self, id: &PortalId) -> Result<(), SetupError> {
         let handler = self.handler_url().to_string();
         let bound = self.gateway.call(id, &EventGet).await?;
         // The address may have changed since: the path tells our own.
-        let (stale, missing) = events::plan(&bound, &EVENTS, &handler, |url| {
-            url::Url::parse(url).is_ok_and(|url| url.path().trim_end_matches('/') == "/api/bitrix")
-        });
+        let (stale, missing) = events::plan(&bound, &EVENTS, &handler, Self::is_our_handler);
         for binding in stale {
             self.gateway.call(id, &EventUnbind { binding }).await?;
         }

@@ -1,5 +1,6 @@
 //! WhatsApp Business Accounts: subscribed to their app, or nothing arrives (whatsapp-messaging facts §7.5).
 
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -76,6 +77,7 @@ impl Setup {
         // A failure is written down and repeated by the clock: the WABA is linked all the same.
         self.sync_waba(&row.id).await?;
         self.refresh_limits(&row.id).await;
+        self.check_later(Scope::Waba(row.id.clone()));
         self.waba(&row.id).await
     }
 
@@ -119,7 +121,17 @@ impl Setup {
         let row = written.ok_or(SetupError::NotFound("waba"))?;
         self.directory.reload().await?;
         self.resume_phones();
+        self.check_later(Scope::Waba(row.id.clone()));
         Ok(row)
+    }
+
+    /// Subscribes the app to a WABA once more; addresses that override the app's are removed with that.
+    pub(super) async fn subscribe_again(&self, id: &str) -> Result<(), SetupError> {
+        let (_, token, waba_id) = self.waba_access(id)?;
+        let snapshot = self.directory.now();
+        let waba = snapshot.waba(&WabaKey::from(id)).ok_or(SetupError::NotFound("WABA"))?;
+        let app = snapshot.app(&waba.app_id).ok_or(SetupError::NotFound("app"))?;
+        self.subscribe(app, &waba_id, &token).await.map(drop)
     }
 
     /// Removes a WABA that has no phones here. Its subscription at Meta is ended if Meta lets us.

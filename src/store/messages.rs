@@ -384,6 +384,17 @@ pub fn failed(
     Ok(())
 }
 
+/// When a contact was last heard of.
+pub fn last_inbound(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let last: Option<NaiveDateTime> = messages::table
+        .filter(messages::direction.eq("inbound"))
+        .order(messages::created_at.desc())
+        .select(messages::created_at)
+        .first(conn)
+        .optional()?;
+    Ok(last.map(|at| at.and_utc()))
+}
+
 /// Every message of a chat, oldest first; for an export.
 pub fn of_chat(conn: &mut Conn, chat_id: &str) -> Result<Vec<MessageRow>, StoreError> {
     Ok(messages::table

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::db::{Conn, StoreError};
-use super::schema::{events, expected_echoes, jobs, messages, parked_statuses, sms_requests};
+use super::schema::{
+    alarm_notices, alarms, events, expected_echoes, jobs, messages, parked_statuses, sms_requests,
+};
 use super::{call_permissions, calls, ts};
 
 /// Rows that one step removes at most.
@@ -29,6 +31,10 @@ pub enum Kind {
     Calls,
     /// What Meta said of permissions to call.
     CallPermissions,
+    /// Who was told of alarms; goes before the alarms.
+    AlarmNotices,
+    /// Alarms that have ended.
+    Alarms,
 }
 
 macro_rules! oldest {
@@ -60,6 +66,18 @@ pub fn step(conn: &mut Conn, kind: Kind, before: DateTime<Utc>) -> Result<usize,
             call_permissions::sweep(conn, before)?;
             0
         }
+        Kind::AlarmNotices => {
+            // Those of alarms that are open stay with them.
+            let ids: Vec<String> = alarm_notices::table
+                .inner_join(alarms::table)
+                .filter(alarms::closed_at.lt(ts(before)))
+                .limit(STEP)
+                .select(alarm_notices::id)
+                .load(conn)?;
+            diesel::delete(alarm_notices::table.filter(alarm_notices::id.eq_any(&ids))).execute(conn)?;
+            ids.len()
+        }
+        Kind::Alarms => oldest!(conn, alarms, closed_at, before),
         Kind::Jobs => {
             // Dead jobs have an end as well, but wait for a person.
             let ids: Vec<String> = jobs::table

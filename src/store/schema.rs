@@ -443,6 +443,39 @@ table! {
     }
 }
 
+table! {
+    alarms (id) {
+        id -> Text,
+        check_id -> Text,
+        subject_kind -> Text,
+        subject_id -> Text,
+        subject_name -> Text,
+        result -> Text,
+        reason_en -> Text,
+        reason_ru -> Text,
+        advice_en -> Nullable<Text>,
+        advice_ru -> Nullable<Text>,
+        opened_at -> Timestamp,
+        closed_at -> Nullable<Timestamp>,
+    }
+}
+
+table! {
+    alarm_notices (id) {
+        id -> Text,
+        alarm_id -> Text,
+        event -> Text,
+        portal_id -> Nullable<Text>,
+        state -> Text,
+        attempts -> Integer,
+        not_before -> Timestamp,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::joinable!(alarm_notices -> alarms (alarm_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     vault_checks,
     apps,
@@ -463,6 +496,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     media_links,
     sms_requests,
     api_tokens,
+    alarms,
+    alarm_notices,
     templates,
     template_syncs,
     limit_uses,

@@ -126,6 +126,11 @@ impl Metrics {
         self.signature_failures.inc();
     }
 
+    /// Webhook requests that were signed by none of our apps, since the start.
+    pub fn signature_failures(&self) -> u64 {
+        self.signature_failures.get()
+    }
+
     /// A portal posted an event.
     pub fn portal_event(&self, event: &'static str) {
         self.portal_events.get_or_create(&[("event", event)]).inc();

@@ -2,6 +2,7 @@
 //! tells its verdict and the queue decides.
 
 mod calling;
+mod diagnosis;
 mod management;
 mod media;
 mod messages;
@@ -14,6 +15,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 pub use calling::{CallPermissions, CallingSettings, CallingWish, SipServer};
+pub use diagnosis::{Health, HealthEntity, HealthError, PhoneExtras, Subscription};
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;

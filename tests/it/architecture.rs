@@ -26,10 +26,10 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("access", "clock domain secrets store telemetry"),
     ("gateway", "bitrix clock directory domain store telemetry"),
     ("relay", USE_CASES),
-    // Setting up is where secrets come in, and where addresses are told.
+    // Setting up is where secrets come in, where addresses are told, and where the doctor looks at certificates.
     (
         "setup",
-        "bitrix clock config directory domain gateway media queue secrets store telemetry translate whatsapp",
+        "bitrix clock config directory domain gateway media queue secrets store telemetry tls translate whatsapp",
     ),
     ("calls", USE_CASES),
     (

@@ -226,6 +226,7 @@ fn state_of(app: &App, config: Arc<Config>) -> Arc<State> {
         blobs: relay.blobs.clone(),
         fetcher: app.relay.fetcher.clone(),
         metrics: relay.metrics.clone(),
+        probe: crate::support::http_client(),
     });
     Arc::new(State {
         config,

@@ -5,8 +5,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    apps, calling, calls, contacts, events, health, held, jobs, lines, messages, phones, portal_apps,
-    portals, sms, templates, wabas,
+    alarms, apps, calling, calls, contacts, doctor, events, health, held, jobs, lines, messages, phones,
+    portal_apps, portals, sms, templates, wabas,
 };
 
 #[derive(OpenApi)]
@@ -18,6 +18,7 @@ use super::{
     ),
     paths(
         health::show,
+        doctor::show, doctor::repair, alarms::list,
         apps::list, apps::create, apps::show, apps::change, apps::remove,
         wabas::list, wabas::create, wabas::show, wabas::change, wabas::remove, wabas::available_phones,
         phones::list, phones::create, phones::show, phones::change, phones::remove,

@@ -22,7 +22,8 @@ impl SimCloud {
         let client_id = app.client_id.clone();
         {
             let mut state = self.state();
-            let known = App { info: app, fields: None, outbox: outbox.clone() };
+            let known =
+                App { info: app, fields: None, token: Map::new(), inactive: false, outbox: outbox.clone() };
             if let Some(before) = state.apps.insert(client_id.clone(), known) {
                 // The same app again, say with a new secret: what waits for it goes on waiting.
                 if let Some(app) = state.apps.get_mut(&client_id) {
@@ -49,6 +50,41 @@ impl SimCloud {
         verify_token.clone_into(&mut app.info.verify_token);
         app.outbox.wake();
         Ok(())
+    }
+
+    /// Changes what `debug_token` says of the app's token, e.g. `{"type":"USER","expires_at":1767225600}`.
+    pub fn set_token(&self, client_id: &str, fields: Value) {
+        if let Some(app) = self.state().apps.get_mut(client_id) {
+            app.token.extend(map(fields));
+        }
+    }
+
+    /// Ticks these webhook fields of the app in the dashboard and no others.
+    pub fn tick_fields(&self, client_id: &str, fields: &[&str]) {
+        if let Some(app) = self.state().apps.get_mut(client_id) {
+            app.fields = Some(fields.iter().map(|field| (*field).to_owned()).collect());
+        }
+    }
+
+    /// Switches the app's callback off or on, as Meta does with one that fails for long.
+    pub fn set_callback_active(&self, client_id: &str, active: bool) {
+        if let Some(app) = self.state().apps.get_mut(client_id) {
+            app.inactive = !active;
+        }
+    }
+
+    /// Takes an app off a WABA, as `DELETE /{waba}/subscribed_apps` does.
+    pub fn unsubscribe(&self, waba_id: &str, client_id: &str) {
+        if let Some(waba) = self.state().wabas.get_mut(waba_id) {
+            waba.subscribed.retain(|entry| entry.client_id != client_id);
+        }
+    }
+
+    /// Whether an app hears of a WABA.
+    pub fn is_subscribed(&self, waba_id: &str, client_id: &str) -> bool {
+        let state = self.state();
+        let waba = state.wabas.get(waba_id);
+        waba.is_some_and(|waba| waba.subscribed.iter().any(|entry| entry.client_id == client_id))
     }
 
     /// Gives the app another secret, as a reset in the dashboard does.
@@ -135,7 +171,7 @@ impl SimCloud {
         }
     }
 
-    /// Changes fields of an account, e.g. the portfolio that owns it.
+    /// Changes fields of an account, e.g. the portfolio that owns it or its `health_status`.
     pub fn set_waba(&self, waba_id: &str, fields: Value) {
         if let Some(waba) = self.state().wabas.get_mut(waba_id) {
             waba.node.extend(map(fields));

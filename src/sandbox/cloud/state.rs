@@ -89,6 +89,10 @@ pub(super) struct App {
     pub info: SimApp,
     /// Subscribed webhook fields; `None` = all.
     pub fields: Option<Vec<String>>,
+    /// What `debug_token` says otherwise of the app's token.
+    pub token: Map<String, Value>,
+    /// The subscription is switched off.
+    pub inactive: bool,
     pub outbox: Arc<Outbox>,
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn app_subscriptions(
                 None => FIELDS.iter().map(|name| json!({"name": name, "version": VERSION})).collect(),
             };
             let data = app.info.callback_url.as_ref().map(|url| {
-                json!({"object": "whatsapp_business_account", "callback_url": url, "active": true, "fields": fields})
+                json!({"object": "whatsapp_business_account", "callback_url": url, "active": !app.inactive, "fields": fields})
             });
             Ok(Reply::ok(json!({"data": data.into_iter().collect::<Vec<_>>()})))
         }
@@ -70,6 +70,7 @@ pub(super) async fn app_subscriptions(
                 app.info.callback_url = Some(url.to_owned());
                 verify.clone_into(&mut app.info.verify_token);
                 app.fields = fields;
+                app.inactive = false;
                 app.outbox.wake();
             }
             Ok(Reply::ok(json!({"success": true})))

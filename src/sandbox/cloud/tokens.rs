@@ -83,11 +83,12 @@ pub(super) fn debug_token(state: &State, call: &Call) -> Result<Reply, GraphErro
     if state.faults.token_expired {
         return Ok(Reply::ok(invalid(Some(463), "Error validating access token: Session has expired.")));
     }
+    let otherwise = state.apps.get(&owner.client_id).map(|app| app.token.clone()).unwrap_or_default();
     let targets: Vec<&String> = state.wabas.keys().collect();
     let scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
     let granular: Vec<Value> =
         scopes.iter().map(|scope| json!({"scope": scope, "target_ids": targets})).collect();
-    Ok(Reply::ok(json!({"data": {
+    let mut data = json!({
         "app_id": owner.client_id,
         "type": "SYSTEM_USER",
         "application": app_name(&owner.client_id),
@@ -98,5 +99,9 @@ pub(super) fn debug_token(state: &State, call: &Call) -> Result<Reply, GraphErro
         "scopes": scopes,
         "granular_scopes": granular,
         "user_id": "122100000000000001",
-    }})))
+    });
+    if let Some(data) = data.as_object_mut() {
+        data.extend(otherwise);
+    }
+    Ok(Reply::ok(json!({ "data": data })))
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::events::Event;
 use super::oauth::{ACCESS_S, secret};
-use super::state::{ADMIN, App, OPERATOR};
+use super::state::{ADMIN, App, Binding, OPERATOR};
 use super::{Inner, SimPortal, form};
 
 /// Credentials of a local application.
@@ -104,6 +104,32 @@ impl SimPortal {
             app.finished = app.installed;
         }
         self.inner.changed();
+    }
+
+    /// An administrator ticks these scopes of the application and no others.
+    pub fn set_scopes(&self, client_id: &str, scopes: &[&str]) {
+        if let Some(app) = self.inner.state().apps.get_mut(client_id) {
+            app.scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        }
+        self.inner.changed();
+    }
+
+    /// A handler that was bound at another time, say for an address that the bridge had before.
+    pub fn bind_event(&self, client_id: &str, event: &str, handler: &str) {
+        let mut state = self.inner.state();
+        let id = state.new_id();
+        let (client_id, event, handler) = (client_id.to_owned(), event.to_uppercase(), handler.to_owned());
+        state.bindings.push(Binding { id, client_id, event, handler, auth_type: 0 });
+    }
+
+    /// The portal lost the SMS senders of an application.
+    pub fn lose_senders(&self, client_id: &str) {
+        self.inner.state().sms_senders.retain(|(owner, _), _| owner != client_id);
+    }
+
+    /// The portal lost the handlers of an application.
+    pub fn lose_bindings(&self, client_id: &str, event: &str) {
+        self.inner.state().bindings.retain(|one| one.client_id != client_id || one.event != event);
     }
 
     /// The application is updated: `ONAPPUPDATE` with tokens and a new `application_token`, then its

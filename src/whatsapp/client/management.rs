@@ -130,6 +130,12 @@ impl PhoneInfo {
         self.throughput.get("level").and_then(Value::as_str)
     }
 
+    /// The number's own address, which overrides its account's and the app's (§1.4).
+    pub fn own_callback_url(&self) -> Option<&str> {
+        let url = self.webhook_configuration.get("phone_number").and_then(Value::as_str);
+        url.filter(|url| !url.is_empty())
+    }
+
     /// Where its notifications go: its own address, else its account's, else the app's (§1.4).
     pub fn callback_url(&self) -> Option<&str> {
         ["phone_number", "whatsapp_business_account", "application"]

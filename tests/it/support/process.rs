@@ -46,7 +46,8 @@ impl Installation {
         let port = free_port();
         let mut text = format!(
             "public_url = \"http://127.0.0.1:{port}\"\ndata_dir = {:?}\nhttp.listen = \"127.0.0.1:{port}\"\n\
-             http.internal_listen = \"\"\noutbound.allow_private_networks = true\n",
+             http.internal_listen = \"\"\noutbound.allow_private_networks = true\n\
+             doctor.interval_minutes = 0\n",
             folder.path()
         );
         if let DatabaseUrl::Postgres(url) = database.url() {

@@ -1,0 +1,2 @@
+DROP TABLE alarm_notices;
+DROP TABLE alarms;

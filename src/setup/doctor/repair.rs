@@ -1,0 +1,115 @@
+//! Puts right what we can.
+
+use super::finding::{Finding, Repair};
+use super::{Look, Scope, app};
+use crate::domain::{AppId, PhoneKey, PortalId, Secret};
+use crate::setup::{Setup, SetupError};
+
+/// What is to be put right.
+#[derive(Clone, Debug)]
+pub struct RepairWish {
+    /// How.
+    pub repair: Repair,
+    /// Our id of the finding's subject.
+    pub subject_id: String,
+    /// The number's PIN, where the repair wants it.
+    pub pin: Option<Secret>,
+}
+
+impl Setup {
+    /// Puts one thing right, then looks at it again. What the other cloud refuses is an error.
+    pub async fn repair(&self, wish: &RepairWish) -> Result<Vec<Finding>, SetupError> {
+        let id = wish.subject_id.as_str();
+        let scope = match wish.repair {
+            Repair::AppSubscription => {
+                self.repair_app(id).await?;
+                Scope::App(id.to_owned())
+            }
+            Repair::WabaSubscription => {
+                self.subscribe_again(id).await?;
+                Scope::Waba(id.to_owned())
+            }
+            Repair::PhoneOverride | Repair::PhoneRegistration => {
+                self.repair_phone(wish).await?;
+                Scope::Phone(id.to_owned())
+            }
+            Repair::PortalEvents | Repair::PortalConnector | Repair::PortalSenders => {
+                self.repair_portal(wish).await?;
+                Scope::Portal(id.to_owned())
+            }
+            Repair::LineConnector => {
+                self.repair_line(id).await?;
+                Scope::Phone(id.to_owned())
+            }
+        };
+        tracing::info!(repair = wish.repair.as_str(), subject = id, "repaired");
+        Ok(self.examine(&Look { thorough: false, ..Look::at(scope) }).await)
+    }
+
+    async fn repair_app(&self, id: &str) -> Result<(), SetupError> {
+        let snapshot = self.directory.now();
+        let own = snapshot.app(&AppId::from(id)).ok_or(SetupError::NotFound("app"))?;
+        let secret = own.secrets.first().ok_or_else(|| broken(own.broken.as_deref()))?;
+        let graph = self.graph_at(own.graph_version.as_deref());
+        let told = self.counted("subscriptions", graph.subscription(&own.client_id, secret).await)?;
+        // What somebody has ticked beside ours stays.
+        let mut fields: Vec<String> = told.map(|told| told.fields).unwrap_or_default();
+        let missing = app::FIELDS.iter().filter(|field| !fields.iter().any(|has| has == *field));
+        fields.extend(missing.map(|field| (*field).to_owned()).collect::<Vec<_>>());
+        let callback = self.callback_of(own);
+        let outcome =
+            graph.set_subscription(&own.client_id, secret, &callback, &own.verify_token, &fields).await;
+        Ok(self.counted("set_subscription", outcome)?)
+    }
+
+    async fn repair_phone(&self, wish: &RepairWish) -> Result<(), SetupError> {
+        let snapshot = self.directory.now();
+        let own =
+            snapshot.phone(&PhoneKey::from(wish.subject_id.as_str())).ok_or(SetupError::NotFound("phone"))?;
+        let (graph, token, _) = self.waba_access(own.waba_key.as_str())?;
+        if wish.repair == Repair::PhoneOverride {
+            return Ok(
+                self.counted("clear_override", graph.clear_override(&token, &own.phone_number_id).await)?
+            );
+        }
+        let pin = wish
+            .pin
+            .as_ref()
+            .filter(|pin| pin.expose().len() == 6 && pin.expose().bytes().all(|b| b.is_ascii_digit()));
+        let pin = pin.ok_or_else(|| SetupError::field("pin", "must be six digits"))?;
+        let outcome = graph.register_with_pin(&token, &own.phone_number_id, pin).await;
+        Ok(self.counted("register", outcome)?)
+    }
+
+    async fn repair_portal(&self, wish: &RepairWish) -> Result<(), SetupError> {
+        let id = PortalId::from(wish.subject_id.as_str());
+        let member = {
+            let snapshot = self.directory.now();
+            snapshot.portal(&id).ok_or(SetupError::NotFound("portal"))?.member_id.clone()
+        };
+        let _one_at_a_time = self.gate(&member).lock_owned().await;
+        match wish.repair {
+            Repair::PortalEvents => self.bind_events(&id).await,
+            Repair::PortalSenders => {
+                self.restore_senders(&id).await?.map_or(Ok(()), |why| Err(SetupError::Portal(why)))
+            }
+            _ => self.register_connector(&id).await,
+        }
+    }
+
+    async fn repair_line(&self, phone_id: &str) -> Result<(), SetupError> {
+        let snapshot = self.directory.now();
+        let phone = snapshot.phone(&PhoneKey::from(phone_id)).ok_or(SetupError::NotFound("phone"))?;
+        let binding =
+            snapshot.binding_of_phone(&phone.key).ok_or(SetupError::NotFound("line of this phone"))?;
+        let portal = snapshot.portal(&binding.portal).ok_or(SetupError::NotFound("portal"))?;
+        let _one_at_a_time = self.gate(&portal.member_id).lock_owned().await;
+        self.switch_on(&binding.portal, &binding.line, phone).await?;
+        self.scheduler.resume(&crate::queue::Class::Line.queue(&phone.key));
+        Ok(())
+    }
+}
+
+fn broken(why: Option<&str>) -> SetupError {
+    SetupError::Conflict(why.unwrap_or("the app secret must be entered again").to_owned())
+}
