@@ -19,6 +19,7 @@ use chrono::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::bitrix::client::RestClient;
 use crate::bitrix::oauth::AllowedServers;
 use crate::clock::Clock;
@@ -118,6 +119,9 @@ impl App {
             setup: self.setup.clone(),
             blobs: self.relay.blobs.clone(),
             metrics: self.metrics.clone(),
+            access: Access::new(self.db.clone(), self.relay.clock.clone()),
+            texts: Arc::default(),
+            stop: stop.clone(),
         });
         let mut tasks = JoinSet::new();
         let (public, certificate) = web::public(listeners.public, state.clone(), &self.config.http)?;

@@ -2,8 +2,9 @@
 //!
 //! [`server`] holds every route and limit in one place. What proves a caller: a signature in [`whatsapp`],
 //! the portal's token or its OAuth server in [`bitrix`] and [`connector`], a bearer token in [`api`], an
-//! unguessable path in [`media`].
+//! unguessable path in [`media`], a session in [`admin`].
 
+mod admin;
 pub mod api;
 mod bitrix;
 mod connector;
@@ -14,6 +15,7 @@ mod observe;
 mod pages;
 mod problem;
 pub mod server;
+mod source;
 mod state;
 mod whatsapp;
 
@@ -21,3 +23,6 @@ pub use api::openapi_json;
 pub use problem::Problem;
 pub use server::{configure, configure_internal};
 pub use state::State;
+
+pub use admin::Texts;
+use source::source;

@@ -5,11 +5,13 @@
 //! account, its subscriptions and its numbers (contract §4).
 
 pub mod apps;
+mod behalf;
 mod budget;
 pub mod connector;
 pub mod contacts;
 mod error;
 pub mod install;
+pub mod jobs;
 pub mod lines;
 pub mod phones;
 pub mod portal_apps;
@@ -70,6 +72,7 @@ pub struct Setup {
     told: Arc<Mutex<HashSet<String>>>,
     claims: Arc<Mutex<budget::Budget>>,
     switched_off: Arc<Mutex<Vec<SwitchOff>>>,
+    behalf: behalf::Behalf,
 }
 
 /// A line that we switched off ourselves, and until when its event is awaited.
@@ -120,6 +123,7 @@ impl Setup {
             told: Arc::default(),
             claims: Arc::default(),
             switched_off: Arc::default(),
+            behalf: behalf::Behalf::default(),
         }
     }
 

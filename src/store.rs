@@ -3,14 +3,17 @@
 //! [`db`] holds the way in (one writer that commits in groups, a few readers); beside it stands a file per
 //! aggregate with plain functions over a connection. Rows carry text ids; callers wrap them.
 
+pub mod administrators;
 pub mod advisory;
 pub mod apps;
+pub mod audit;
 pub mod blobs;
 pub mod chats;
 pub mod contacts;
 mod crud;
 pub mod db;
 pub mod events;
+pub mod invites;
 pub mod jobs;
 pub mod lines;
 pub mod messages;
@@ -21,6 +24,7 @@ pub mod portal_apps;
 pub mod portals;
 pub mod retention;
 pub mod schema;
+pub mod sessions;
 pub mod statuses;
 pub mod tokens;
 pub mod vault;

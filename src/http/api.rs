@@ -3,6 +3,7 @@
 mod apps;
 mod auth;
 mod body;
+mod by;
 mod contacts;
 mod document;
 mod events;

@@ -5,12 +5,14 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
-use super::{Problem, State, api, bitrix, connector, health, media, whatsapp};
+use super::{Problem, State, admin, api, bitrix, connector, health, media, whatsapp};
 use crate::config::InternalListen;
 use crate::http::observe::observe;
 
 const WEBHOOK_BYTES: usize = 4 * 1024 * 1024;
 const FORM_BYTES: usize = 1024 * 1024;
+/// A form of the panel with a profile picture.
+const PICTURE_BYTES: usize = 6 * 1024 * 1024;
 const JSON_BYTES: usize = 256 * 1024;
 
 /// The public listener.
@@ -44,7 +46,15 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
                 .route(web::get().to(media::file))
                 .route(web::head().to(media::file)),
         )
-        .service(api);
+        .service(api)
+        .service(web::redirect("/admin", "/admin/"))
+        .service(
+            web::scope("/admin")
+                .app_data(web::PayloadConfig::new(PICTURE_BYTES))
+                .wrap(from_fn(admin::guard))
+                .configure(admin::routes)
+                .default_service(web::to(admin::unknown)),
+        );
     if internal_too {
         public = public.service(web::scope("").wrap(from_fn(api::authorize)).configure(internal_routes));
     }

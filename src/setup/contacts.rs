@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::behalf::Object;
 use super::{Setup, SetupError};
 use crate::domain::BlobId;
 use crate::queue::job::{lane_in, lane_out};
@@ -94,7 +95,7 @@ impl Setup {
         id: &str,
         forget: impl Fn() + Send + 'static,
     ) -> Result<(), SetupError> {
-        let key = id.to_owned();
+        let (key, own) = (id.to_owned(), self.clone());
         let (lanes, files) = self
             .db
             .write(move |tx| {
@@ -107,6 +108,11 @@ impl Setup {
                     })
                     .collect();
                 let files = people::erase(tx.conn, &key)?;
+                if files.is_some() {
+                    // The name is what is to be forgotten.
+                    let object = Object { kind: "contact", id: &key, name: "" };
+                    own.note::<Value>(tx, "erase", object, None, None)?;
+                }
                 forget();
                 Ok((lanes, files))
             })

@@ -1,5 +1,6 @@
 //! Business phones and their settings.
 
+use super::behalf::{Change, Object};
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -75,7 +76,13 @@ impl Setup {
         }
         let row = self.new_row(&new.waba_id, &number, info, new.sms_service);
         let stored = row.clone();
-        self.db.write(move |tx| phones::insert(tx.conn, &stored)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                phones::insert(tx.conn, &stored)?;
+                own.note(tx, "create", object(&stored), None, Some(&stored))
+            })
+            .await?;
         self.directory.reload().await?;
         Ok(row)
     }
@@ -115,27 +122,28 @@ impl Setup {
         }
         faults.done()?;
         row.updated_at = self.clock.now().naive_utc();
-        let settings = row.clone();
-        let written = self
-            .db
-            .write(move |tx| {
-                let Some(now) = phones::get(tx.conn, &settings.id)? else { return Ok(false) };
-                // What Meta says of the phone is not ours to write back: it may have changed meanwhile.
-                let row = PhoneRow {
-                    display_name: now.display_name,
-                    status: now.status,
-                    quality: now.quality,
-                    messaging_limit: now.messaging_limit,
-                    name_status: now.name_status,
-                    security_note: now.security_note,
-                    ..settings.clone()
-                };
-                phones::update(tx.conn, &row)
-            })
-            .await?;
-        if !written {
-            return Err(SetupError::NotFound("phone"));
-        }
+        let (settings, own) = (row, self.clone());
+        let written = self.db.write(move |tx| {
+            let Some(before) = phones::get(tx.conn, &settings.id)? else { return Ok(Change::Gone) };
+            if own.behalf.is_stale(before.updated_at) {
+                return Ok(Change::Stale);
+            }
+            let now = before.clone();
+            // What Meta says of the phone is not ours to write back: it may have changed meanwhile.
+            let row = PhoneRow {
+                display_name: now.display_name,
+                status: now.status,
+                quality: now.quality,
+                messaging_limit: now.messaging_limit,
+                name_status: now.name_status,
+                security_note: now.security_note,
+                ..settings.clone()
+            };
+            phones::update(tx.conn, &row)?;
+            own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+            Ok(Change::Done(row))
+        });
+        let row = written.await?.done("phone")?;
         self.directory.reload().await?;
         self.resume_phones();
         Ok(row)
@@ -143,12 +151,16 @@ impl Setup {
 
     /// Removes a phone that is bound to no line and has no conversations.
     pub async fn delete_phone(&self, id: &str) -> Result<(), SetupError> {
-        self.phone(id).await?;
+        let row = self.phone(id).await?;
         if self.directory.now().binding_of_phone(&PhoneKey::from(id)).is_some() {
             return Err(SetupError::Conflict("the phone is linked to a line; unlink it first".to_owned()));
         }
-        let key = id.to_owned();
-        let outcome = self.db.write(move |tx| phones::delete(tx.conn, &key)).await.map_err(SetupError::from);
+        let own = self.clone();
+        let removed = self.db.write(move |tx| {
+            phones::delete(tx.conn, &row.id)?;
+            own.note(tx, "delete", object(&row), Some(&row), None)
+        });
+        let outcome = removed.await.map_err(SetupError::from);
         match outcome {
             Err(SetupError::Conflict(_)) => Err(SetupError::Conflict(
                 "the phone has conversations, which its deletion would lose; erase their contacts first, \
@@ -197,6 +209,10 @@ impl Setup {
             updated_at: now,
         }
     }
+}
+
+fn object(row: &PhoneRow) -> Object<'_> {
+    Object { kind: "phone", id: &row.id, name: &row.phone_number }
 }
 
 /// The number that Meta shows, which it formats (whatsapp-messaging facts §7.6).

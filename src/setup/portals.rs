@@ -1,5 +1,6 @@
 //! Portals: what is set of them, and what they lack.
 
+use super::behalf::{Change, Object};
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::Unregister;
@@ -29,27 +30,32 @@ impl Setup {
         let user = change.alarm_user_id.map(|user| user.as_deref().map(validate::user_id).transpose());
         let user = user.map(|user| faults.check("alarm_user_id", user));
         faults.done()?;
-        let (key, now) = (id.to_owned(), self.clock.now().naive_utc());
+        let (key, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
         // Read and written in one transaction: tokens may be rotated meanwhile.
         let row = self
             .db
             .write(move |tx| {
-                let Some(mut row) = portals::get(tx.conn, &key)? else { return Ok(None) };
+                let Some(before) = portals::get(tx.conn, &key)? else { return Ok(Change::Gone) };
+                if own.behalf.is_stale(before.updated_at) {
+                    return Ok(Change::Stale);
+                }
+                let mut row = before.clone();
                 row.default_country = country.clone().unwrap_or(row.default_country);
                 row.alarm_user_id = user.clone().unwrap_or(row.alarm_user_id);
                 row.updated_at = now;
                 portals::update(tx.conn, &row)?;
-                Ok(Some(row))
+                own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+                Ok(Change::Done(row))
             })
             .await?
-            .ok_or(SetupError::NotFound("portal"))?;
+            .done("portal")?;
         self.directory.reload().await?;
         Ok(row)
     }
 
     /// Forgets a portal to which no phone is bound; our connector there is removed if it still answers.
     pub async fn delete_portal(&self, id: &str) -> Result<(), SetupError> {
-        self.portal(id).await?;
+        let row = self.portal(id).await?;
         let portal = PortalId::from(id);
         let snapshot = self.directory.now();
         if snapshot.bindings.iter().any(|binding| binding.portal == portal) {
@@ -63,8 +69,13 @@ impl Setup {
                 tracing::warn!(portal.id = id, error = %error, "our connector could not be removed from the portal");
             }
         }
-        let key = id.to_owned();
-        self.db.write(move |tx| portals::delete(tx.conn, &key)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                portals::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
+            })
+            .await?;
         Ok(self.directory.reload().await?)
     }
 
@@ -98,6 +109,10 @@ impl Setup {
             .await?;
         Ok(self.directory.reload().await?)
     }
+}
+
+fn object(row: &PortalRow) -> Object<'_> {
+    Object { kind: "portal", id: &row.id, name: &row.domain }
 }
 
 /// Scopes as a list.

@@ -1,5 +1,6 @@
 //! WhatsApp Business Accounts: subscribed to their app, or nothing arrives (whatsapp-messaging facts §7.5).
 
+use super::behalf::{Change, Object};
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -68,7 +69,13 @@ impl Setup {
             updated_at: now,
         };
         let stored = row.clone();
-        self.db.write(move |tx| wabas::insert(tx.conn, &stored)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                wabas::insert(tx.conn, &stored)?;
+                own.note(tx, "create", object(&stored), None, Some(&stored))
+            })
+            .await?;
         self.directory.reload().await?;
         Ok(row)
     }
@@ -94,19 +101,23 @@ impl Setup {
                 token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN));
         }
         row.updated_at = self.clock.now().naive_utc();
-        let changed = row.clone();
-        let written = self
-            .db
-            .write(move |tx| {
-                let Some(now) = wabas::get(tx.conn, &changed.id)? else { return Ok(false) };
-                // The state is Meta's to tell: it may have changed meanwhile.
-                let row = WabaRow { status: now.status, status_reason: now.status_reason, ..changed.clone() };
-                wabas::update(tx.conn, &row)
-            })
-            .await?;
-        if !written {
-            return Err(SetupError::NotFound("waba"));
-        }
+        let (changed, own) = (row, self.clone());
+        let written = self.db.write(move |tx| {
+            let Some(before) = wabas::get(tx.conn, &changed.id)? else { return Ok(Change::Gone) };
+            if own.behalf.is_stale(before.updated_at) {
+                return Ok(Change::Stale);
+            }
+            // The state is Meta's to tell: it may have changed meanwhile.
+            let row = WabaRow {
+                status: before.status.clone(),
+                status_reason: before.status_reason.clone(),
+                ..changed.clone()
+            };
+            wabas::update(tx.conn, &row)?;
+            own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+            Ok(Change::Done(row))
+        });
+        let row = written.await?.done("WABA")?;
         self.directory.reload().await?;
         self.resume_phones();
         Ok(row)
@@ -114,13 +125,18 @@ impl Setup {
 
     /// Removes a WABA that has no phones here. Its subscription at Meta is ended if Meta lets us.
     pub async fn delete_waba(&self, id: &str) -> Result<(), SetupError> {
-        self.waba(id).await?;
+        let row = self.waba(id).await?;
         let snapshot = self.directory.now();
         if snapshot.phones.iter().any(|phone| phone.waba_key.as_str() == id) {
             return Err(SetupError::Conflict("the WABA still has phones; delete them first".to_owned()));
         }
-        let key = id.to_owned();
-        self.db.write(move |tx| wabas::delete(tx.conn, &key)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                wabas::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
+            })
+            .await?;
         if let Ok((graph, token, waba_id)) = self.waba_access(id)
             && let Err(error) = self.counted("unsubscribe", graph.unsubscribe(&token, &waba_id).await)
         {
@@ -178,4 +194,8 @@ impl Setup {
         }
         Ok(info.name.filter(|name| !name.is_empty()).unwrap_or_else(|| waba_id.to_string()))
     }
+}
+
+fn object(row: &WabaRow) -> Object<'_> {
+    Object { kind: "waba", id: &row.id, name: &row.name }
 }

@@ -270,6 +270,59 @@ table! {
     }
 }
 
+table! {
+    administrators (id) {
+        id -> Text,
+        name -> Text,
+        name_key -> Text,
+        password_hash -> Text,
+        role -> Text,
+        language -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    invites (id) {
+        id -> Text,
+        token_hash -> Text,
+        role -> Text,
+        invited_by -> Nullable<Text>,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    sessions (id) {
+        id -> Text,
+        token_hash -> Text,
+        administrator_id -> Text,
+        source -> Text,
+        user_agent -> Text,
+        created_at -> Timestamp,
+        seen_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+table! {
+    audit_log (id) {
+        id -> Text,
+        actor_kind -> Text,
+        actor -> Text,
+        action -> Text,
+        object -> Text,
+        object_id -> Text,
+        object_name -> Text,
+        state_before -> Text,
+        state_after -> Text,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     vault_checks,
     apps,
@@ -289,4 +342,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     blobs,
     media_links,
     api_tokens,
+    administrators,
+    invites,
+    sessions,
+    audit_log,
 );

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::body::{Body, present};
 use super::lines::{LineView, line_of};
 use super::list::{List, Paging, utc};
@@ -94,12 +95,12 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/phones", tag = "phones", request_body = CreatePhone,
     responses((status = 201, body = PhoneView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn create(
-    state: web::Data<State>,
+    state: web::Data<State>, by: By,
     body: Body<CreatePhone>,
 ) -> Result<HttpResponse, Problem> {
     let CreatePhone { waba_id, phone_number, phone_number_id, sms_service } = body.0;
     let row =
-        state.setup.create_phone(NewPhone { waba_id, phone_number, phone_number_id, sms_service }).await?;
+        by.0.create_phone(NewPhone { waba_id, phone_number, phone_number_id, sms_service }).await?;
     Ok(HttpResponse::Created().json(view(&state, row)))
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/phones/{id}", tag = "phones", params(("id" = String, Path)), request_body = ChangePhone,
     responses((status = 200, body = PhoneView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>,
+    state: web::Data<State>, by: By,
     id: web::Path<String>,
     body: Body<ChangePhone>,
 ) -> Result<web::Json<PhoneView>, Problem> {
@@ -134,15 +135,15 @@ pub(super) async fn change(
         sms_to_chat: new.sms_to_chat,
         crm_user_id: new.crm_user_id,
     };
-    let row = state.setup.change_phone(&id, change).await?;
+    let row = by.0.change_phone(&id, change).await?;
     Ok(web::Json(view(&state, row)))
 }
 
 /// Removes a phone that is linked to no line and has no conversations.
 #[utoipa::path(delete, path = "/api/v1/phones/{id}", tag = "phones", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_phone(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_phone(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

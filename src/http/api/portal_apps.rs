@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::body::Body;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
@@ -60,11 +61,11 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/portal-apps", tag = "portals", request_body = CreatePortalApp,
     responses((status = 201, body = PortalAppView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn create(
-    state: web::Data<State>,
+    state: web::Data<State>, by: By,
     body: Body<CreatePortalApp>,
 ) -> Result<HttpResponse, Problem> {
     let CreatePortalApp { name, client_id, client_secret } = body.0;
-    let row = state.setup.create_portal_app(NewPortalApp { name, client_id, client_secret }).await?;
+    let row = by.0.create_portal_app(NewPortalApp { name, client_id, client_secret }).await?;
     Ok(HttpResponse::Created().json(view(&state, row)))
 }
 
@@ -83,20 +84,20 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/portal-apps/{id}", tag = "portals", params(("id" = String, Path)), request_body = ChangePortalApp,
     responses((status = 200, body = PortalAppView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>,
+    state: web::Data<State>, by: By,
     id: web::Path<String>,
     body: Body<ChangePortalApp>,
 ) -> Result<web::Json<PortalAppView>, Problem> {
     let ChangePortalApp { name, client_secret } = body.0;
-    let row = state.setup.change_portal_app(&id, PortalAppChange { name, client_secret }).await?;
+    let row = by.0.change_portal_app(&id, PortalAppChange { name, client_secret }).await?;
     Ok(web::Json(view(&state, row)))
 }
 
 /// Removes a local application that is installed nowhere.
 #[utoipa::path(delete, path = "/api/v1/portal-apps/{id}", tag = "portals", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_portal_app(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_portal_app(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

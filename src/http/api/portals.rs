@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::body::{Body, present};
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
@@ -74,20 +75,20 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/portals/{id}", tag = "portals", params(("id" = String, Path)), request_body = ChangePortal,
     responses((status = 200, body = PortalView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>,
+    state: web::Data<State>, by: By,
     id: web::Path<String>,
     body: Body<ChangePortal>,
 ) -> Result<web::Json<PortalView>, Problem> {
     let ChangePortal { default_country, alarm_user_id } = body.0;
-    let row = state.setup.change_portal(&id, PortalChange { default_country, alarm_user_id }).await?;
+    let row = by.0.change_portal(&id, PortalChange { default_country, alarm_user_id }).await?;
     Ok(web::Json(view(&state, row)))
 }
 
 /// Forgets a portal to whose lines no phone is linked.
 #[utoipa::path(delete, path = "/api/v1/portals/{id}", tag = "portals", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_portal(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_portal(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
