@@ -7,6 +7,7 @@
 mod admin;
 pub mod api;
 mod bitrix;
+mod button;
 mod connector;
 mod file;
 mod health;
@@ -14,7 +15,9 @@ mod media;
 mod observe;
 mod pages;
 mod problem;
+mod redact;
 pub mod server;
+mod settings;
 mod source;
 mod state;
 mod whatsapp;

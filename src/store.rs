@@ -39,6 +39,24 @@ pub(crate) fn ts(at: DateTime<Utc>) -> NaiveDateTime {
     at.naive_utc()
 }
 
+diesel::define_sql_function! {
+    /// In lower case; SQLite knows only those of Latin letters.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
+/// What `LIKE` finds these words by, in lower case; `\` keeps its signs from meaning more.
+pub(crate) fn pattern(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in words.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
 /// A page of a list: at most this many rows, after the row with this id.
 #[derive(Clone, Debug)]
 pub struct Page {

@@ -5,7 +5,7 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
-use super::{Problem, State, admin, api, bitrix, connector, health, media, whatsapp};
+use super::{Problem, State, admin, api, bitrix, button, connector, health, media, settings, whatsapp};
 use crate::config::InternalListen;
 use crate::http::observe::observe;
 
@@ -42,11 +42,15 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
                 .route(web::post().to(bitrix::post_install)),
         )
         .service(
+            form("/app-settings").route(web::get().to(settings::get)).route(web::post().to(settings::post)),
+        )
+        .service(
             web::resource("/media/{token}/{name}")
                 .route(web::get().to(media::file))
                 .route(web::head().to(media::file)),
         )
         .service(api)
+        .route("/button/{phone}.js", web::get().to(button::script))
         .service(web::redirect("/admin", "/admin/"))
         .service(
             web::scope("/admin")

@@ -103,6 +103,20 @@ impl Setup {
         Ok(self.directory.reload().await?)
     }
 
+    /// The open lines of a portal, by id.
+    pub async fn open_lines(&self, portal: &PortalId) -> Result<Vec<LineConfig>, SetupError> {
+        let mut all = Vec::new();
+        for page in 0..MAX_PAGES {
+            let lines = self.gateway.call(portal, &ConfigList { offset: page * LINES_PER_PAGE }).await?;
+            let last = lines.len() < LINES_PER_PAGE;
+            all.extend(lines);
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
     /// The portal switched our connector off on a line: whoever did it, unless it was us.
     pub async fn line_switched_off(
         &self,

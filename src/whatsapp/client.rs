@@ -4,6 +4,7 @@
 mod management;
 mod media;
 mod messages;
+mod numbers;
 mod transport;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use url::Url;
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
+pub use numbers::BusinessProfile;
 
 /// Until a connection stands, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -33,6 +33,11 @@ impl Form {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
+    /// Puts what a field begins with.
+    pub(super) fn put(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), vec![value.to_owned()]);
+    }
+
     /// Every value of a field.
     pub(super) fn all(&self, name: &str) -> &[String] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
@@ -187,6 +192,12 @@ impl Fault {
     /// No fault, but something to say.
     pub(super) fn told(message: Option<String>) -> Self {
         Self { message, ..Self::default() }
+    }
+
+    /// One wrong field.
+    pub(super) fn field(say: &Say, name: &str, sentence: &str) -> Self {
+        let fields = vec![(name.to_owned(), say.said(sentence))];
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message: None, fields }
     }
 
     /// What a form can show of a use case's error; the rest is a page of its own.

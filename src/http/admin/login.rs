@@ -1,6 +1,6 @@
 //! The doors: the first link, logging in, logging out.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 

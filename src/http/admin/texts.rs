@@ -26,13 +26,13 @@ impl Default for Texts {
 
 /// A catalogue, as a page uses it.
 #[derive(Clone, Debug)]
-pub struct Say {
+pub(in crate::http) struct Say {
     texts: Arc<Texts>,
     language: Language,
 }
 
 impl Say {
-    pub(super) fn new(texts: Arc<Texts>, language: Language) -> Self {
+    pub(in crate::http) fn new(texts: Arc<Texts>, language: Language) -> Self {
         Self { texts, language }
     }
 
@@ -42,12 +42,12 @@ impl Say {
     }
 
     /// The text of a key; the key itself if there is none, which a test excludes.
-    pub(super) fn t<'a>(&'a self, key: &'a str) -> &'a str {
+    pub(in crate::http) fn t<'a>(&'a self, key: &'a str) -> &'a str {
         self.find(key).unwrap_or(key)
     }
 
     /// The text of a key with `{}` replaced.
-    pub(super) fn t1(&self, key: &str, value: &dyn Display) -> String {
+    pub(in crate::http) fn t1(&self, key: &str, value: &dyn Display) -> String {
         self.t(key).replacen("{}", &value.to_string(), 1)
     }
 
@@ -66,7 +66,7 @@ impl Say {
     }
 
     /// A sentence of the use cases, in the reader's language if we know it.
-    pub(super) fn said(&self, sentence: &str) -> String {
+    pub(in crate::http) fn said(&self, sentence: &str) -> String {
         match self.language {
             Language::En => capitalised(sentence),
             Language::Ru => self
@@ -163,7 +163,7 @@ mod tests {
     fn what_the_use_cases_say_is_known_in_russian_word_for_word() {
         let texts = Texts::default();
         let mut code = String::new();
-        for folder in ["src/setup", "src/access", "src/domain"] {
+        for folder in ["src/setup", "src/access", "src/domain", "src/http/admin"] {
             for entry in std::fs::read_dir(folder).unwrap() {
                 code.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
             }

@@ -189,6 +189,10 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    /// Two-step PINs of numbers.
+    pub pins: HashMap<String, String>,
+    /// Business profiles of numbers.
+    pub profiles: HashMap<String, Map<String, Value>>,
     pub faults: Faults,
     pub rng: Rng,
     pub dice: Rng,
@@ -214,6 +218,8 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            pins: HashMap::new(),
+            profiles: HashMap::new(),
             faults: Faults::default(),
             rng,
             dice,

@@ -1,9 +1,11 @@
 //! What every test stands on: a whole bridge between two simulated clouds, set up as an administrator would.
 
 pub mod api;
+pub mod browser;
 pub mod database;
 pub mod files;
 pub mod linking;
+pub mod panel;
 pub mod process;
 
 use std::net::TcpListener;
