@@ -31,6 +31,8 @@ use support::{APP_SECRET, CLIENT_ID, PHONE_ID, PHONE_NUMBER, WABA_ID, listener};
 
 /// People who write.
 const PEOPLE: u64 = 1_000;
+/// Ids from here on belong to the measurement of the idle bridge.
+const IDLE_IDS: u64 = 1_000_000_000;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -38,6 +40,9 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    // `cargo bench --bench intake -- end` measures end to end alone, `-- durable` the intake alone.
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     println!("machine: {} cores, {}", num_cores(), cpu_name());
     let databases: &[&str] = match std::env::var("WABRIDGE_TEST_DATABASE_URL") {
         Ok(_) => &["SQLite", "PostgreSQL"],
@@ -46,6 +51,15 @@ async fn main() {
             &["SQLite"]
         }
     };
+    if wanted("durable") {
+        durable(databases).await;
+    }
+    if wanted("end") {
+        end_to_end(databases).await;
+    }
+}
+
+async fn durable(databases: &[&str]) {
     println!(
         "\n| intake, durable | connections | updates each | webhooks/s | updates/s | p50 ms | p99 ms | RSS MB |"
     );
@@ -66,6 +80,9 @@ async fn main() {
             bench.stop().await;
         }
     }
+}
+
+async fn end_to_end(databases: &[&str]) {
     println!("\n| end to end | messages | messages/s | RSS MB after | idle p50 ms | idle p99 ms |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for name in databases {
@@ -203,10 +220,9 @@ impl Bench {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         for index in 0..count + PEOPLE.min(50) {
-            let request =
-                webhook(&self.address, &self.path, self.next.fetch_add(1, Ordering::Relaxed) % 50, 1);
-            // The ids must be new: only the person repeats.
-            let request = if index < 50 { request } else { unique(&self.address, &self.path, &self.next) };
+            // Each of the 50 people comes again, with an id that is new.
+            let number = IDLE_IDS + index * PEOPLE + index % 50;
+            let request = webhook(&self.address, &self.path, number, 1);
             let sent = Instant::now();
             post(&mut socket, &request).await;
             loop {
@@ -231,18 +247,18 @@ impl Bench {
         kb.and_then(|kb| kb.trim().parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
     }
 
-    async fn stop(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    async fn stop(self) {
         self.cloud.stop().await;
         self.portal.stop().await;
     }
 }
 
-/// A message of one of the first 50 people with an id of its own.
-fn unique(address: &str, path: &str, next: &AtomicU64) -> Vec<u8> {
-    let number = next.fetch_add(PEOPLE, Ordering::Relaxed);
-    webhook(address, path, number - number % PEOPLE + number % 50, 1)
+impl Drop for Bench {
+    /// Also when a measurement fails: nobody else ends the process.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A signed request with `updates` messages.

@@ -7,6 +7,7 @@
 mod admin;
 pub mod api;
 mod bitrix;
+mod bodies;
 mod button;
 mod connector;
 mod file;

@@ -18,6 +18,7 @@ pub mod relay;
 pub mod sandbox;
 pub mod secrets;
 pub mod setup;
+pub mod sip;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

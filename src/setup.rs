@@ -10,6 +10,7 @@ mod budget;
 pub mod connector;
 pub mod contacts;
 mod error;
+pub mod facebook;
 pub mod findings;
 pub mod install;
 pub mod jobs;
@@ -76,6 +77,7 @@ pub struct Setup {
     claims: Arc<Mutex<budget::Budget>>,
     switched_off: Arc<Mutex<Vec<SwitchOff>>>,
     behalf: behalf::Behalf,
+    logins: Arc<Mutex<facebook::Logins>>,
 }
 
 /// A line that we switched off ourselves, and until when its event is awaited.
@@ -127,6 +129,7 @@ impl Setup {
             claims: Arc::default(),
             switched_off: Arc::default(),
             behalf: behalf::Behalf::default(),
+            logins: Arc::default(),
         }
     }
 

@@ -16,6 +16,9 @@ pub use metrics::Metrics;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// What its library tells of each start and stop of a listener, we tell ourselves.
+const QUIET: &str = "actix_server=warn";
+
 /// Why there is no log.
 #[derive(Debug, Error)]
 pub enum TelemetryError {
@@ -43,7 +46,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&config.level)?)
+        .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", config.level))?)
         .with_writer(writer)
         .with_ansi(colours);
     Ok(match config.format {

@@ -132,7 +132,8 @@ impl Access {
         new: Secret,
     ) -> Result<(), PanelError> {
         let id = visitor.administrator_id.clone();
-        let known = self.db.read(move |conn| administrators::get(conn, &id)).await?.ok_or(PanelError::Gone)?;
+        let known =
+            self.db.read(move |conn| administrators::get(conn, &id)).await?.ok_or(PanelError::Gone)?;
         if !self.admit(&visitor.source, &known.name_key) {
             return Err(PanelError::TooMany);
         }
@@ -187,10 +188,7 @@ fn good_name(name: &str) -> Result<String, PanelError> {
     Ok(name.to_owned())
 }
 
-fn is_last(
-    conn: &mut crate::store::Conn,
-    row: &AdministratorRow,
-) -> Result<bool, crate::store::StoreError> {
+fn is_last(conn: &mut crate::store::Conn, row: &AdministratorRow) -> Result<bool, crate::store::StoreError> {
     let role = Role::Admin.panel_name();
     Ok(row.role == role && administrators::count_of_role(conn, role)? <= 1)
 }

@@ -72,8 +72,7 @@ pub(super) async fn verify(gate: &Arc<Semaphore>, password: Secret, stored: Opti
 /// `abcdefghijkl`, `987654321098`: each character follows the one before.
 fn is_a_row(text: &str) -> bool {
     let codes: Vec<i64> = text.chars().map(|c| i64::from(u32::from(c))).collect();
-    let steps: Vec<i64> =
-        codes.windows(2).filter_map(|pair| Some(pair.last()? - pair.first()?)).collect();
+    let steps: Vec<i64> = codes.windows(2).filter_map(|pair| Some(pair.last()? - pair.first()?)).collect();
     let in_row = steps.iter().filter(|step| matches!(step, 1 | -1 | 9 | -9)).count();
     in_row * 10 >= steps.len() * 9
 }

@@ -1,8 +1,9 @@
 //! A consistent copy of an embedded database and its media in one tar file, and the way back. The master key
 //! is never in it.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::BufWriter;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -56,7 +57,7 @@ fn write_archive(source: &Path, media: &Path, file: &Path) -> anyhow::Result<()>
     let copy = work.path().join(DATABASE);
     backup_sqlite(source, &copy)?;
     let unfinished = work.path().join("archive");
-    let mut archive = tar::Builder::new(BufWriter::new(File::create(&unfinished)?));
+    let mut archive = tar::Builder::new(BufWriter::new(for_us_alone().open(&unfinished)?));
     archive.mode(tar::HeaderMode::Deterministic);
     archive.append_path_with_name(&copy, DATABASE)?;
     for path in files_below(media)? {
@@ -113,7 +114,7 @@ fn read_archive(file: &Path, data_dir: &Path, target: &Path) -> anyhow::Result<(
     for path in files_below(&work.path().join(MEDIA))? {
         let place = data_dir.join(MEDIA).join(path.strip_prefix(work.path().join(MEDIA))?);
         if let Some(folder) = place.parent() {
-            std::fs::create_dir_all(folder)?;
+            make_data_dir(folder)?;
         }
         std::fs::rename(&path, &place)?;
     }
@@ -124,8 +125,17 @@ fn read_archive(file: &Path, data_dir: &Path, target: &Path) -> anyhow::Result<(
             checkpoint(&database)?;
         }
     }
+    // As it was made first, whatever the archive says.
+    std::fs::set_permissions(&database, Permissions::from_mode(0o600))?;
     std::fs::rename(&database, target)?;
     Ok(())
+}
+
+/// A new file that nobody else may read: conversations are in it.
+fn for_us_alone() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
 }
 
 /// Puts everything into the one file that is moved.

@@ -81,7 +81,8 @@ pub async fn acquire(url: &DbUrl, data_dir: &Path) -> anyhow::Result<Lock> {
                     Ok(None) if !told => tracing::info!("another wabridge serves this database; standing by"),
                     Ok(None) => {}
                     Err(error) if !told => {
-                        tracing::warn!(error = %error, "the database is not there yet; waiting")
+                        let source = std::error::Error::source(&error).map(ToString::to_string);
+                        tracing::warn!(error = %error, source, "the database is not there yet; waiting");
                     }
                     Err(_) => {}
                 }

@@ -20,7 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests under way may take to end after a stop.
 const SHUTDOWN_SECONDS: u64 = 3;
 /// Between two looks at the certificate's files.
-const CERTIFICATE_ROUND: Duration = Duration::from_secs(30);
+const CERTIFICATE_ROUND: Duration = Duration::from_secs(5);
 
 /// The sockets that a bridge listens on.
 pub struct Listeners {
@@ -39,7 +39,7 @@ pub fn public(
     let data = web::Data::from(state);
     let server = HttpServer::new(move || App::new().configure(|cfg| server::configure(cfg, data.clone())))
         .workers(WORKERS)
-        .max_connections(config.max_connections)
+        .max_connections(config.max_connections.div_ceil(WORKERS))
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();

@@ -6,7 +6,8 @@ use serde_json::Value;
 /// Text of a string, number or boolean (`1`/`0`); anything else is `None`.
 pub fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        // A NUL says nothing, and PostgreSQL takes none.
+        Value::String(text) => Some(text.replace('\0', "")),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(if *flag { "1" } else { "0" }.to_owned()),
         _ => None,
@@ -139,5 +140,7 @@ mod tests {
         assert_eq!(int_at(&value, &["LINE"]), Some(107));
         assert_eq!(int_at(&value, &["size"]), Some(1));
         assert_eq!(text_at(&value, &["absent", "too"]), None);
+        assert_eq!(filled(&json!("\0a\0b")).as_deref(), Some("ab"));
+        assert_eq!(filled(&json!("\0")), None);
     }
 }

@@ -8,6 +8,7 @@ mod chart;
 mod cookies;
 mod doctor;
 mod events;
+mod facebook;
 mod form;
 mod guard;
 mod guide;
@@ -31,6 +32,7 @@ mod wabas;
 
 use actix_web::web;
 
+pub(super) use facebook::landing;
 pub(super) use guard::{guard, unknown};
 pub(super) use texts::Say;
 pub use texts::Texts;
@@ -51,6 +53,8 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/apps/new", post().to(apps::create))
         .route("/apps/{id}/", get().to(apps::show))
         .route("/apps/{id}/", post().to(apps::change))
+        .route("/apps/{id}/facebook", post().to(facebook::begin_for))
+        .route("/facebook/", get().to(facebook::back))
         .route("/apps/{id}/delete", post().to(apps::delete))
         .route("/wabas/", get().to(wabas::list))
         .route("/wabas/new", get().to(wabas::new))

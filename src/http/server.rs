@@ -1,18 +1,19 @@
 //! Every route and every limit, in one place (contract §3).
 //!
-//! The body limits answer 413: webhooks 4 MB (Meta sends up to 3), forms 1 MB, JSON 256 KB.
+//! The body limits answer 413: webhooks 4 MB (Meta sends up to 3), forms 1 MB, JSON 256 KB; see
+//! [`super::bodies`] for their time and their sum.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
+use super::bodies::{self, Room};
 use super::{Problem, State, admin, api, bitrix, button, connector, health, media, settings, whatsapp};
 use crate::config::InternalListen;
 use crate::http::observe::observe;
 
 const WEBHOOK_BYTES: usize = 4 * 1024 * 1024;
 const FORM_BYTES: usize = 1024 * 1024;
-/// A form of the panel with a profile picture.
-const PICTURE_BYTES: usize = 6 * 1024 * 1024;
+const PANEL_BYTES: usize = 128 * 1024;
 const JSON_BYTES: usize = 256 * 1024;
 
 /// The public listener.
@@ -26,6 +27,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
     api = api.service(inside.configure(api::routes));
 
     let mut public = web::scope("")
+        .wrap(from_fn(bodies::limit))
         .wrap(from_fn(observe))
         .route("/healthz", web::get().to(health::alive))
         .service(
@@ -50,29 +52,36 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
                 .route(web::head().to(media::file)),
         )
         .service(api)
+        .route("/facebook/", web::get().to(admin::landing))
         .route("/button/{phone}.js", web::get().to(button::script))
         .service(web::redirect("/admin", "/admin/"))
         .service(
             web::scope("/admin")
-                .app_data(web::PayloadConfig::new(PICTURE_BYTES))
+                .app_data(web::PayloadConfig::new(PANEL_BYTES))
                 .wrap(from_fn(admin::guard))
                 .configure(admin::routes)
                 .default_service(web::to(admin::unknown)),
         );
     if internal_too {
-        public = public.service(web::scope("").wrap(from_fn(api::authorize)).configure(internal_routes));
+        for (path, route) in internal_routes() {
+            public = public.service(web::resource(path).wrap(from_fn(api::authorize)).route(route));
+        }
     }
-    cfg.app_data(state).service(public.default_service(web::to(unknown)));
+    cfg.app_data(state).app_data(web::Data::new(Room::default()));
+    cfg.service(public.default_service(web::to(unknown)));
 }
 
 /// The internal listener.
 pub fn configure_internal(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
-    let internal = web::scope("").wrap(from_fn(observe)).route("/healthz", web::get().to(health::alive));
-    cfg.app_data(state).service(internal.configure(internal_routes).default_service(web::to(unknown)));
+    let mut internal = web::scope("").wrap(from_fn(observe)).route("/healthz", web::get().to(health::alive));
+    for (path, route) in internal_routes() {
+        internal = internal.route(path, route);
+    }
+    cfg.app_data(state).service(internal.default_service(web::to(unknown)));
 }
 
-fn internal_routes(cfg: &mut web::ServiceConfig) {
-    cfg.route("/readyz", web::get().to(health::ready)).route("/metrics", web::get().to(health::metrics));
+fn internal_routes() -> [(&'static str, actix_web::Route); 2] {
+    [("/readyz", web::get().to(health::ready)), ("/metrics", web::get().to(health::metrics))]
 }
 
 /// A form's address, with and without its last slash.

@@ -9,9 +9,8 @@ use super::State;
 /// The address behind a request. `X-Forwarded-For` is believed from the right as long as our own proxies
 /// wrote it.
 pub(super) fn source(state: &State, request: &HttpRequest) -> String {
-    let trusted = |address: IpAddr| {
-        state.config.http.trusted_proxies.iter().any(|network| network.contains(address))
-    };
+    let trusted =
+        |address: IpAddr| state.config.http.trusted_proxies.iter().any(|network| network.contains(address));
     let Some(peer) = request.peer_addr().map(|peer| peer.ip()) else { return "?".to_owned() };
     let mut source = peer;
     if trusted(peer) {

@@ -249,7 +249,7 @@ impl Relay {
             });
             return Parcel { loaded, content, maybe_twice };
         }
-        let prepared = self.prepare(&loaded, &line.portal, &line.binding);
+        let prepared = self.prepare(&loaded, &line.portal);
         let has_original = line.has_original(&loaded);
         let content = match (loaded.running.claimed.kind, &prepared.action) {
             (Kind::Update, Action::Update { original }) if has_original => {

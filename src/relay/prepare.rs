@@ -18,6 +18,7 @@ use crate::store::messages::{self as ledger, MessageRow, NewMessage};
 use crate::translate::markup;
 use crate::translate::notes::{self, Note};
 use crate::translate::to_whatsapp::{HeldBack, OperatorOptions, OperatorText, operator_text};
+use crate::whatsapp::message::{Content, WireMessage};
 
 /// How far back a quoted text is looked for.
 const QUOTES_DAYS: i64 = 400;
@@ -230,7 +231,7 @@ impl Relay {
         let portal = outgoing.item.as_ref().map(|item| item.portal_id.as_str()).unwrap_or_default();
         let (chat_id, since) = (outgoing.chat.id.clone(), self.clock.now() - Duration::days(QUOTES_DAYS));
         let recent = self.db.read(move |conn| ledger::recent(conn, &chat_id, since, QUOTES_MESSAGES)).await;
-        let wanted = markup::plain_key(&quote.text);
+        let wanted = quote.keys();
         let im_id = quote.message.as_ref().map(|id| id.as_str().to_owned());
         // What failed is not on the contact's phone.
         let mut recent = recent.unwrap_or_default();
@@ -241,10 +242,9 @@ impl Relay {
             .filter(|row| im_id.is_some() && row.im_message_id == im_id)
             .filter(of_portal)
             .min_by_key(|row| row.part);
-        let by_text =
-            || recent.iter().find(|row| !wanted.is_empty() && markup::plain_key(&row.body) == wanted);
-        match by_id.or_else(by_text).and_then(|row| row.wamid.clone()) {
-            Some(wamid) => (text.body.clone(), Some(Wamid::from(wamid))),
+        let by_text = || wanted.iter().find_map(|key| recent.iter().find(|row| says(row, key)));
+        match by_id.or_else(by_text).and_then(wamid_to_answer) {
+            Some(wamid) => (text.body.clone(), Some(wamid)),
             None => (text.body_with_quote.clone(), None),
         }
     }
@@ -324,6 +324,23 @@ impl Relay {
             })
         })
     }
+}
+
+/// Whether a message is the quoted one by its text; of a file the line shows the caption alone.
+fn says(row: &MessageRow, key: &str) -> bool {
+    let caption = || row.body.split_once(": ").filter(|_| row.media_state.is_some());
+    markup::plain_key(&row.body) == key
+        || caption().is_some_and(|(_, caption)| markup::plain_key(caption) == key)
+}
+
+/// What an answer to a message names: of an edit the message that was edited, which is where WhatsApp shows it.
+fn wamid_to_answer(row: &MessageRow) -> Option<Wamid> {
+    if row.kind == "edit"
+        && let Ok(Content::Edit { original, .. }) = WireMessage::parse(&row.payload).map(|wire| wire.content)
+    {
+        return Some(original);
+    }
+    row.wamid.clone().map(Wamid::from)
 }
 
 /// The rows of files that are not written yet.

@@ -392,11 +392,11 @@ impl Relay {
         error: String,
     ) -> Gone {
         let now = self.clock.now();
-        let failure =
-            self.settings.policy.decide(verdict, doubtful, error, job.row.created_at.and_utc(), now);
+        let created = job.row.created_at.and_utc();
+        let failure = self.settings.policy.decide(verdict, doubtful, error.clone(), created, now);
         if let Some(wait) = failure.pause {
             let until = self.scheduler.pause(queue, wait, now);
-            tracing::warn!(queue, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
+            tracing::warn!(queue, error, until = %until, "WhatsApp cannot be used for a phone; its messages wait");
         }
         Gone::Stopped(failure.settlement)
     }

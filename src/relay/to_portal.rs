@@ -3,7 +3,7 @@
 use super::Relay;
 use super::fetch::media_of;
 use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
-use crate::directory::{Binding, Portal};
+use crate::directory::Portal;
 use crate::domain::{ChatId, Direction, Language};
 use crate::media::name::portal_name;
 use crate::queue::job::{Job, Kind};
@@ -143,7 +143,7 @@ pub(super) struct Prepared {
 
 impl Relay {
     /// Prepares one job for the line.
-    pub(super) fn prepare(&self, loaded: &Loaded, portal: &Portal, binding: &Binding) -> Prepared {
+    pub(super) fn prepare(&self, loaded: &Loaded, portal: &Portal) -> Prepared {
         let language = portal.language;
         let job_id = &loaded.running.row.id;
         match (&loaded.job, &loaded.message) {
@@ -162,7 +162,7 @@ impl Relay {
                 without_file: false,
             },
             (Job::Relay { late_file, .. }, Some(message)) => {
-                self.prepare_relay(loaded, message, *late_file, portal, binding, language)
+                self.prepare_relay(loaded, message, *late_file, portal, language)
             }
             _ => Prepared {
                 messages: vec![],
@@ -181,14 +181,13 @@ impl Relay {
         message: &MessageRow,
         late_file: bool,
         portal: &Portal,
-        binding: &Binding,
         language: Language,
     ) -> Prepared {
         let wire = WireMessage::parse(&message.payload).ok();
         let item = wire.as_ref().map_or_else(
             || placeholder(message),
             |wire| {
-                let known = Known { quoted: quoted_of(loaded, wire, binding), utc_offset: None };
+                let known = Known { quoted: self.quoted_of(loaded, wire), utc_offset: None };
                 match message.direction.as_str() {
                     "outbound" => {
                         let source = if wire.standby { EchoOf::MetaAgent } else { EchoOf::PhoneApp };
@@ -252,6 +251,30 @@ impl Relay {
             return Some(user.parse().unwrap_or(0));
         }
         item.is_note.then_some(0)
+    }
+
+    /// The message that is answered, under the name that the customer sees at it.
+    fn quoted_of(&self, loaded: &Loaded, wire: &WireMessage) -> Quoted {
+        let Some(_) = wire.refers_to() else { return Quoted::None };
+        let Some(row) = &loaded.quoted else { return Quoted::Unknown };
+        let author = match row.direction.as_str() {
+            "inbound" => {
+                let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
+                format!("{} {}", name.name, name.last_name).trim().to_owned()
+            }
+            _ => self.business_name(&loaded.chat.phone_id),
+        };
+        Quoted::Known { author, text: row.body.clone(), when: Some(row.created_at.and_utc()) }
+    }
+
+    /// The phone's verified name at Meta, else its number.
+    fn business_name(&self, phone_id: &str) -> String {
+        let snapshot = self.directory.now();
+        let row = snapshot.phone(&crate::domain::PhoneKey::from(phone_id)).map(|phone| &phone.row);
+        row.map_or_else(String::new, |row| match row.display_name.trim() {
+            "" => format!("+{}", row.phone_number),
+            name => name.to_owned(),
+        })
     }
 
     fn file(&self, loaded: &Loaded, kind: MediaKind, beside: &str, language: Language) -> FileForm {
@@ -331,22 +354,4 @@ pub(super) fn user_of(loaded: &Loaded) -> UserObject {
             None => user,
         }
     })
-}
-
-fn quoted_of(loaded: &Loaded, wire: &WireMessage, binding: &Binding) -> Quoted {
-    let Some(_) = wire.refers_to() else { return Quoted::None };
-    match &loaded.quoted {
-        Some(row) => Quoted::Known {
-            author: match row.direction.as_str() {
-                "inbound" => {
-                    let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
-                    format!("{} {}", name.name, name.last_name).trim().to_owned()
-                }
-                _ => binding.line_name.clone(),
-            },
-            text: row.body.clone(),
-            when: Some(row.created_at.and_utc()),
-        },
-        None => Quoted::Unknown,
-    }
 }

@@ -114,8 +114,11 @@ impl Behalf {
 fn difference<R: Serialize>(before: Option<&R>, after: Option<&R>) -> (String, String) {
     let (mut old, mut new) = (columns(before), columns(after));
     if before.is_some() && after.is_some() {
-        let same: Vec<String> =
-            old.iter().filter(|(key, value)| new.get(*key) == Some(value)).map(|(key, _)| key.clone()).collect();
+        let same: Vec<String> = old
+            .iter()
+            .filter(|(key, value)| new.get(*key) == Some(value))
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in same {
             old.remove(&key);
             new.remove(&key);
@@ -151,8 +154,10 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_kept_and_secrets_are_masked() {
-        let before = json!({"id": "1", "name": "Old", "site": "a", "access_token_sealed": "v1:x", "updated_at": 1});
-        let after = json!({"id": "1", "name": "New", "site": "a", "access_token_sealed": "v1:y", "updated_at": 2});
+        let before =
+            json!({"id": "1", "name": "Old", "site": "a", "access_token_sealed": "v1:x", "updated_at": 1});
+        let after =
+            json!({"id": "1", "name": "New", "site": "a", "access_token_sealed": "v1:y", "updated_at": 2});
         let (old, new) = difference(Some(&before), Some(&after));
         assert_eq!(old, r#"{"access_token":"••••","name":"Old"}"#);
         assert_eq!(new, r#"{"access_token":"••••","name":"New"}"#);

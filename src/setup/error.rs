@@ -59,7 +59,8 @@ impl From<GraphError> for SetupError {
                 let details = details.map(|text| format!(" ({text})")).unwrap_or_default();
                 format!("error {}: {}{details}", refusal.code, refusal.message)
             }
-            None => error.to_string(),
+            // It is said already whose error this is.
+            None => error.to_string().trim_start_matches("Meta ").to_owned(),
         })
     }
 }

@@ -89,56 +89,16 @@ impl Setup {
 
     /// Changes a phone's settings.
     pub async fn change_phone(&self, id: &str, change: PhoneChange) -> Result<PhoneRow, SetupError> {
-        let mut row = self.phone(id).await?;
-        let mut faults = Faults::default();
-        row.sms_service = change.sms_service.unwrap_or(row.sms_service);
-        row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
-        row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
-        for (field, value, words, place) in [
-            ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
-            ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
-            (
-                "closed_window",
-                &change.closed_window,
-                &["tell", "template", "hold"][..],
-                &mut row.closed_window,
-            ),
-        ] {
-            if let Some(value) = value {
-                *place = faults.check(field, validate::one_of(value, words));
-            }
-        }
-        if let Some(template) = &change.fallback_template {
-            let template = template.as_deref().map(|name| validate::text(name, 512)).transpose();
-            row.fallback_template = faults.check("fallback_template", template);
-        }
-        if let Some(language) = &change.default_language {
-            let language = language.as_deref().map(language_code).transpose();
-            row.default_language = faults.check("default_language", language);
-        }
-        if let Some(user) = &change.crm_user_id {
-            let user = user.as_deref().map(validate::user_id).transpose();
-            row.crm_user_id = faults.check("crm_user_id", user);
-        }
-        faults.done()?;
-        row.updated_at = self.clock.now().naive_utc();
-        let (settings, own) = (row, self.clone());
+        changed(&change, self.phone(id).await?)?;
+        let (id, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
         let written = self.db.write(move |tx| {
-            let Some(before) = phones::get(tx.conn, &settings.id)? else { return Ok(Change::Gone) };
+            // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+            let Some(before) = phones::get(tx.conn, &id)? else { return Ok(Change::Gone) };
             if own.behalf.is_stale(before.updated_at) {
                 return Ok(Change::Stale);
             }
-            let now = before.clone();
-            // What Meta says of the phone is not ours to write back: it may have changed meanwhile.
-            let row = PhoneRow {
-                display_name: now.display_name,
-                status: now.status,
-                quality: now.quality,
-                messaging_limit: now.messaging_limit,
-                name_status: now.name_status,
-                security_note: now.security_note,
-                ..settings.clone()
-            };
+            let Ok(row) = changed(&change, before.clone()) else { return Ok(Change::Gone) };
+            let row = PhoneRow { updated_at: now, ..row };
             phones::update(tx.conn, &row)?;
             own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
             Ok(Change::Done(row))
@@ -209,6 +169,37 @@ impl Setup {
             updated_at: now,
         }
     }
+}
+
+/// The row with the change; whether it is valid depends on the change alone.
+fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRow, SetupError> {
+    let mut faults = Faults::default();
+    row.sms_service = change.sms_service.unwrap_or(row.sms_service);
+    row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
+    row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
+    for (field, value, words, place) in [
+        ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
+        ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
+        ("closed_window", &change.closed_window, &["tell", "template", "hold"][..], &mut row.closed_window),
+    ] {
+        if let Some(value) = value {
+            *place = faults.check(field, validate::one_of(value, words));
+        }
+    }
+    if let Some(template) = &change.fallback_template {
+        let template = template.as_deref().map(|name| validate::text(name, 512)).transpose();
+        row.fallback_template = faults.check("fallback_template", template);
+    }
+    if let Some(language) = &change.default_language {
+        let language = language.as_deref().map(language_code).transpose();
+        row.default_language = faults.check("default_language", language);
+    }
+    if let Some(user) = &change.crm_user_id {
+        let user = user.as_deref().map(validate::user_id).transpose();
+        row.crm_user_id = faults.check("crm_user_id", user);
+    }
+    faults.done()?;
+    Ok(row)
 }
 
 fn object(row: &PhoneRow) -> Object<'_> {

@@ -12,9 +12,28 @@ use crate::whatsapp::client::BusinessProfile;
 
 /// Branches that Meta knows.
 pub const VERTICALS: [&str; 22] = [
-    "OTHER", "AUTO", "BEAUTY", "APPAREL", "EDU", "ENTERTAIN", "EVENT_PLAN", "FINANCE", "GROCERY", "GOVT",
-    "HOTEL", "HEALTH", "NONPROFIT", "PROF_SERVICES", "RETAIL", "TRAVEL", "RESTAURANT", "ALCOHOL",
-    "ONLINE_GAMBLING", "PHYSICAL_GAMBLING", "OTC_DRUGS", "UNDEFINED",
+    "OTHER",
+    "AUTO",
+    "BEAUTY",
+    "APPAREL",
+    "EDU",
+    "ENTERTAIN",
+    "EVENT_PLAN",
+    "FINANCE",
+    "GROCERY",
+    "GOVT",
+    "HOTEL",
+    "HEALTH",
+    "NONPROFIT",
+    "PROF_SERVICES",
+    "RETAIL",
+    "TRAVEL",
+    "RESTAURANT",
+    "ALCOHOL",
+    "ONLINE_GAMBLING",
+    "PHYSICAL_GAMBLING",
+    "OTC_DRUGS",
+    "UNDEFINED",
 ];
 
 impl Setup {
@@ -77,7 +96,8 @@ impl Setup {
             faults.add("email", "must be an e-mail address");
         }
         let is_site = |site: &String| {
-            url::Url::parse(site).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) && site.len() <= 256
+            url::Url::parse(site).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+                && site.len() <= 256
         };
         if profile.websites.len() > 2 || !profile.websites.iter().all(is_site) {
             faults.add("websites", "must be at most two addresses that begin with https://");

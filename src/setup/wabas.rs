@@ -82,11 +82,9 @@ impl Setup {
 
     /// Changes a WABA; a new token is tried by subscribing again.
     pub async fn change_waba(&self, id: &str, change: WabaChange) -> Result<WabaRow, SetupError> {
-        let mut row = self.waba(id).await?;
+        let row = self.waba(id).await?;
         let mut faults = Faults::default();
-        if let Some(name) = &change.name {
-            row.name = faults.check("name", validate::text(name, 200));
-        }
+        let name = change.name.as_deref().map(|name| faults.check("name", validate::text(name, 200)));
         if let Some(Some(token)) = &change.access_token {
             faults.check("access_token", validate::secret(token.expose()));
         }
@@ -96,23 +94,23 @@ impl Setup {
             let app = snapshot.app(&AppId::from(row.app_id.as_str())).ok_or(SetupError::NotFound("app"))?;
             let used = token.as_ref().unwrap_or(&app.access_token);
             self.subscribe(app, &WabaId::from(row.waba_id.as_str()), used).await?;
-            row.subscribed = true;
-            row.access_token_sealed =
-                token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN));
         }
-        row.updated_at = self.clock.now().naive_utc();
-        let (changed, own) = (row, self.clone());
+        let sealed = change
+            .access_token
+            .map(|token| token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN)));
+        let (id, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
         let written = self.db.write(move |tx| {
-            let Some(before) = wabas::get(tx.conn, &changed.id)? else { return Ok(Change::Gone) };
+            // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+            let Some(before) = wabas::get(tx.conn, &id)? else { return Ok(Change::Gone) };
             if own.behalf.is_stale(before.updated_at) {
                 return Ok(Change::Stale);
             }
-            // The state is Meta's to tell: it may have changed meanwhile.
-            let row = WabaRow {
-                status: before.status.clone(),
-                status_reason: before.status_reason.clone(),
-                ..changed.clone()
-            };
+            let mut row = before.clone();
+            row.name = name.clone().unwrap_or(row.name);
+            if let Some(sealed) = &sealed {
+                (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
+            }
+            row.updated_at = now;
             wabas::update(tx.conn, &row)?;
             own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
             Ok(Change::Done(row))

@@ -4,6 +4,8 @@
 //! that one flush to disk serves many webhooks. If one request of a group fails, the group is rolled back
 //! and replayed request by request: one bad request cannot fail its neighbours.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -159,6 +161,7 @@ impl DbUrl {
         let failed = |e: diesel::ConnectionError| StoreError::Unavailable(e.to_string());
         match self {
             Self::Sqlite(path) => {
+                make_for_us_alone(path);
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
                 // FULL: "accepted" means on disk, also after a power cut.
                 conn.batch_execute(
@@ -174,6 +177,12 @@ impl DbUrl {
             }
         }
     }
+}
+
+/// Makes the file before SQLite would, so that nobody else can read it: the log beside it takes its permissions.
+/// What is wrong with the place is told when it is opened.
+fn make_for_us_alone(path: &Path) {
+    let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
 }
 
 /// A transaction in the writer: the connection, the order of lanes, the jobs to announce after commit.

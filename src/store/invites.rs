@@ -45,9 +45,7 @@ pub fn by_hash(conn: &mut Conn, hash: &str) -> Result<Option<InviteRow>, StoreEr
 
 /// Uses an invitation up. `false`: somebody was faster, or it has ended.
 pub fn use_up(conn: &mut Conn, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
-    let open = invites::table
-        .find(id)
-        .filter(invites::used_at.is_null())
-        .filter(invites::expires_at.gt(ts(now)));
+    let open =
+        invites::table.find(id).filter(invites::used_at.is_null()).filter(invites::expires_at.gt(ts(now)));
     Ok(diesel::update(open).set(invites::used_at.eq(ts(now))).execute(conn)? == 1)
 }

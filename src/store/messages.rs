@@ -317,6 +317,13 @@ pub fn relayed(
     Ok(())
 }
 
+/// What a message says after an edit.
+pub fn set_body(conn: &mut Conn, id: &str, body: &str) -> Result<(), StoreError> {
+    let body = body.replace('\0', "");
+    diesel::update(messages::table.find(id)).set(messages::body.eq(body)).execute(conn)?;
+    Ok(())
+}
+
 #[derive(AsChangeset)]
 #[diesel(table_name = messages)]
 struct Relayed<'a> {

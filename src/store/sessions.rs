@@ -77,8 +77,7 @@ pub fn delete(conn: &mut Conn, id: &str) -> Result<bool, StoreError> {
 
 /// Ends every session of an administrator but the one with this id.
 pub fn delete_of(conn: &mut Conn, administrator_id: &str, but: &str) -> Result<usize, StoreError> {
-    let theirs = sessions::table
-        .filter(sessions::administrator_id.eq(administrator_id))
-        .filter(sessions::id.ne(but));
+    let theirs =
+        sessions::table.filter(sessions::administrator_id.eq(administrator_id)).filter(sessions::id.ne(but));
     Ok(diesel::delete(theirs).execute(conn)?)
 }

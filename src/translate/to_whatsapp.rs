@@ -45,6 +45,19 @@ pub struct QuotedText {
     pub message: Option<ImMessageId>,
 }
 
+impl QuotedText {
+    /// What a message must say to be the quoted one (see [`markup::plain_key`]), the surest first: the text as
+    /// it is, then without the lines in italics, by which the bridge marks an edited or forwarded message.
+    pub fn keys(&self) -> Vec<String> {
+        let is_mark = |line: &&str| line.len() > 2 && line.starts_with('_') && line.ends_with('_');
+        let unmarked: Vec<&str> = self.text.lines().filter(|line| !is_mark(&line.trim())).collect();
+        let mut keys = vec![markup::plain_key(&self.text), markup::plain_key(&unmarked.join("\n"))];
+        keys.dedup();
+        keys.retain(|key| !key.is_empty());
+        keys
+    }
+}
+
 /// Why a text must not be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HeldBack {

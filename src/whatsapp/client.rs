@@ -1,6 +1,7 @@
 //! The Graph API, one method a call (whatsapp-messaging facts §2, §3, §7). No retries here: a failure
 //! tells its verdict and the queue decides.
 
+mod login;
 mod management;
 mod media;
 mod messages;

@@ -164,6 +164,44 @@ async fn settings_of_a_phone_change_one_by_one() {
 }
 
 #[actix_web::test]
+async fn a_change_of_settings_leaves_what_meta_said_meanwhile() {
+    let desk = Desk::open().await;
+    let phone = desk.make_phone().await;
+    let id = phone["id"].as_str().unwrap().to_owned();
+    let waba = desk.get("/wabas").await["items"][0]["id"].as_str().unwrap().to_owned();
+    // Meta's word stands before the change in the same group of writes.
+    let (held, release) = crate::store::hold(&desk.state.db).await;
+    let (of_phone, of_waba) = (id.clone(), waba.clone());
+    let said = desk.state.db.write(move |tx| {
+        let mut row = wabridge::store::phones::get(tx.conn, &of_phone)?.unwrap();
+        (row.quality, row.messaging_limit) = (Some("YELLOW".into()), Some("TIER_10K".into()));
+        wabridge::store::phones::update(tx.conn, &row)?;
+        let mut row = wabridge::store::wabas::get(tx.conn, &of_waba)?.unwrap();
+        row.status = "restricted".into();
+        wabridge::store::wabas::update(tx.conn, &row)
+    });
+    let (phone_path, waba_path) = (format!("/phones/{id}"), format!("/wabas/{waba}"));
+    let change = desk.call(Method::PATCH, &phone_path, json!({"read_receipts": true}));
+    let token = desk.call(Method::PATCH, &waba_path, json!({"access_token": ACCESS_TOKEN}));
+    let released = async {
+        // Time for both to have read what they change.
+        for _ in 0..20 {
+            desk.get(&phone_path).await;
+        }
+        release.send(()).unwrap();
+    };
+    let (said, change, token, ()) = tokio::join!(said, change, token, released);
+    held.await.unwrap();
+    assert!(said.unwrap());
+    assert_eq!((change.0.as_u16(), token.0.as_u16()), (200, 200), "{} {}", change.1, token.1);
+    let phone = desk.get(&phone_path).await;
+    assert_eq!((&phone["read_receipts"], &phone["quality"]), (&json!(true), &json!("YELLOW")), "{phone}");
+    assert_eq!(phone["messaging_limit"], "TIER_10K");
+    assert_eq!(desk.get(&waba_path).await["status"], "restricted");
+    desk.close().await;
+}
+
+#[actix_web::test]
 async fn the_handshake_knows_our_verify_tokens() {
     let desk = Desk::open().await;
     let app = desk.make_app().await;
@@ -262,6 +300,11 @@ async fn both_secrets_of_a_rotation_are_believed() {
         assert_eq!(desk.post_webhook(&query, &notification(wamid), secret).await, 200, "{secret}");
     }
     assert_eq!(desk.post_webhook(&query, &notification("wamid.3"), "not-yet").await, 401);
+    // The new one entered again ends it.
+    let (status, changed) = desk.call(Method::PATCH, &path, json!({"client_secret": "renewed"})).await;
+    assert_eq!((status.as_u16(), &changed["rotating"]), (200, &json!(false)), "{changed}");
+    assert_eq!(desk.post_webhook(&query, &notification("wamid.4"), APP_SECRET).await, 401);
+    assert_eq!(desk.post_webhook(&query, &notification("wamid.5"), "renewed").await, 200);
     desk.close().await;
 }
 

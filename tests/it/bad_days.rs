@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use wabridge::bitrix::users::ProfileGet;
+use wabridge::clock::{Clock, ManualClock};
 use wabridge::sandbox::portal::FaultKind;
+use wabridge::store::jobs::JobRow;
 
 use crate::support::{Options, TestApp, anna, customer, name};
 
@@ -215,6 +218,116 @@ async fn an_outage_of_the_portal_counts_against_no_message_and_order_holds() {
     app.shown(21).await;
     assert_eq!(app.texts(&chat)[1..], texts);
     assert!(app.jobs_of("message").await.iter().all(|job| job.attempts == 0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_meta_counts_against_no_message_and_order_holds() {
+    let (app, chat) = with_anna(Options::default()).await;
+    app.cloud.change_faults(|faults| faults.cloud_down = true);
+    let texts: Vec<String> = (0..10).map(|number| format!("reply {number}")).collect();
+    for (number, text) in texts.iter().enumerate() {
+        let files = match number {
+            4 => vec![crate::support::file("a.jpg", "image/jpeg", crate::support::jpeg(500))],
+            _ => vec![],
+        };
+        app.operator(&chat, text, files);
+    }
+    app.until("several tries", || async {
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some())
+    })
+    .await;
+    assert!(app.notes(&chat).is_empty(), "an outage is no failure of a message");
+    app.cloud.change_faults(|faults| faults.cloud_down = false);
+    let received = app.customer_has(&anna(), texts.len()).await;
+    let shown: Vec<&str> = received
+        .iter()
+        .map(|message| {
+            let body = &message.body;
+            body["text"]["body"].as_str().or(body["image"]["caption"].as_str()).unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(shown, texts);
+    app.settled().await;
+    let jobs = app.send_jobs().await;
+    assert!(jobs.iter().all(|job| job.attempts == 0));
+    // Of the first nobody knows whether it had arrived when the line was cut; the others were never sent.
+    assert!(jobs.iter().skip(1).all(|job| !job.maybe_twice), "{jobs:#?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_waited_for_seven_days_and_then_told_in_the_chat() {
+    let hand = ManualClock::starting_at(Clock::System.now());
+    let (app, chat) = with_anna(Options { clock: Some(hand), ..Options::default() }).await;
+    app.portal.change_faults(|faults| faults.down = true);
+    app.customer_writes(&anna(), "of the first day");
+    app.waiting(1).await;
+    let put_off = |jobs: Vec<JobRow>| jobs.iter().all(|job| job.state == "ready" && job.last_error.is_some());
+    for _day in 0..6 {
+        app.advance(TimeDelta::days(1));
+        app.wait_for("another try in vain", async |app| {
+            let messages = app.jobs_of("message").await;
+            put_off(messages.into_iter().filter(|job| job.state != "done").collect()).then_some(())
+        })
+        .await;
+    }
+    app.customer_writes(&anna(), "of the seventh day");
+    app.waiting(2).await;
+    let waits = app.jobs("ready").await;
+    assert!(waits.iter().all(|job| job.attempts == 0), "{waits:#?}");
+
+    app.advance(TimeDelta::days(1) + TimeDelta::hours(1));
+    app.wait_for("the end of the first", async |app| {
+        // The pause of the line ends by the clock.
+        app.advance(TimeDelta::minutes(1));
+        app.jobs("dead").await.first().map(|job| job.last_error.clone())
+    })
+    .await;
+    let dead = app.jobs("dead").await;
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].last_error.as_deref().unwrap().contains("7 days"), "{dead:#?}");
+
+    app.portal.change_faults(|faults| faults.down = false);
+    app.advance(TimeDelta::minutes(1));
+    app.wait_for("what came later, and the note", async |app| {
+        app.advance(TimeDelta::minutes(1));
+        (app.conversation(&chat).len() >= 3).then_some(())
+    })
+    .await;
+    app.settled().await;
+    let mut shown = app.texts(&chat);
+    assert!(
+        shown.contains(&"of the seventh day".to_owned()) && !shown.contains(&"of the first day".to_owned())
+    );
+    assert_eq!(app.notes(&chat).len(), 1, "{shown:?}");
+
+    // It is not lost: a person can have it sent after all.
+    let (status, answer) = app.api.call("POST", "/jobs/retry?state=dead", None).await;
+    assert_eq!((status, &answer["retried"]), (200, &serde_json::json!(1)));
+    app.line_has(&chat, 4).await;
+    app.settled().await;
+    shown = app.texts(&chat);
+    assert_eq!(shown.last().map(String::as_str), Some("of the first day"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_lets_what_waited_for_it_go_at_once() {
+    let hand = ManualClock::starting_at(Clock::System.now());
+    let (app, chat) = with_anna(Options { clock: Some(hand), ..Options::default() }).await;
+    app.cloud.change_faults(|faults| faults.token_expired = true);
+    app.operator(&chat, "one", vec![]);
+    app.until("it is put off", || async {
+        app.send_jobs().await.first().is_some_and(|job| job.last_error.is_some())
+    })
+    .await;
+    app.cloud.change_faults(|faults| faults.token_expired = false);
+    // The clock stands still: nothing but the change of the app ends the pause.
+    let id = app.api.get("/apps").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let token = serde_json::json!({"access_token": crate::support::ACCESS_TOKEN});
+    assert_eq!(app.api.call("PATCH", &format!("/apps/{id}"), Some(token)).await.0, 200);
+    app.customer_has(&anna(), 1).await;
     app.stop().await;
 }
 

@@ -49,6 +49,22 @@ async fn a_token_made_beside_a_running_bridge_opens_at_once_and_shuts_at_once() 
 }
 
 #[tokio::test]
+async fn an_invitation_is_a_link_alone_on_its_line_and_opens_beside_a_running_bridge() {
+    let home = Installation::new("log.level = \"debug\"\n").await;
+    let bridge = home.serve().await;
+    let made = home.run(&["admin", "invite"]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let link = made.stdout.strip_suffix('\n').unwrap();
+    let begin = format!("http://127.0.0.1:{}/admin/login/", home.port);
+    assert!(link.starts_with(&begin) && !link.contains(char::is_whitespace), "{made:?}");
+    assert!(!made.stderr.contains(&link[begin.len()..]), "the link is not logged");
+    let page = crate::support::http_client().get(link).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert!(page.text().await.unwrap().contains("Welcome to wabridge"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn the_effective_configuration_masks_secrets_and_names_variables() {
     let key = "5e".repeat(32);
     let home = Installation::new(&format!("secrets.master_key = \"{key}\"\n")).await;
@@ -176,6 +192,39 @@ async fn only_one_serves_the_same_data() {
     first.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_stops_when_another_one_serves_its_database() {
+    if !on_postgres() {
+        return;
+    }
+    let home = Installation::new("").await;
+    let mut bridge = home.serve().await;
+    let wabridge::config::DatabaseUrl::Postgres(url) = home.database.url() else { panic!("PostgreSQL") };
+    let url = wabridge::store::DbUrl::Postgres(url.expose().to_owned());
+    // The server ends the session that holds the lock, and somebody else is faster.
+    let lock = tokio::task::spawn_blocking(move || {
+        let until = std::time::Instant::now() + DEADLINE;
+        let mut conn = url.open().unwrap();
+        loop {
+            let ended = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            diesel::connection::SimpleConnection::batch_execute(&mut conn, ended).unwrap();
+            if let Some(lock) = wabridge::store::advisory::AdvisoryLock::try_acquire(&url).unwrap() {
+                return lock;
+            }
+            assert!(std::time::Instant::now() < until, "the lock stays with the bridge");
+        }
+    })
+    .await
+    .unwrap();
+    let status = bridge.ended(DEADLINE).await;
+    assert_eq!(status.code(), Some(1));
+    home.logs("another wabridge serves this database now").await;
+    // It can be had again when that one is gone.
+    drop(lock);
+    home.serve().await.stop().await;
+}
+
 #[tokio::test]
 async fn a_bridge_that_stands_by_can_be_stopped() {
     if !on_postgres() {
@@ -232,6 +281,88 @@ async fn a_stop_is_over_within_8_seconds_though_a_call_hangs_and_its_message_arr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_secrets_nor_words_nor_numbers_of_people_stand_in_the_log() {
+    let world = World::start("log.level = \"debug\"\n").await;
+    let bridge = world.home.serve().await;
+    let line = world.link().await;
+    let anna = anna();
+    world.cloud.change_faults(|faults| faults.media_cut_next = 1);
+    world.portal.plan_fault(FaultKind::Status500, Some("imconnector.send.messages"), 1);
+    world.cloud.customer_sends(PHONE_ID, &anna, text("a purple elephant"));
+    let picture = wabridge::sandbox::cloud::SimMedia {
+        kind: "image".into(),
+        bytes: crate::support::jpeg(3000).into(),
+        mime: "image/jpeg".into(),
+        caption: Some("an orange giraffe".into()),
+        ..wabridge::sandbox::cloud::SimMedia::default()
+    };
+    world.cloud.customer_sends_media(PHONE_ID, &anna, picture);
+    let chat = |portal: &SimPortal| portal.chats(&line).first().map(|chat| chat.external_id.clone());
+    let with_file = |portal: &SimPortal| {
+        let shown = chat(portal).map(|chat| portal.conversation(&line, &chat)).unwrap_or_default();
+        shown.iter().any(|entry| !entry.files.is_empty())
+    };
+    assert!(world.portal.wait_until(DEADLINE, with_file).await);
+    let chat = chat(&world.portal).unwrap();
+    world.cloud.change_faults(|faults| faults.token_expired = true);
+    world.portal.operator_writes(&line, &chat, "a green camel", vec![]).unwrap();
+    world.home.logs("190").await;
+    world.cloud.change_faults(|faults| faults.token_expired = false);
+    world.portal.change_faults(|faults| faults.expire_tokens = true);
+    world.cloud.customer_sends(PHONE_ID, &anna, text("a second elephant"));
+    let all = |portal: &SimPortal| portal.conversation(&line, &chat).len() >= 4;
+    assert!(world.portal.wait_until(DEADLINE, all).await);
+    bridge.stop().await;
+    let log = std::fs::read_to_string(world.home.folder.path().join("serve.log")).unwrap();
+    assert!(log.contains("request"), "the log of requests is there");
+    for secret in [
+        "elephant",
+        "giraffe",
+        "camel",
+        "Anna",
+        "16505551234",
+        "5555 1234",
+        "EAAG",
+        crate::support::APP_SECRET,
+        "hub.verify_token",
+        "api-key",
+        "client_secret=",
+        "refresh_token=",
+        "auth=",
+    ] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret}: {}", line.unwrap_or_default());
+    }
+    let link = log.match_indices("/media/").find(|(at, found)| {
+        let rest = log[at + found.len()..].bytes();
+        rest.take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count() > 20
+    });
+    assert!(link.is_none(), "{}", &log[link.unwrap_or_default().0..][..60]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_application_token_is_refused_each_time_and_logged_once() {
+    let world = World::start("").await;
+    let bridge = world.home.serve().await;
+    world.link().await;
+    let form = [
+        ("event", "ONIMCONNECTORLINEDELETE"),
+        ("data", "1"),
+        ("auth[member_id]", world.portal.member_id()),
+        ("auth[application_token]", "wrong"),
+    ];
+    for _ in 0..5 {
+        let request = crate::support::http_client().post(format!("{}/api/bitrix/", world.home.base_url()));
+        assert_eq!(request.form(&form).send().await.unwrap().status(), 403);
+    }
+    bridge.stop().await;
+    let log = std::fs::read_to_string(world.home.folder.path().join("serve.log")).unwrap();
+    assert_eq!(log.matches("wrong application_token").count(), 1, "{log}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
     let world = World::start("").await;
     let home = &world.home;
@@ -256,6 +387,10 @@ async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
         return world.stop().await;
     }
     assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{written:?}");
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
+    };
+    assert_eq!(mode(std::path::Path::new(archive)), 0o600, "conversations are in it");
     let before = texts(&api.get("/messages").await);
     let running = home.run(&["restore", archive]).await;
     assert_eq!(running.code, Some(1));
@@ -268,6 +403,7 @@ async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
     let other = Installation::between(&world.cloud, &world.portal, "").await;
     let restored = other.run(&["restore", archive]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert_eq!(mode(&other.folder.path().join("wabridge.db")), 0o600);
     assert!(!other.folder.path().join("secret.key").exists(), "the master key is kept elsewhere");
     std::fs::copy(home.folder.path().join("secret.key"), other.folder.path().join("secret.key")).unwrap();
     let bridge = other.serve().await;

@@ -218,7 +218,7 @@ async fn a_reaction_is_shown_with_its_message_and_so_is_its_removal() {
     app.cloud.customer_sends(PHONE_ID, &anna(), react("👍", "wamid.never-seen"));
     let shown = texts(&app.line_has(&chat, 5).await);
     let frame = "-".repeat(54);
-    assert!(shown[2].starts_with(&format!("{frame}\nseparator_15550783881 [")), "{}", shown[2]);
+    assert!(shown[2].starts_with(&format!("{frame}\nLucky Shrub [")), "{}", shown[2]);
     assert!(shown[2].ends_with(&format!("]\nWe [b]open[/b] at nine\n{frame}\nReaction: 😮")), "{}", shown[2]);
     assert!(shown[3].ends_with("\nReaction removed"), "{}", shown[3]);
     assert_eq!(shown[4], "Reaction: 👍 (to a message that is older or not kept here)");

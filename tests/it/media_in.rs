@@ -120,6 +120,30 @@ async fn a_file_that_never_comes_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_given_up_follows_when_its_fetch_is_tried_again() {
+    let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
+        Box::new(|config| config.relay.max_attempts = 1);
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.media_unknown = true);
+    app.cloud.customer_sends_media(PHONE_ID, &anna, media("image", "image/jpeg", jpeg(3000)));
+    app.line_has(&chat, 2).await;
+    app.settled().await;
+    let told = app.conversation(&chat).len();
+    app.cloud.change_faults(|faults| faults.media_unknown = false);
+    for round in 0..2 {
+        let (status, answer) = app.api.call("POST", "/jobs/retry?state=dead", None).await;
+        assert_eq!((status, &answer["retried"]), (200, &serde_json::json!(1 - round)), "{round}");
+        let entries = app.line_has(&chat, told + 1).await;
+        app.settled().await;
+        assert_eq!(app.conversation(&chat).len(), told + 1, "once");
+        assert_eq!(entries[told].files[0].size, 3000);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_over_the_limit_is_told_at_once() {
     let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
         Box::new(|config| config.media.max_bytes = 1000);
@@ -143,13 +167,18 @@ async fn a_file_that_the_portal_dropped_silently_follows_as_a_link() {
     app.portal.plan_fault(FaultKind::FileDropped, None, 1);
     let mut picture = media("image", "image/jpeg", jpeg(3000));
     picture.caption = Some("look".into());
-    app.cloud.customer_sends_media(PHONE_ID, &anna, picture);
+    let picture_id = app.cloud.customer_sends_media(PHONE_ID, &anna, picture);
     let entries = app.line_has(&chat, 3).await;
     app.settled().await;
     assert!(entries[1].files.is_empty() && entries[2].files.is_empty());
     let link = text_of_link(&entries[2].text);
     assert_eq!(app.get(&link).await, (200, jpeg(3000)));
     assert_eq!(app.conversation(&chat).len(), 3);
+    // Its caption is enough to answer it.
+    let quote = wabridge::sandbox::portal::quote("Anna Sample", "01.03.2026 10:00", None, "look", "Nice");
+    app.operator(&chat, &quote, vec![]);
+    let answer = app.customer_has(&anna, 1).await.remove(0);
+    assert_eq!(answer.body["context"]["message_id"].as_str(), Some(picture_id.as_str()));
     app.stop().await;
 }
 

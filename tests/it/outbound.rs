@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use wabridge::sandbox::cloud::{ReceivedMessage, SendFault};
 use wabridge::sandbox::portal::OperatorMessage;
 
@@ -82,6 +83,7 @@ async fn a_quote_becomes_a_reply_where_the_quoted_message_is_known() {
     let chat = app.opened(&anna).await;
     let question = app.customer_writes(&anna, "Is it *red* [or] blue?");
     app.line_has(&chat, 2).await;
+    app.settled().await;
     let quote = wabridge::sandbox::portal::quote;
     let shown = app.conversation(&chat)[1].text.clone();
     // By its text.
@@ -103,6 +105,36 @@ async fn a_quote_becomes_a_reply_where_the_quoted_message_is_known() {
     let received = app.customer_has(&anna, 5).await;
     assert_eq!(quoted(&received[4]), None);
     assert_eq!(bodies(&received)[4], "> Bob:\n> Long ago\nYes");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_of_an_edited_message_is_a_reply_to_it() {
+    let app = TestApp::start().await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let original = app.customer_writes(&anna, "at fiev");
+    app.line_has(&chat, 2).await;
+    let text = json!({"type": "text", "text": {"body": "at *five*"}});
+    let edit = json!({"original_message_id": original, "message": text});
+    app.cloud.customer_sends(PHONE_ID, &anna, json!({"type": "edit", "edit": edit}));
+    let shown = app
+        .wait_for("the edit", async |app| {
+            Some(app.conversation(&chat)[1].clone()).filter(|entry| entry.edited).map(|entry| entry.text)
+        })
+        .await;
+    assert_eq!(shown, "at [b]five[/b]\n[i](edited)[/i]");
+    app.settled().await;
+    let quote = wabridge::sandbox::portal::quote("Anna Sample", "01.03.2026 10:00", None, &shown, "Good.");
+    app.operator(&chat, &quote, vec![]);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!((bodies(&received)[0].as_str(), quoted(&received[0])), ("Good.", Some(original.as_str())));
+    // Who answers it quotes what it says now.
+    let answer = json!({"type": "text", "text": {"body": "I meant"},
+                        "context": {"from": "16505551234", "id": original}});
+    app.cloud.customer_sends(PHONE_ID, &anna, answer);
+    let shown = app.line_has(&chat, 4).await[3].text.clone();
+    assert!(shown.contains("]\nat [b]five[/b]\n-") && shown.ends_with("I meant"), "{shown}");
     app.stop().await;
 }
 

@@ -6,7 +6,9 @@ use wabridge::access::Role;
 use wabridge::store::{audit, jobs};
 
 use crate::support::panel::{Page, Panel};
-use crate::support::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, Options, PHONE_ID, PHONE_NUMBER, TestApp, WABA_ID, anna};
+use crate::support::{
+    ACCESS_TOKEN, APP_SECRET, CLIENT_ID, Options, PHONE_ID, PHONE_NUMBER, TestApp, WABA_ID, anna,
+};
 
 async fn bare() -> (TestApp, Panel) {
     let app = TestApp::with(Options { unlinked: true, ..Options::default() }).await;
@@ -152,7 +154,11 @@ async fn of_two_administrators_who_save_at_once_the_second_is_told() {
     let second: Vec<(&str, &str)> = second.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let told = bob.post(&path, &second).await;
     assert_eq!(told.status, 409);
-    assert!(told.says("Somebody else has changed this meanwhile") && told.says("value=\"de\""), "{}", told.html);
+    assert!(
+        told.says("Somebody else has changed this meanwhile") && told.says("value=\"de\""),
+        "{}",
+        told.html
+    );
     let row = app.relay.directory.now().phones[0].row.clone();
     assert_eq!((row.default_language.as_deref(), row.signature.as_str()), (Some("en_US"), "keep"));
     app.stop().await;
@@ -164,13 +170,20 @@ async fn the_audit_log_names_panel_and_api_and_hides_secrets() {
     let id = app.relay.directory.now().apps[0].id.to_string();
     let path = format!("/admin/apps/{id}/");
     let version = panel.page(&path).await.hidden("version");
-    let fields = [("version", version.as_str()), ("name", "Renamed"), ("site", "127.0.0.1"), ("access_token", ACCESS_TOKEN)];
+    let fields = [
+        ("version", version.as_str()),
+        ("name", "Renamed"),
+        ("site", "127.0.0.1"),
+        ("access_token", ACCESS_TOKEN),
+    ];
     assert_eq!(panel.submit(&path, &path, &fields).await.status, 303);
     let rows = audit_of(&app).await;
     let change = rows.iter().find(|row| row.object == "app" && row.action == "change").unwrap();
     assert_eq!((change.actor_kind.as_str(), change.actor.as_str()), ("administrator", "Ann"));
-    let (before, after): (Value, Value) =
-        (serde_json::from_str(&change.state_before).unwrap(), serde_json::from_str(&change.state_after).unwrap());
+    let (before, after): (Value, Value) = (
+        serde_json::from_str(&change.state_before).unwrap(),
+        serde_json::from_str(&change.state_after).unwrap(),
+    );
     assert_eq!((&before["name"], &after["name"]), (&json!("Test"), &json!("Renamed")));
     assert_eq!(after["access_token"], json!("••••"));
     let by_api: Vec<(&str, &str)> = rows
@@ -178,7 +191,13 @@ async fn the_audit_log_names_panel_and_api_and_hides_secrets() {
         .filter(|row| row.actor_kind == "token" && row.actor == "test")
         .map(|row| (row.object.as_str(), row.action.as_str()))
         .collect();
-    for made in [("app", "create"), ("waba", "create"), ("phone", "create"), ("portal_app", "create"), ("line", "link")] {
+    for made in [
+        ("app", "create"),
+        ("waba", "create"),
+        ("phone", "create"),
+        ("portal_app", "create"),
+        ("line", "link"),
+    ] {
         assert!(by_api.contains(&made), "{made:?} in {by_api:?}");
     }
     let page = panel.page("/admin/audit/").await;
@@ -207,7 +226,8 @@ async fn a_message_is_found_by_number_text_wamid_and_state_and_tells_its_way() {
         let page = panel.page(&format!("/admin/messages/?{query}")).await;
         assert_eq!(page.says("Your order has left"), found, "{query}: {}", page.html);
     }
-    let page = panel.page(&format!("/admin/messages/?q={}", wamid.replace('=', "%3D").replace('+', "%2B"))).await;
+    let page =
+        panel.page(&format!("/admin/messages/?q={}", wamid.replace('=', "%3D").replace('+', "%2B"))).await;
     assert!(page.says("Good morning") && !page.says("Your order"), "{}", page.html);
     let id = app.ledger().await[0].id.clone();
     let page = panel.page(&format!("/admin/messages/{id}/")).await;
@@ -219,7 +239,8 @@ async fn a_message_is_found_by_number_text_wamid_and_state_and_tells_its_way() {
 
 #[tokio::test]
 async fn a_dead_letter_is_looked_at_run_again_or_given_up_with_a_reason() {
-    let (app, mut panel) = linked().await;
+    let app = TestApp::with(Options { leaves_jobs: true, ..Options::default() }).await;
+    let mut panel = Panel::enter(&app, "Ann", Role::Admin).await;
     let now = app.clock.now();
     let dead = app.relay.db.write(move |tx| {
         let mut ids = Vec::new();
@@ -257,7 +278,13 @@ async fn a_dead_letter_is_looked_at_run_again_or_given_up_with_a_reason() {
     assert_eq!(again.status, 409, "what was given up is not run again");
     let home = panel.page("/admin/").await;
     assert!(home.says("dead letters"));
-    let other = panel.submit(&format!("/admin/jobs/{}/", dead[1]), &format!("/admin/jobs/{}/drop", dead[1]), &[("reason", "x")]).await;
+    let other = panel
+        .submit(
+            &format!("/admin/jobs/{}/", dead[1]),
+            &format!("/admin/jobs/{}/drop", dead[1]),
+            &[("reason", "x")],
+        )
+        .await;
     assert_eq!(other.status, 303);
     app.stop().await;
 }
@@ -266,15 +293,24 @@ async fn a_dead_letter_is_looked_at_run_again_or_given_up_with_a_reason() {
 async fn links_qr_and_the_button_bear_the_text_as_text() {
     let (app, mut panel) = linked().await;
     let page = panel.page("/admin/links/?text=Hi+%3Cb%3E+%26+%22you%22&label=%3C%2Fscript%3E%3Cb%3E&color=teal&size=compact&radius=3").await;
-    assert!(page.says(&format!("https://wa.me/{PHONE_NUMBER}?text=Hi%20%3Cb%3E%20%26%20%22you%22")), "{}", page.html);
+    assert!(
+        page.says(&format!("https://wa.me/{PHONE_NUMBER}?text=Hi%20%3Cb%3E%20%26%20%22you%22")),
+        "{}",
+        page.html
+    );
     assert!(page.says("<svg") && page.says(&format!("https://wa.me/call/{PHONE_NUMBER}")));
     assert!(!page.says("</script><b>"), "{}", page.html);
     let address = page.html.split("<script src=\"/button/").nth(1).unwrap().split('"').next().unwrap();
     let mut stranger = Panel::new(&app);
-    let script = stranger.get(&format!("/button/{}", address.replace("&#38;", "&").replace("&amp;", "&"))).await;
+    let script =
+        stranger.get(&format!("/button/{}", address.replace("&#38;", "&").replace("&amp;", "&"))).await;
     assert_eq!(script.status, 200);
     assert!(script.html.contains("\\u003c/script>") && !script.html.contains("</script"), "{}", script.html);
-    assert!(script.html.contains("borderRadius:'3px'") && script.html.contains("6px 12px"), "{}", script.html);
+    assert!(
+        script.html.contains("borderRadius:'3px'") && script.html.contains("6px 12px"),
+        "{}",
+        script.html
+    );
     assert_eq!(stranger.get("/button/nothing.js").await.status, 404);
     app.stop().await;
 }
@@ -289,7 +325,8 @@ async fn a_number_is_verified_registered_and_gets_a_profile() {
     assert_eq!(early.status, 502);
     assert!(early.says("133006"), "{}", early.html);
     assert_eq!(panel.submit(&page, &format!("{phone}/register"), &[("pin", "12")]).await.status, 422);
-    let asked = panel.submit(&page, &format!("{phone}/code"), &[("method", "SMS"), ("code_language", "en_US")]).await;
+    let asked =
+        panel.submit(&page, &format!("{phone}/code"), &[("method", "SMS"), ("code_language", "en_US")]).await;
     assert!(asked.location.ends_with("?done=sent"), "{}", asked.html);
     assert_eq!(panel.submit(&page, &format!("{phone}/verify"), &[("code", "000000")]).await.status, 502);
     assert_eq!(panel.submit(&page, &format!("{phone}/verify"), &[("code", "123456")]).await.status, 303);
@@ -308,7 +345,11 @@ async fn a_number_is_verified_registered_and_gets_a_profile() {
     ];
     let told = panel.submit(&profile, &profile, &fields).await;
     assert_eq!(told.status, 422);
-    assert!(told.says("e-mail address") && told.says("at most two addresses") && told.says("ftp://x"), "{}", told.html);
+    assert!(
+        told.says("e-mail address") && told.says("at most two addresses") && told.says("ftp://x"),
+        "{}",
+        told.html
+    );
     let fields = [
         ("about", "Plants & <pots>"),
         ("email", "hello@shop.example"),
@@ -328,7 +369,8 @@ async fn an_administrator_of_the_portal_links_switches_and_unlinks_inside_it() {
     let opened = app.portal.open_page(app.client_id(), "DEFAULT", None, true).await;
     assert_eq!(opened.status, 200);
     assert!(opened.html.contains(PHONE_NUMBER) && opened.html.contains("Unlink"), "{}", opened.html);
-    let header = |name: &str| opened.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let header =
+        |name: &str| opened.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let policy = header("content-security-policy").unwrap();
     assert!(policy.contains("frame-ancestors http") && policy.contains("script-src 'none'"), "{policy}");
     assert_eq!(header("set-cookie"), None);
@@ -396,8 +438,51 @@ async fn a_stream_sends_the_part_again_when_it_changed_and_ends_with_the_bridge(
         .await
         .unwrap();
     app.relay.directory.reload().await.unwrap();
-    let second = tokio::time::timeout(crate::support::DEADLINE, chunks.next()).await.unwrap().unwrap().unwrap();
+    let second =
+        tokio::time::timeout(crate::support::DEADLINE, chunks.next()).await.unwrap().unwrap().unwrap();
     assert!(String::from_utf8_lossy(&second).contains("flagged"));
     app.stop().await;
     while let Some(Ok(_)) = chunks.next().await {}
+}
+
+#[tokio::test]
+async fn the_token_of_an_app_may_come_from_facebook() {
+    let (app, mut panel) = bare().await;
+    let mut fields = app_form();
+    fields[4].1 = "";
+    fields.push(("facebook", "1"));
+    let page = panel.submit("/admin/apps/new", "/admin/apps/new", &fields).await;
+    assert_eq!(page.status, 200, "{}", page.html);
+    let dialog =
+        page.html.split("href=\"https://www.facebook.com/").nth(1).unwrap().split('"').next().unwrap();
+    let dialog = format!("https://www.facebook.com/{}", dialog.replace("&#38;", "&"));
+    let dialog: reqwest::Url = dialog.parse().unwrap();
+    assert_eq!(dialog.path(), "/v25.0/dialog/oauth");
+    let asked = |name: &str| {
+        dialog.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap()
+    };
+    let (state, redirect) = (asked("state"), asked("redirect_uri"));
+    assert_eq!(redirect, format!("{}/facebook/", app.base_url));
+    assert!(asked("scope").contains("whatsapp_business_messaging"));
+    let back = |state: &str, code: &str| format!("/facebook/?code={code}&state={state}#_=_");
+
+    // Somebody else's session cannot use it, and neither can a made-up state.
+    let code = app.cloud.login_code(CLIENT_ID, &redirect);
+    let mut bob = Panel::enter(&app, "Bob", Role::Admin).await;
+    let made_up = bob.get(&format!("/admin/facebook/?code={code}&state=made-up")).await;
+    assert_eq!(made_up.status, 403);
+    assert!(made_up.says("was not asked for"), "{}", made_up.html);
+
+    let mut stranger = Panel::new(&app);
+    let landing = stranger.page(&back(&state, &code)).await;
+    let next = landing.html.split("url=").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    assert!(next.starts_with("/admin/facebook/?"), "{next}");
+    let done = panel.page(&next).await;
+    assert!(done.says("has its token from Facebook") && done.says(WABA_ID), "{}", done.html);
+    assert_eq!(app.relay.directory.now().apps[0].access_token.expose(), ACCESS_TOKEN);
+    assert_eq!(panel.get(&next).await.status, 403, "a replay is refused");
+
+    let denied = panel.get("/admin/facebook/?error=access_denied&error_description=%3Cb%3Eno&state=x").await;
+    assert!(denied.says("gave no permission") && denied.says("&#60;b&#62;no"), "{}", denied.html);
+    app.stop().await;
 }

@@ -48,7 +48,8 @@ async fn a_forgotten_password_is_set_anew_by_a_link_of_the_machine_and_ends_all_
     assert_eq!(old.get("/admin/").await.status, 303);
     new.page("/admin/").await;
     // A link that the panel gave does not take over a name.
-    let page = new.submit("/admin/administrators/", "/admin/administrators/invite", &[("role", "operator")]).await;
+    let page =
+        new.submit("/admin/administrators/", "/admin/administrators/invite", &[("role", "operator")]).await;
     let link = page.html.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
     let link = link.strip_prefix(&app.base_url).unwrap();
     let mut thief = Panel::new(&app);
@@ -128,12 +129,19 @@ async fn every_page_bears_a_policy_without_inline_code_and_is_kept_nowhere() {
     let mut panel = Panel::enter(&app, "Ann", Role::Admin).await;
     for path in ["/admin/", "/admin/apps/new", "/admin/no-such-page"] {
         let page = panel.get(path).await;
-        let header = |name: &str| page.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let header = |name: &str| {
+            page.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
         let policy = header("content-security-policy");
-        assert!(policy.contains("script-src 'self'; style-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert!(
+            policy.contains("script-src 'self'; style-src 'self'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
         assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{policy}");
         assert_eq!(header("cache-control"), "no-store");
-        assert!(!page.html.contains(" style=") && !page.html.contains("onclick") && !page.html.contains("<style"));
+        assert!(
+            !page.html.contains(" style=") && !page.html.contains("onclick") && !page.html.contains("<style")
+        );
         assert!(!page.html.contains("<script>"), "{path}");
     }
     let html = panel.page("/admin/").await.html;
@@ -156,6 +164,7 @@ async fn a_form_of_somebody_else_is_refused_everywhere() {
         "/admin/apps/new".to_owned(),
         "/admin/apps/x/".to_owned(),
         "/admin/apps/x/delete".to_owned(),
+        "/admin/apps/x/facebook".to_owned(),
         "/admin/wabas/new".to_owned(),
         "/admin/wabas/x/".to_owned(),
         "/admin/wabas/x/phones".to_owned(),
@@ -212,7 +221,10 @@ async fn an_operator_looks_and_replays_and_changes_nothing() {
     }
     let app_id = app.relay.directory.now().apps[0].id.to_string();
     let token = app.relay.directory.now().apps[0].verify_token.expose().to_owned();
-    assert!(!panel.page(&format!("/admin/apps/{app_id}/")).await.says(&token), "secrets are for administrators");
+    assert!(
+        !panel.page(&format!("/admin/apps/{app_id}/")).await.says(&token),
+        "secrets are for administrators"
+    );
     for action in [
         format!("/admin/phones/{phone}/"),
         format!("/admin/lines/{phone}/unlink"),
@@ -258,7 +270,13 @@ async fn the_panel_speaks_russian_to_whoever_wants_it() {
     assert_eq!(set.location, "/admin/account/?done=saved");
     let page = panel.page("/admin/").await;
     assert!(page.says("<html lang=\"ru\">") && page.says("Бизнес-аккаунты"), "{}", page.html);
-    let fields = [("name", ""), ("site", "https://x"), ("client_id", "a b"), ("client_secret", ""), ("access_token", "")];
+    let fields = [
+        ("name", ""),
+        ("site", "https://x"),
+        ("client_id", "a b"),
+        ("client_secret", ""),
+        ("access_token", ""),
+    ];
     let faults = panel.submit("/admin/apps/new", "/admin/apps/new", &fields).await;
     assert_eq!(faults.status, 422);
     assert!(faults.says("Не должно быть пустым.") && faults.says("без схемы"), "{}", faults.html);

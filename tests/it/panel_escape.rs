@@ -77,7 +77,8 @@ async fn prepare(app: &TestApp) {
 /// Every page that any page leads to.
 async fn crawl(panel: &mut Panel) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
-    let mut next = vec!["/admin/".to_owned(), "/admin/messages/?q=%3Cscript%3Ealert(1)%3C/script%3E%22".to_owned()];
+    let mut next =
+        vec!["/admin/".to_owned(), "/admin/messages/?q=%3Cscript%3Ealert(1)%3C/script%3E%22".to_owned()];
     while let Some(path) = next.pop() {
         if !seen.insert(path.clone()) {
             continue;

@@ -133,7 +133,8 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     std::fs::create_dir_all(&folder).unwrap();
     let mut faults = Vec::new();
     for (scheme, argument) in [("light", "1"), ("dark", "0")] {
-        let browser = Browser::with(&driver, &[&format!("--blink-settings=preferredColorScheme={argument}")]).await;
+        let browser =
+            Browser::with(&driver, &[&format!("--blink-settings=preferredColorScheme={argument}")]).await;
         let page = &browser.client;
         let link = invite(&app, Role::Admin).await;
         page.goto(&format!("{}{link}", app.base_url)).await.unwrap();
@@ -209,7 +210,8 @@ async fn look(page: &Client, folder: &Path, name: &str, axe: Option<&str>, fault
         page.set_window_size(width, 900).await.unwrap();
         let fits = "return document.documentElement.scrollWidth <= innerWidth";
         holds(page, fits, &[]).await;
-        let height = page.execute("return document.documentElement.scrollHeight", Vec::new()).await.unwrap();
+        let whole = "return document.documentElement.scrollHeight + outerHeight - innerHeight";
+        let height = page.execute(whole, Vec::new()).await.unwrap();
         let height = u32::try_from(height.as_u64().unwrap()).unwrap().clamp(400, 6000);
         page.set_window_size(width, height).await.unwrap();
         let picture = page.screenshot().await.unwrap();

@@ -53,6 +53,9 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     is_drawn(page, "#line-log .entry[data-who=client] img").await;
     find(page, "#line [data-send=picture]").await.click().await.unwrap();
     is_drawn(page, "#chat .bubble[data-mine=false] img").await;
+    let at_end = "return [...document.querySelectorAll('.log')]
+        .every(log => log.scrollHeight - log.scrollTop - log.clientHeight < 2)";
+    holds(page, at_end, &[]).await;
 
     // A reaction, a quote each way and an edit can be read on the other side.
     let (mine, theirs) = ("#chat .bubble[data-mine=true]", "#chat .bubble[data-mine=false]");

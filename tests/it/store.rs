@@ -10,7 +10,7 @@ use wabridge::queue::lanes::Claimed;
 use wabridge::queue::worker::{Running, Settled};
 use wabridge::store::db::Conn;
 use wabridge::store::jobs::Settlement;
-use wabridge::store::{StoreError, jobs};
+use wabridge::store::{Db, StoreError, jobs};
 
 use crate::support::{Options, TestApp, anna};
 
@@ -23,10 +23,15 @@ fn sql(conn: &mut Conn, text: &str) -> Result<(), StoreError> {
 }
 
 /// Keeps the writer busy until it is released, so that what comes meanwhile shares a group.
-async fn hold_writer(app: &TestApp) -> (tokio::task::JoinHandle<()>, std::sync::mpsc::Sender<()>) {
+pub async fn hold_writer(app: &TestApp) -> (tokio::task::JoinHandle<()>, std::sync::mpsc::Sender<()>) {
+    hold(&app.relay.db).await
+}
+
+/// The same for a database.
+pub async fn hold(db: &Db) -> (tokio::task::JoinHandle<()>, std::sync::mpsc::Sender<()>) {
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let (entered, inside) = tokio::sync::oneshot::channel();
-    let (db, mut entered) = (app.relay.db.clone(), Some(entered));
+    let (db, mut entered) = (db.clone(), Some(entered));
     let held = tokio::spawn(async move {
         db.write(move |_| {
             if let Some(entered) = entered.take() {
@@ -116,13 +121,31 @@ async fn a_full_queue_of_writes_is_refused_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stores_nothing_by_half_and_recovers() {
     let app = TestApp::start().await;
-    if !is_sqlite(&app) {
-        // What PostgreSQL does with a full disk of its own is told in `store::db` by its words only.
-        return app.stop().await;
-    }
     app.customer_writes(&anna(), "before");
     let chat = app.chat_of("Anna").await;
     app.shown(1).await;
+    if !is_sqlite(&app) {
+        // The server says of each insert what it says when its disk is full.
+        for statement in [
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION \
+             'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$",
+            "CREATE TRIGGER full_disk BEFORE INSERT ON messages EXECUTE FUNCTION full_disk()",
+        ] {
+            app.sql(statement.to_owned()).await;
+        }
+        app.customer_writes(&anna(), "while it is full");
+        app.customer_writes(&anna(), "and more");
+        app.eventually("Meta was told to come again", async || {
+            let told = app.relay.metrics.encode();
+            told.lines().any(|line| line.contains("outcome=\"busy\"")).then_some(())
+        })
+        .await;
+        assert_eq!(app.ledger().await.len(), 1);
+        app.sql("DROP TRIGGER full_disk ON messages".to_owned()).await;
+        app.shown(3).await;
+        assert_eq!(app.texts(&chat), ["before", "while it is full", "and more"]);
+        return app.stop().await;
+    }
     let pages = |conn: &mut Conn| match conn {
         Conn::Sqlite(c) => {
             Ok(diesel::sql_query("SELECT page_count AS n FROM pragma_page_count").get_result::<Count>(c)?.n)

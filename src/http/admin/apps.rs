@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::facebook;
 use super::form::{Fault, Field, Form, version};
 use super::guide::{self, Step};
 use super::list::{Badge, Cell, ListPage, Table, Tone, time};
@@ -12,6 +13,7 @@ use super::visit::{Shell, Visit, go, render};
 use crate::domain::Secret;
 use crate::http::State;
 use crate::setup::apps::{AppChange, NewApp};
+use crate::setup::facebook::LoginFor;
 use crate::store::Page;
 use crate::store::apps::AppRow;
 
@@ -86,6 +88,13 @@ pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) ->
         graph_version: form.option("graph_version"),
         save_events: form.ticked("save_events"),
     };
+    if form.ticked("facebook") {
+        let begun = facebook::begin(&visit, &state, LoginFor::New(Box::new(new))).await;
+        return match begun {
+            Ok(page) => Ok(page),
+            Err(error) => Ok(draw(&visit, &state, &form, Fault::of(error, &visit.say)?, None)),
+        };
+    }
     match visit.setup(&state).create_app(new).await {
         Ok((row, _)) => Ok(go(format!("/admin/apps/{}/", row.id), "created")),
         Err(error) => Ok(draw(&visit, &state, &form, Fault::of(error, &visit.say)?, None)),
@@ -152,14 +161,25 @@ fn draw(visit: &Visit, state: &State, form: &Form, mut fault: Fault, row: Option
     let is_new = row.is_none();
     let secret = |name: &'static str| {
         let field = Field::secret(say, name, form.get(name));
-        if is_new { field.required() } else { field.hinted(say.t("form.secret_stays")) }
+        // The token may come from Facebook instead, so the browser must not insist on it.
+        if is_new && name == "access_token" {
+            field.hinted(say.t("apps.token_hint"))
+        } else if is_new {
+            field.required()
+        } else {
+            field.hinted(say.t("form.secret_stays"))
+        }
     };
     let mut fields = vec![
         Field::text(say, "name", form.get("name")).required().hinted(say.t("apps.name_hint")),
         Field::text(say, "site", form.get("site")).required(),
     ];
     if is_new {
-        fields.push(Field::text(say, "client_id", form.get("client_id")).required().hinted(say.t("apps.client_id_hint")));
+        fields.push(
+            Field::text(say, "client_id", form.get("client_id"))
+                .required()
+                .hinted(say.t("apps.client_id_hint")),
+        );
     }
     fields.extend([
         secret("client_secret"),

@@ -15,7 +15,6 @@ use crate::access::{PanelError, forms};
 use crate::setup::SetupError;
 
 const MAX_FIELDS: usize = 500;
-const MAX_BYTES: usize = 64 * 1024;
 
 /// What was typed. To have one proves that the form is ours: every handler of a POST takes one.
 #[derive(Clone, Debug, Default)]
@@ -53,17 +52,14 @@ impl Form {
         chrono::DateTime::from_timestamp_micros(self.get("version").parse().ok()?).map(|at| at.naive_utc())
     }
 
-    fn read(body: &[u8]) -> Result<Self, Refusal> {
-        if body.len() > MAX_BYTES {
-            return Err(Refusal::Said(StatusCode::PAYLOAD_TOO_LARGE, "the form is too large".to_owned()));
-        }
+    fn read(body: &[u8]) -> Self {
         let mut fields: HashMap<String, Vec<String>> = HashMap::new();
         for (name, value) in url::form_urlencoded::parse(body).take(MAX_FIELDS) {
             // Nothing that is typed holds a NUL, and no database takes one.
             let value = value.replace('\0', "");
             fields.entry(name.into_owned()).or_default().push(value);
         }
-        Ok(Self(fields))
+        Self(fields)
     }
 }
 
@@ -76,7 +72,7 @@ impl FromRequest for Form {
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
             let bytes = bytes.await.map_err(|_| Refusal::Form)?;
-            let form = Self::read(&bytes)?;
+            let form = Self::read(&bytes);
             let ours = anchor.is_some_and(|anchor| forms::is_form_token(&anchor, form.get("csrf")));
             if ours { Ok(form) } else { Err(Refusal::Form) }
         })

@@ -28,7 +28,11 @@ pub(super) struct Step {
 
 /// Meta's side.
 pub(super) fn meta(say: &Say) -> Vec<Step> {
-    steps(say, "meta", &["create", "products", "secret", "token", "webhook", "fields", "ids", "live", "parallel"])
+    steps(
+        say,
+        "meta",
+        &["create", "products", "secret", "token", "webhook", "fields", "ids", "live", "parallel"],
+    )
 }
 
 /// What to have ready before one begins.

@@ -105,7 +105,8 @@ async fn standing(visit: &Visit, state: &State) -> Result<Standing, Refusal> {
     };
     let findings = state.setup.findings();
     let waits = since.is_some_and(|since| (state.clock.now() - since).num_minutes() >= 5);
-    let number = |value: String, key: &str, href, bad| Number { value, label: say.t(key).to_owned(), href, bad };
+    let number =
+        |value: String, key: &str, href, bad| Number { value, label: say.t(key).to_owned(), href, bad };
     let none = || say.t("age.nothing").to_owned();
     let numbers = vec![
         number(ready.to_string(), "home.waiting", "/admin/jobs/?state=ready", waits),
@@ -202,7 +203,13 @@ fn steps(visit: &Visit, snapshot: &Snapshot) -> Vec<Step> {
                 title: visit.say.t(&format!("steps.{key}")).to_owned(),
                 text: visit.say.t(&format!("steps.{key}_text")).to_owned(),
                 href,
-                class: if done { "past" } else if next { "next" } else { "" },
+                class: if done {
+                    "past"
+                } else if next {
+                    "next"
+                } else {
+                    ""
+                },
             }
         })
         .collect()

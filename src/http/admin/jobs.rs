@@ -50,12 +50,10 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
     let query = query.into_inner();
     // Whoever comes here looks for what got stuck.
     let wanted_state = query.state.clone().unwrap_or_else(|| "dead".to_owned());
-    let known = |text: &str, of: &[&str]| of.iter().find(|word| **word == text).map(|word| (*word).to_owned());
-    let filter = JobFilter {
-        state: known(&wanted_state, &STATES),
-        kind: known(&query.kind, &KINDS),
-        queue: None,
-    };
+    let known =
+        |text: &str, of: &[&str]| of.iter().find(|word| **word == text).map(|word| (*word).to_owned());
+    let filter =
+        JobFilter { state: known(&wanted_state, &STATES), kind: known(&query.kind, &KINDS), queue: None };
     let wanted = page(query.cursor.as_deref());
     let searched = filter.clone();
     let mut rows = state.db.read(move |conn| jobs::search(conn, &searched, &wanted)).await?;
@@ -101,7 +99,12 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
 }
 
 /// `POST /admin/jobs/{id}/retry`
-pub(super) async fn retry(visit: Visit, state: web::Data<State>, id: web::Path<String>, _form: Form) -> Answer {
+pub(super) async fn retry(
+    visit: Visit,
+    state: web::Data<State>,
+    id: web::Path<String>,
+    _form: Form,
+) -> Answer {
     match visit.setup(&state).retry_job(&id).await {
         Ok(_) => Ok(go("/admin/jobs/", "retried")),
         Err(error) => draw(&visit, &state, &id, Fault::of(error, &visit.say)?).await,

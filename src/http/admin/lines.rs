@@ -101,9 +101,8 @@ pub(super) fn quick(visit: &Visit, state: &State, portal_app_id: &str) -> Option
 /// Numbers to choose from.
 fn phones(state: &State, unlinked_only: bool) -> Vec<(String, String)> {
     let snapshot = state.directory.now();
-    let free = |phone: &&crate::directory::Phone| {
-        !unlinked_only || snapshot.binding_of_phone(&phone.key).is_none()
-    };
+    let free =
+        |phone: &&crate::directory::Phone| !unlinked_only || snapshot.binding_of_phone(&phone.key).is_none();
     let text = |phone: &crate::directory::Phone| format!("+{} {}", phone.number, phone.row.display_name);
     snapshot.phones.iter().filter(free).map(|phone| (phone.key.to_string(), text(phone))).collect()
 }
@@ -117,7 +116,9 @@ async fn choices(visit: &Visit, state: &State) -> (Vec<(String, String)>, Vec<St
         choices.push((portal.id.to_string(), format!("{domain} · {}", visit.say.t("lines.own"))));
         match state.setup.open_lines(&portal.id).await {
             Ok(lines) => choices.extend(
-                lines.into_iter().map(|line| (format!("{}/{}", portal.id, line.id), format!("{domain} · {}", line.name))),
+                lines
+                    .into_iter()
+                    .map(|line| (format!("{}/{}", portal.id, line.id), format!("{domain} · {}", line.name))),
             ),
             Err(error) => troubles.push(format!("{domain}: {}", visit.say.said(&error.to_string()))),
         }

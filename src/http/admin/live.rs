@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::{Bytes, Data};
 use actix_web::HttpResponse;
+use actix_web::web::{Bytes, Data};
 use futures_util::stream;
 use tokio::time::Instant;
 

@@ -48,12 +48,7 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, request: HttpReq
 }
 
 /// `POST /admin/login/`
-pub(super) async fn login(
-    visit: Visit,
-    state: web::Data<State>,
-    request: HttpRequest,
-    form: Form,
-) -> Answer {
+pub(super) async fn login(visit: Visit, state: web::Data<State>, request: HttpRequest, form: Form) -> Answer {
     let tried = Login {
         name: form.get("name").to_owned(),
         password: Secret::from(form.get("password")),
@@ -122,8 +117,10 @@ pub(super) async fn logout(visit: Visit, state: web::Data<State>, _form: Form) -
 
 fn login_page(visit: &Visit, name: &str, mut fault: Fault, next: String, set_up: bool) -> HttpResponse {
     let say = &visit.say;
-    let mut fields =
-        vec![Field::text(say, "name", name).required(), Field::secret(say, "password", "").required().hinted("")];
+    let mut fields = vec![
+        Field::text(say, "name", name).required(),
+        Field::secret(say, "password", "").required().hinted(""),
+    ];
     fault.mark(&mut fields);
     let lead = if set_up { "login.lead" } else { "login.nobody" };
     let page = Door {

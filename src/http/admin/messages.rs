@@ -14,10 +14,10 @@ use super::visit::{Shell, Visit, render};
 use crate::domain::{DeliveryState, Direction};
 use crate::http::State;
 use crate::http::redact::redacted;
+use crate::store::chats;
 use crate::store::events::{self, EventRow};
 use crate::store::jobs::{self as job_store, JobRow};
 use crate::store::messages::{self, LedgerFilter, MessageRow};
-use crate::store::chats;
 
 type Answer = Result<HttpResponse, Refusal>;
 
@@ -73,7 +73,8 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
     let (mut rows, people) = found.await?;
     let next = cut(&mut rows, |row| &row.id);
     let (say, snapshot) = (&visit.say, state.directory.now());
-    let heads = ["messages.when", "messages.way", "messages.person", "messages.text", "list.state", "phones.number"];
+    let heads =
+        ["messages.when", "messages.way", "messages.person", "messages.text", "list.state", "phones.number"];
     let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
     for row in rows {
         let person = people.iter().find(|person| person.chat_id == row.chat_id);
@@ -90,7 +91,17 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
     let lead = say.t("messages.lead");
     let mut page = ListPage::new(visit.title("menu.messages"), lead, say.t("messages.empty"), table);
     page.filters = filters(say, &query, &state);
-    page.next = next.map(|cursor| address(&[("q", &query.q), ("status", &query.status), ("phone", &query.phone), ("direction", &query.direction)], &cursor));
+    page.next = next.map(|cursor| {
+        address(
+            &[
+                ("q", &query.q),
+                ("status", &query.status),
+                ("phone", &query.phone),
+                ("direction", &query.direction),
+            ],
+            &cursor,
+        )
+    });
     Ok(render(StatusCode::OK, &page))
 }
 
@@ -134,7 +145,10 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
         table: jobs::table(say, &jobs),
         empty: say.t("messages.no_jobs").to_owned(),
         payload: pretty(&row.payload),
-        events: events.iter().map(|event| (format!("{} · {}", time(event.created_at), event.field), pretty(&event.payload))).collect(),
+        events: events
+            .iter()
+            .map(|event| (format!("{} · {}", time(event.created_at), event.field), pretty(&event.payload)))
+            .collect(),
     };
     Ok(render(StatusCode::OK, &page))
 }
@@ -173,7 +187,9 @@ fn filter_of(query: &Query) -> LedgerFilter {
     LedgerFilter {
         phone_id: Some(query.phone.replace('\0', "")).filter(|phone| !phone.is_empty()),
         state: DeliveryState::parse(&query.status),
-        direction: [Direction::Inbound, Direction::Outbound].into_iter().find(|way| way.as_str() == query.direction),
+        direction: [Direction::Inbound, Direction::Outbound]
+            .into_iter()
+            .find(|way| way.as_str() == query.direction),
         wamid: Some(words.clone()).filter(|_| is_wamid),
         words: Some(words).filter(|words| !words.is_empty() && !is_wamid),
         ..LedgerFilter::default()
@@ -183,11 +199,20 @@ fn filter_of(query: &Query) -> LedgerFilter {
 fn filters(say: &Say, query: &Query, state: &State) -> Vec<Filter> {
     let all = || vec![(String::new(), say.t("list.all").to_owned())];
     let mut states = all();
-    states.extend(DeliveryState::ALL.iter().map(|state| {
-        (state.as_str().to_owned(), say.word("delivery", state.as_str()))
-    }));
+    states.extend(
+        DeliveryState::ALL
+            .iter()
+            .map(|state| (state.as_str().to_owned(), say.word("delivery", state.as_str()))),
+    );
     let mut phones = all();
-    phones.extend(state.directory.now().phones.iter().map(|phone| (phone.key.to_string(), format!("+{}", phone.number))));
+    phones.extend(
+        state
+            .directory
+            .now()
+            .phones
+            .iter()
+            .map(|phone| (phone.key.to_string(), format!("+{}", phone.number))),
+    );
     let mut ways = all();
     ways.extend(["inbound", "outbound"].map(|way| (way.to_owned(), say.word("direction", way))));
     let filter = |name, key: &str, value: &str, choices| Filter {

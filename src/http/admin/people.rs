@@ -69,12 +69,7 @@ pub(super) async fn invite(visit: Visit, state: web::Data<State>, form: Form) ->
 }
 
 /// `POST /admin/administrators/{id}/role`
-pub(super) async fn role(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn role(visit: Visit, state: web::Data<State>, id: web::Path<String>, form: Form) -> Answer {
     let role = Role::of_panel(form.get("role")).ok_or(Refusal::Form)?;
     let changed = state.access.change_role(&visit.name(), &id, role).await;
     settled(&visit, &state, changed, "saved").await
@@ -176,8 +171,7 @@ pub(super) async fn audit_log(
         heads: heads.map(|key| say.t(key).to_owned()).to_vec(),
         rows: rows.into_iter().map(|row| audit_row(&visit, row)).collect(),
     };
-    let mut page =
-        ListPage::new(visit.title("menu.audit"), say.t("audit.lead"), say.t("audit.empty"), table);
+    let mut page = ListPage::new(visit.title("menu.audit"), say.t("audit.lead"), say.t("audit.empty"), table);
     page.filters.push(Filter {
         name: "actor",
         label: say.t("audit.who").to_owned(),
@@ -215,12 +209,7 @@ fn audit_row(visit: &Visit, row: AuditRow) -> Vec<Cell> {
     ]
 }
 
-async fn administrators_page(
-    visit: &Visit,
-    state: &State,
-    fault: Fault,
-    link: Option<String>,
-) -> Answer {
+async fn administrators_page(visit: &Visit, state: &State, fault: Fault, link: Option<String>) -> Answer {
     let own = visit.visitor.as_ref().map(|visitor| visitor.administrator_id.clone()).unwrap_or_default();
     let person = |row: AdministratorRow| {
         let is_administrator = Role::of_panel(&row.role) == Some(Role::Admin);
@@ -242,12 +231,7 @@ async fn administrators_page(
     Ok(render(status, &page))
 }
 
-async fn settled(
-    visit: &Visit,
-    state: &State,
-    outcome: Result<(), PanelError>,
-    done: &str,
-) -> Answer {
+async fn settled(visit: &Visit, state: &State, outcome: Result<(), PanelError>, done: &str) -> Answer {
     match outcome {
         Ok(()) => Ok(go("/admin/administrators/", done)),
         Err(error) => {

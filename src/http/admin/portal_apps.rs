@@ -186,7 +186,8 @@ fn draw(
 ) -> HttpResponse {
     let say = &visit.say;
     let secret = Field::secret(say, "client_secret", form.get("client_secret"));
-    let mut fields = vec![Field::text(say, "name", form.get("name")).required().hinted(say.t("portal_apps.name_hint"))];
+    let mut fields =
+        vec![Field::text(say, "name", form.get("name")).required().hinted(say.t("portal_apps.name_hint"))];
     if row.is_none() {
         let hint = say.t("portal_apps.client_id_hint");
         fields.push(Field::text(say, "client_id", form.get("client_id")).required().hinted(hint));

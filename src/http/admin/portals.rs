@@ -149,7 +149,10 @@ fn draw(visit: &Visit, state: &State, row: &PortalRow, form: &Form, mut fault: F
         fact("field.language", Cell::Text(row.language.clone())),
         fact(
             "menu.portal_apps",
-            Cell::Link(format!("/admin/portal-apps/{}/", row.portal_app_id), say.t("portals.to_app").to_owned()),
+            Cell::Link(
+                format!("/admin/portal-apps/{}/", row.portal_app_id),
+                say.t("portals.to_app").to_owned(),
+            ),
         ),
         fact("list.since", Cell::Time(time(row.created_at))),
     ];

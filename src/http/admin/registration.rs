@@ -49,7 +49,12 @@ pub(super) async fn code(visit: Visit, state: web::Data<State>, id: web::Path<St
 }
 
 /// `POST /admin/phones/{id}/verify`
-pub(super) async fn verify(visit: Visit, state: web::Data<State>, id: web::Path<String>, form: Form) -> Answer {
+pub(super) async fn verify(
+    visit: Visit,
+    state: web::Data<State>,
+    id: web::Path<String>,
+    form: Form,
+) -> Answer {
     let verified = visit.setup(&state).verify_code(&id, &Secret::from(form.get("code").trim())).await;
     settled(&visit, &state, &id, &form, verified, "saved").await
 }

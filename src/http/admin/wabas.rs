@@ -55,6 +55,7 @@ struct Number {
 #[serde(default)]
 pub(super) struct Begin {
     app: String,
+    waba: String,
 }
 
 /// `GET /admin/wabas/`
@@ -85,6 +86,7 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
 pub(super) async fn new(visit: Visit, state: web::Data<State>, begin: web::Query<Begin>) -> Answer {
     let mut form = Form::default();
     form.put("app_id", &begin.app);
+    form.put("waba_id", &begin.waba);
     Ok(draw(&visit, &state, &form, Fault::default(), None))
 }
 
@@ -234,14 +236,23 @@ fn draw(
     let snapshot = state.directory.now();
     match &row {
         None => {
-            let apps = snapshot.apps.iter().map(|app| (app.id.to_string(), format!("{} ({})", app.client_id, app.site)));
+            let apps = snapshot
+                .apps
+                .iter()
+                .map(|app| (app.id.to_string(), format!("{} ({})", app.client_id, app.site)));
             fields.push(Field::choice(say, "app_id", form.get("app_id"), apps.collect()).required());
             fields.push(Field::text(say, "waba_id", form.get("waba_id")).required());
-            fields.push(Field::secret(say, "access_token", form.get("access_token")).hinted(say.t("wabas.token_hint")));
+            fields.push(
+                Field::secret(say, "access_token", form.get("access_token"))
+                    .hinted(say.t("wabas.token_hint")),
+            );
         }
         Some(_) => {
             fields.push(Field::text(say, "name", form.get("name")).required().hinted(""));
-            fields.push(Field::secret(say, "access_token", form.get("access_token")).hinted(say.t("form.secret_stays")));
+            fields.push(
+                Field::secret(say, "access_token", form.get("access_token"))
+                    .hinted(say.t("form.secret_stays")),
+            );
             fields.push(Field::check(say, "app_token", form.ticked("app_token")));
         }
     }

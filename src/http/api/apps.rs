@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::by::By;
 use super::body::{Body, present};
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
 use crate::http::{Problem, State};
@@ -85,7 +85,11 @@ pub(super) async fn list(
 /// Sets an app up, once Meta has confirmed its token.
 #[utoipa::path(post, path = "/api/v1/apps", tag = "apps", request_body = CreateApp,
     responses((status = 201, body = AppView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
-pub(super) async fn create(state: web::Data<State>, by: By, body: Body<CreateApp>) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(
+    state: web::Data<State>,
+    by: By,
+    body: Body<CreateApp>,
+) -> Result<HttpResponse, Problem> {
     let CreateApp { name, site, client_id, client_secret, access_token, graph_version, save_events } = body.0;
     let new = NewApp { name, site, client_id, client_secret, access_token, graph_version, save_events };
     let (row, verify_token) = by.0.create_app(new).await?;
@@ -110,7 +114,8 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/apps/{id}", tag = "apps", params(("id" = String, Path)), request_body = ChangeApp,
     responses((status = 200, body = AppView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>, by: By,
+    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangeApp>,
 ) -> Result<web::Json<AppView>, Problem> {

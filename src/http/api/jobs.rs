@@ -78,30 +78,21 @@ pub(super) async fn show(
 /// Lets a dead job run again.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn retry(
-    by: By,
-    id: web::Path<String>,
-) -> Result<web::Json<JobView>, Problem> {
+pub(super) async fn retry(by: By, id: web::Path<String>) -> Result<web::Json<JobView>, Problem> {
     Ok(web::Json(view(by.0.retry_job(&id).await?)))
 }
 
 /// Gives a dead job up for good.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/drop", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn give_up(
-    by: By,
-    id: web::Path<String>,
-) -> Result<web::Json<JobView>, Problem> {
+pub(super) async fn give_up(by: By, id: web::Path<String>) -> Result<web::Json<JobView>, Problem> {
     Ok(web::Json(view(by.0.drop_job(&id, None).await?)))
 }
 
 /// Lets all dead jobs run again, in their order.
 #[utoipa::path(post, path = "/api/v1/jobs/retry", tag = "jobs", params(Wanted),
     responses((status = 200, body = Retried), (status = 422, body = Problem)))]
-pub(super) async fn retry_all(
-    by: By,
-    wanted: web::Query<Wanted>,
-) -> Result<web::Json<Retried>, Problem> {
+pub(super) async fn retry_all(by: By, wanted: web::Query<Wanted>) -> Result<web::Json<Retried>, Problem> {
     if wanted.state.as_deref() != Some("dead") {
         return Err(Problem::field("state", "must be dead: only dead jobs are retried"));
     }

@@ -4,8 +4,8 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::by::By;
 use super::body::Body;
+use super::by::By;
 use crate::domain::PhoneKey;
 use crate::http::{Problem, State};
 use crate::setup::lines::NewLink;

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::by::By;
 use super::body::{Body, present};
+use super::by::By;
 use super::lines::{LineView, line_of};
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
@@ -95,12 +95,12 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/phones", tag = "phones", request_body = CreatePhone,
     responses((status = 201, body = PhoneView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn create(
-    state: web::Data<State>, by: By,
+    state: web::Data<State>,
+    by: By,
     body: Body<CreatePhone>,
 ) -> Result<HttpResponse, Problem> {
     let CreatePhone { waba_id, phone_number, phone_number_id, sms_service } = body.0;
-    let row =
-        by.0.create_phone(NewPhone { waba_id, phone_number, phone_number_id, sms_service }).await?;
+    let row = by.0.create_phone(NewPhone { waba_id, phone_number, phone_number_id, sms_service }).await?;
     Ok(HttpResponse::Created().json(view(&state, row)))
 }
 
@@ -119,7 +119,8 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/phones/{id}", tag = "phones", params(("id" = String, Path)), request_body = ChangePhone,
     responses((status = 200, body = PhoneView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>, by: By,
+    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangePhone>,
 ) -> Result<web::Json<PhoneView>, Problem> {

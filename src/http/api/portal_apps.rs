@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::by::By;
 use super::body::Body;
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
 use crate::http::{Problem, State};
@@ -61,7 +61,8 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/portal-apps", tag = "portals", request_body = CreatePortalApp,
     responses((status = 201, body = PortalAppView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn create(
-    state: web::Data<State>, by: By,
+    state: web::Data<State>,
+    by: By,
     body: Body<CreatePortalApp>,
 ) -> Result<HttpResponse, Problem> {
     let CreatePortalApp { name, client_id, client_secret } = body.0;
@@ -84,7 +85,8 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/portal-apps/{id}", tag = "portals", params(("id" = String, Path)), request_body = ChangePortalApp,
     responses((status = 200, body = PortalAppView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>, by: By,
+    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangePortalApp>,
 ) -> Result<web::Json<PortalAppView>, Problem> {

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::by::By;
 use super::body::{Body, present};
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
 use crate::setup::portals::{PortalChange, missing_scopes, scope_list};
@@ -75,7 +75,8 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/portals/{id}", tag = "portals", params(("id" = String, Path)), request_body = ChangePortal,
     responses((status = 200, body = PortalView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>, by: By,
+    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangePortal>,
 ) -> Result<web::Json<PortalView>, Problem> {

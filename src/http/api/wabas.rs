@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::by::By;
 use super::body::{Body, present};
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
 use crate::http::{Problem, State};

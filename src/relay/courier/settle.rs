@@ -4,15 +4,18 @@ use chrono::Duration;
 
 use super::{Content, Line, Parcel, Taken, Told, UNBOUND_PAUSE};
 use crate::bitrix::error::CallError;
-use crate::domain::{ChatId, Verdict};
+use crate::domain::{ChatId, Language, Verdict};
 use crate::queue::job::{Job, Kind, note, to_line};
 use crate::queue::worker::Settled;
 use crate::relay::Relay;
 use crate::relay::fetch::{chain, late_file};
 use crate::relay::to_portal::{Loaded, user_of};
 use crate::store::jobs::{self, Settlement};
-use crate::store::{blobs, chats, messages as ledger};
+use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::{blobs, chats};
 use crate::translate::notes::{self, Note};
+use crate::translate::to_line;
+use crate::whatsapp::message::{Content as WireContent, WireMessage};
 
 /// How long a media link stays good after the portal took the message.
 const LINK_AFTER: Duration = Duration::hours(72);
@@ -37,9 +40,15 @@ impl Relay {
         let message = loaded.message.clone();
         let portal_id = line.portal.id.to_string();
         let Content::Messages(prepared) = content else {
-            return Settled::plain(loaded.running, Settlement::Done).with(move |tx| match &message {
-                Some(message) => ledger::relayed(tx.conn, &message.id, &portal_id, None, None, now),
-                None => Ok(()),
+            let body = message.as_ref().and_then(|message| edited_text(message, line.portal.language));
+            let original = loaded.original.map(|original| original.id);
+            return Settled::plain(loaded.running, Settlement::Done).with(move |tx| {
+                let Some(message) = &message else { return Ok(()) };
+                // Whoever quotes the edited message quotes what it says now.
+                if let (Some(original), Some(body)) = (&original, &body) {
+                    ledger::set_body(tx.conn, original, body)?;
+                }
+                ledger::relayed(tx.conn, &message.id, &portal_id, None, body.as_deref(), now)
             });
         };
         let sent_files = prepared.messages.first().map_or(0, |message| message.message.files.len());
@@ -194,5 +203,13 @@ impl Relay {
         });
         settled.maybe_twice = maybe_twice;
         settled
+    }
+}
+
+/// What an edited message says now.
+fn edited_text(message: &MessageRow, language: Language) -> Option<String> {
+    match WireMessage::parse(&message.payload).ok()?.content {
+        content @ WireContent::Edit { .. } => Some(to_line::summary(&content, language)),
+        _ => None,
     }
 }

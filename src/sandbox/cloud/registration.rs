@@ -29,7 +29,10 @@ pub(super) fn register(cloud: &SimCloud, call: &Call, phone: &str) -> Result<Rep
         return Err(GraphError::coded(133005, "Two step verification PIN Mismatch."));
     }
     cloud.state().pins.insert(phone.to_owned(), pin);
-    cloud.set_phone(phone, json!({"platform_type": "CLOUD_API", "status": "CONNECTED", "is_pin_enabled": true}));
+    cloud.set_phone(
+        phone,
+        json!({"platform_type": "CLOUD_API", "status": "CONNECTED", "is_pin_enabled": true}),
+    );
     Ok(Reply::ok(json!({"success": true})))
 }
 

@@ -189,6 +189,8 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    /// Codes of logins: whose, and for which address.
+    pub codes: HashMap<String, (String, String)>,
     /// Two-step PINs of numbers.
     pub pins: HashMap<String, String>,
     /// Business profiles of numbers.
@@ -218,6 +220,7 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            codes: HashMap::new(),
             pins: HashMap::new(),
             profiles: HashMap::new(),
             faults: Faults::default(),

@@ -201,14 +201,12 @@ const KINDS = { image: "📷 Photo", video: "🎥 Video", audio: "🎤 Voice mes
 /** Keeps nodes whose content is the same, so that players play on and nothing flickers. */
 function reconcile(list, items, make) {
   const kept = new Map(all(":scope > [data-key]", list).map((node) => [node.dataset.key, node]));
-  const stick = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  let added = false;
+  if (list.dataset.of !== list.dataset.was) list.left = false;
   const nodes = items.map((item) => {
     const sign = JSON.stringify(item);
     let node = kept.get(item.key);
     if (!node || node.sign !== sign) {
       const fresh = make(item);
-      added ||= !node;
       if (!node && list.dataset.was === list.dataset.of) {
         fresh.classList.add("new");
         fresh.addEventListener("animationend", () => fresh.classList.remove("new"), { once: true });
@@ -225,12 +223,21 @@ function reconcile(list, items, make) {
     for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
     nodes.forEach((node, at) => list.children[at] === node || list.insertBefore(node, list.children[at] || null));
   }
-  if (stick || (added && list.dataset.of !== list.dataset.was)) list.scrollTop = list.scrollHeight;
+  if (!list.left) list.scrollTop = list.scrollHeight;
   list.dataset.was = list.dataset.of;
 }
-/** Keeps a list at its end while a picture gets its height. */
+/** A list stays at its end, whatever grows in it, until somebody scrolls up. */
+for (const list of [$("chat"), $("line-log")]) {
+  let top = 0, height = 0;
+  list.addEventListener("scroll", () => {
+    if (list.scrollHeight - list.scrollTop - list.clientHeight < 80) list.left = false;
+    else if (list.scrollTop < top && list.scrollHeight === height) list.left = true;
+    [top, height] = [list.scrollTop, list.scrollHeight];
+  });
+}
+/** For what gets its height late, as a picture. */
 function settle(list) {
-  return () => list.scrollHeight - list.scrollTop - list.clientHeight < 340 && (list.scrollTop = list.scrollHeight);
+  return () => list.left || (list.scrollTop = list.scrollHeight);
 }
 
 function draw() {

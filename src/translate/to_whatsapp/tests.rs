@@ -91,6 +91,23 @@ fn the_quote_of_a_text_that_we_made_is_recognised() {
 }
 
 #[test]
+fn marks_of_the_bridge_do_not_hide_the_quoted_message() {
+    for (shown, says) in [
+        ("at five[br][i](edited)[/i]", "at five"),
+        ("at five\n[i](изменено)[/i]", "at five"),
+        ("[i]Forwarded[/i]\nred\nblue", "red\nblue"),
+        ("[i]never[/i]", "_never_"),
+        ("[i]all[/i]\nfine", "_all_\nfine"),
+    ] {
+        let text = operator_text(&format!("{0}\nBob [today]\n{shown}\n{0}\nyes", frame()), &STRIP);
+        let keys = text.quote.unwrap().keys();
+        assert!(keys.contains(&markup::plain_key(says)), "{shown}: {keys:?}");
+    }
+    let none = QuotedText { author: None, text: "👋".into(), message: None };
+    assert_eq!(none.keys(), Vec::<String>::new());
+}
+
+#[test]
 fn short_quotes_are_taken_out() {
     for text in [">>red\n>> blue\nyes", "[quote]red\nblue[/quote]yes", "[QUOTE=Bob]red\nblue[/QUOTE]\nyes"] {
         let text = operator_text(text, &STRIP);

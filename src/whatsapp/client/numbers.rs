@@ -34,7 +34,12 @@ pub struct BusinessProfile {
 
 impl GraphClient {
     /// Registers a number for the Cloud API. The PIN becomes its two-step PIN, or must be the one it has.
-    pub async fn register(&self, token: &Secret, phone: &PhoneNumberId, pin: &Secret) -> Result<(), GraphError> {
+    pub async fn register(
+        &self,
+        token: &Secret,
+        phone: &PhoneNumberId,
+        pin: &Secret,
+    ) -> Result<(), GraphError> {
         let body = json!({"messaging_product": "whatsapp", "pin": pin.expose()});
         let request = self.call(Method::POST, token, &[phone.as_str(), "register"])?.json(&body);
         self.success(request, token).await.map_err(|error| error.without(pin))
@@ -61,11 +66,17 @@ impl GraphClient {
         code: &Secret,
     ) -> Result<(), GraphError> {
         let request = self.call(Method::POST, token, &[phone.as_str(), "verify_code"])?;
-        self.success(request.query(&[("code", code.expose())]), token).await.map_err(|error| error.without(code))
+        self.success(request.query(&[("code", code.expose())]), token)
+            .await
+            .map_err(|error| error.without(code))
     }
 
     /// Reads the business profile.
-    pub async fn profile(&self, token: &Secret, phone: &PhoneNumberId) -> Result<BusinessProfile, GraphError> {
+    pub async fn profile(
+        &self,
+        token: &Secret,
+        phone: &PhoneNumberId,
+    ) -> Result<BusinessProfile, GraphError> {
         let parts = [phone.as_str(), "whatsapp_business_profile"];
         let request = self.call(Method::GET, token, &parts)?.query(&[("fields", PROFILE_FIELDS)]);
         let answer: Value = self.answer(request, token).await?;

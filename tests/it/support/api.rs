@@ -15,7 +15,17 @@ impl Api {
         // The API is called on this machine without TLS.
         let http =
             wabridge::bitrix::client::http_client(wabridge::tls::client_config(None).unwrap()).unwrap();
+        Self::over(http, base_url, token)
+    }
+
+    /// By another client, as for HTTPS.
+    pub fn over(http: reqwest::Client, base_url: &str, token: &str) -> Self {
         Self { http, base: format!("{base_url}/api/v1"), token: token.to_owned() }
+    }
+
+    /// What the caller shows.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Calls and returns status and body.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wabridge::access::{self, NewToken, Role};
 use wabridge::app::{App, Listeners};
-use wabridge::clock::Clock;
+use wabridge::clock::{Clock, ManualClock};
 use wabridge::config::Config;
 use wabridge::domain::{PhoneKey, PortalId};
 use wabridge::queue::Class;
@@ -46,6 +46,8 @@ pub struct Options {
     pub portal: Option<PortalOptions>,
     pub config: Option<Change<Config>>,
     pub phone: Option<Change<wabridge::store::phones::PhoneRow>>,
+    /// A clock that stands still until [`TestApp::advance`]; the clouds share it.
+    pub clock: Option<ManualClock>,
     /// The bridge is started and linked to nothing.
     pub unlinked: bool,
     /// Jobs may be left when the test ends.
@@ -80,9 +82,14 @@ impl TestApp {
     }
 
     pub async fn with(options: Options) -> Self {
-        let cloud = SimCloud::start(listener(), options.cloud.unwrap_or_default()).await.unwrap();
-        let portal =
-            SimPortal::start(listener(), listener(), options.portal.unwrap_or_default()).await.unwrap();
+        let (mut of_cloud, mut of_portal) =
+            (options.cloud.unwrap_or_default(), options.portal.unwrap_or_default());
+        let clock = options.clock.clone().map_or(Clock::System, Clock::Manual);
+        if options.clock.is_some() {
+            (of_cloud.clock, of_portal.clock) = (clock.clone(), clock.clone());
+        }
+        let cloud = SimCloud::start(listener(), of_cloud).await.unwrap();
+        let portal = SimPortal::start(listener(), listener(), of_portal).await.unwrap();
         let data = TempDir::new().unwrap();
         let database = database::TestDatabase::create(data.path()).await;
         let port = listener();
@@ -99,7 +106,6 @@ impl TestApp {
         if let Some(change) = options.config {
             change(&mut config);
         }
-        let clock = Clock::System;
         let app = App::build(config.clone(), clock.clone()).await.unwrap();
         let relay = app.relay.clone();
         let new = NewToken { name: "test".into(), role: Role::Admin, expires_days: None };
@@ -231,6 +237,15 @@ impl TestApp {
         assert!(self.running.is_none());
         self.cloud.stop().await;
         self.portal.stop().await;
+    }
+
+    /// Moves the clock of [`Options::clock`], and lets everybody look at it.
+    pub fn advance(&self, by: chrono::Duration) {
+        let Clock::Manual(hand) = &self.clock else { panic!("the clock is the system's") };
+        hand.advance(by);
+        for class in [Class::Line, Class::Send, Class::Media] {
+            self.relay.scheduler.ring(class);
+        }
     }
 
     /// Waits until `holds` gives something.

@@ -1,0 +1,96 @@
+//! A call begins: its offer, its record, its first leg.
+
+use super::super::endpoint::Endpoint;
+use super::super::leg::Edge;
+use super::super::request::Incoming;
+use super::super::sdp;
+use super::super::servers::TxId;
+use super::super::wire::{CallDue, Due};
+use super::outbound::warning;
+use super::{Attempt, Call, NewCall, Party, Stage, arrival, caller_leg};
+use crate::domain::call::{CallEnd, CallMoment};
+
+impl Endpoint {
+    /// The SDP of an INVITE. `None` = answered: without an offer 488, since nobody could know whether SDES or
+    /// DTLS is wanted; with something else 415.
+    pub(super) fn offer_of(&mut self, tx: TxId, incoming: &Incoming) -> Option<String> {
+        let Ok(offer) = incoming.sdp() else {
+            self.answer_unsupported(tx, incoming);
+            return None;
+        };
+        let offer = offer.filter(|offer| sdp::audio(offer).is_some()).map(str::to_owned);
+        if offer.is_none() {
+            let why = "an offer with audio is wanted in the INVITE";
+            let warning = warning(&self.config.hostname, why).1.replacen("399", "304", 1);
+            self.answer_with(tx, incoming, 488, &[("Warning", warning)]);
+        }
+        offer
+    }
+
+    /// Makes the call and its first leg, and tells of it. `None` = answered.
+    pub(super) fn begin(
+        &mut self,
+        tx: TxId,
+        incoming: &Incoming,
+        new: NewCall,
+        edge: Edge,
+        user: &str,
+    ) -> Option<u64> {
+        let Some(mut caller) = caller_leg(&self.config, &mut self.wire, incoming, edge, user) else {
+            self.answer(tx, incoming, 400);
+            return None;
+        };
+        caller.got_sdp = Some(new.offer.clone());
+        let id = self.wire.call_id();
+        let trunk = self.config.trunks.get(new.trunk).map_or("", |trunk| trunk.name.as_str());
+        let arrival = arrival(&new, trunk, incoming, self.report(incoming));
+        self.wire.event(&id, CallMoment::Arrived(arrival));
+        self.next_call += 1;
+        let key = self.next_call;
+        self.dialogs.insert(caller.key(), (key, Party::Caller));
+        self.ids.insert(id.clone(), key);
+        self.servers.belongs_to(tx, key);
+        let call = Call {
+            id,
+            direction: new.direction,
+            route: new.route,
+            trunk: new.trunk,
+            peer: new.peer,
+            wacid: new.wacid,
+            payload: new.payload,
+            agent: new.agent,
+            stage: Stage::Calling,
+            is_ended: false,
+            caller,
+            callee: None,
+            invite: tx,
+            reply_to: incoming.reply_to.clone(),
+            seed: incoming.seed.clone(),
+            session_timer: incoming.session_timer().filter(|_| edge != Edge::Meta),
+            max_forwards: incoming.max_forwards,
+            attempt: Attempt::default(),
+            limit: Some(self.wire.arm(self.config.ring, Due::Call(key, CallDue::Ring))),
+            asking: None,
+            parting: 16,
+        };
+        self.marks.insert(call.mark().to_owned());
+        self.calls.insert(key, call);
+        Some(key)
+    }
+
+    /// A call that is recorded but not placed.
+    pub(super) fn turn_away(
+        &mut self,
+        tx: TxId,
+        incoming: &Incoming,
+        new: &NewCall,
+        status: u16,
+        end: CallEnd,
+    ) {
+        let id = self.wire.call_id();
+        let arrival = arrival(new, &new.route.trunk, incoming, self.report(incoming));
+        self.wire.event(&id, CallMoment::Arrived(arrival));
+        self.answer(tx, incoming, status);
+        self.wire.event(&id, CallMoment::Ended(end));
+    }
+}

@@ -1,0 +1,263 @@
+//! Messages as they arrive: which are answered at once, which begin a call, which belong to one.
+
+use std::sync::Arc;
+
+use super::b2bua::Party;
+use super::digest::Sum;
+use super::endpoint::Endpoint;
+use super::framing::FrameFault;
+use super::headers::Headers;
+use super::io::{Notice, Origin};
+use super::leg;
+use super::limits::MOST_REFUSALS;
+use super::message::{Message, Method, Request};
+use super::request::{ALLOW, ALLOW_META, Incoming, Seed, Source};
+use super::servers::{Receipt, TxId};
+use super::settings::ScannerAnswer;
+use crate::domain::Direction;
+use crate::domain::call::{CallRoute, ContactReport};
+
+/// One whole message.
+pub fn message(endpoint: &mut Endpoint, source: &Source, bytes: &[u8]) {
+    match Message::parse(bytes) {
+        Ok(Message::Response(response)) => {
+            let mut events = Vec::new();
+            endpoint.clients.on_response(&mut endpoint.wire, response, source, &mut events);
+            endpoint.dispatch(events);
+        }
+        Ok(Message::Request(request)) => endpoint.request(source, request),
+        Err(fault) => {
+            endpoint.wire.notice(Notice::Malformed { peer: source.peer, why: fault.why });
+            if let Some((status, headers)) = fault.answer {
+                endpoint.answer_stateless(source, &headers, status);
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    fn request(&mut self, source: &Source, request: Request) {
+        let is_ack = request.verb == "ACK";
+        let incoming = match Incoming::check(request, source.clone()) {
+            Ok(incoming) => incoming,
+            Err(bad) => {
+                self.wire.notice(Notice::Malformed { peer: source.peer, why: bad.why });
+                if let Some((seed, to)) = bad.seed.filter(|_| !is_ack && self.may_answer(source)) {
+                    let packet = seed.answer(bad.status, None).finish();
+                    self.wire.send(to, packet);
+                }
+                return;
+            }
+        };
+        // Such a sender may still speak within its dialogs, and acknowledge.
+        if !is_ack && (self.is_silenced(source) || self.is_flooded()) && self.dialog_of(&incoming).is_none() {
+            return;
+        }
+        match self.servers.receive(&mut self.wire, &incoming) {
+            Receipt::Absorbed => {}
+            Receipt::Ack => self.ack_in_dialog(&incoming),
+            Receipt::Merged(tx) => self.answer(tx, &incoming, 482),
+            Receipt::New(tx) => self.new_request(tx, &incoming),
+        }
+    }
+
+    fn new_request(&mut self, tx: TxId, incoming: &Incoming) {
+        let method = incoming.method();
+        if method == Some(Method::Cancel) {
+            return self.cancel(tx, incoming);
+        }
+        if let Some(required) = incoming.header("Require").filter(|_| !is_only_timer(incoming)) {
+            let unsupported = [("Unsupported", required.to_owned())];
+            return self.answer_with(tx, incoming, 420, &unsupported);
+        }
+        if incoming.to.tag().is_some() {
+            return self.request_in_dialog(tx, incoming);
+        }
+        match method {
+            Some(Method::Options)
+                if matches!(incoming.source.origin, Origin::Refused | Origin::Trunk(None)) =>
+            {
+                self.refuse_scanner(tx, incoming, "an OPTIONS from nowhere");
+            }
+            Some(Method::Options) => self.answer_options(tx, incoming),
+            Some(Method::Invite) if incoming.max_forwards == 0 => self.answer(tx, incoming, 483),
+            Some(Method::Invite) => match incoming.source.origin {
+                Origin::Trunk(_) => self.invite_from_trunk(tx, incoming),
+                _ => self.invite_from_meta(tx, incoming),
+            },
+            Some(Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Notify) => {
+                self.answer(tx, incoming, 481);
+            }
+            _ => {
+                self.count_refusal(incoming, "a method that is of no use here");
+                self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer_not_allowed(tx, incoming));
+            }
+        }
+    }
+
+    /// §9.2: 200 to the CANCEL, and 487 to the INVITE if it has no final answer.
+    fn cancel(&mut self, tx: TxId, incoming: &Incoming) {
+        let Some((call, is_open)) = self.servers.cancelled(incoming) else {
+            return self.answer(tx, incoming, 481);
+        };
+        self.answer(tx, incoming, 200);
+        if let (Some(key), true) = (call, is_open) {
+            self.on_cancel(key, incoming);
+        }
+    }
+
+    /// The call of an in-dialog request, on whatever connection it came.
+    pub(super) fn dialog_of(&self, incoming: &Incoming) -> Option<(u64, Party)> {
+        let (key, party) = self.dialogs.get(&leg::key(&incoming.call_id, incoming.to.tag()?)).copied()?;
+        let call = self.calls.get(&key)?;
+        let leg = call.leg(party)?;
+        leg.is_with(incoming.from.tag()).then_some((key, party))
+    }
+
+    /// Answers with a status.
+    pub(super) fn answer(&mut self, tx: TxId, incoming: &Incoming, status: u16) {
+        self.servers.answer_plain(&mut self.wire, tx, &incoming.seed, status, incoming.to.tag().is_some());
+    }
+
+    /// Answers with a status and headers.
+    pub(super) fn answer_with(
+        &mut self,
+        tx: TxId,
+        incoming: &Incoming,
+        status: u16,
+        headers: &[(&'static str, String)],
+    ) {
+        let tag = incoming.to.tag().is_none().then(|| self.wire.token());
+        let mut writer = incoming.seed.answer(status, tag.as_deref());
+        for (name, value) in headers {
+            writer.header(name, value);
+        }
+        self.servers.answer(&mut self.wire, tx, status, writer.finish());
+    }
+
+    pub(super) fn answer_options(&mut self, tx: TxId, incoming: &Incoming) {
+        let headers = [("Allow", allow(incoming).to_owned()), ("Accept", "application/sdp".to_owned())];
+        self.answer_with(tx, incoming, 200, &headers);
+    }
+
+    /// 405 for a method that we know, 501 for one that we do not (§8.2.1).
+    pub(super) fn answer_not_allowed(&mut self, tx: TxId, incoming: &Incoming) {
+        let status = if incoming.method().is_some() { 405 } else { 501 };
+        self.answer_with(tx, incoming, status, &[("Allow", allow(incoming).to_owned())]);
+    }
+
+    pub(super) fn answer_unsupported(&mut self, tx: TxId, incoming: &Incoming) {
+        let headers = [("Accept", "application/sdp".to_owned()), ("Accept-Encoding", "identity".to_owned())];
+        self.answer_with(tx, incoming, 415, &headers);
+    }
+
+    /// 407 with our challenges.
+    pub(super) fn challenge(
+        &mut self,
+        tx: TxId,
+        incoming: &Incoming,
+        realm: &str,
+        sums: &[Sum],
+        stale: bool,
+    ) {
+        let salt = self.wire.bytes();
+        let lines = self.challenger.challenge(self.wire.now, salt, realm, sums, stale);
+        let headers: Vec<_> = lines.into_iter().map(|line| ("Proxy-Authenticate", line)).collect();
+        self.answer_with(tx, incoming, 407, &headers);
+    }
+
+    /// Counts a request that ought not to be; tells how many there were from its address in this minute.
+    pub(super) fn count_refusal(&mut self, incoming: &Incoming, why: &'static str) -> u32 {
+        let peer = incoming.source.peer;
+        self.wire.notice(Notice::Scanner { peer, why });
+        self.refusals.count(self.wire.now, peer.ip())
+    }
+
+    /// Answers, if this sender still gets answers.
+    pub(super) fn answer_or_ignore(&mut self, tx: TxId, incoming: &Incoming, answer: impl FnOnce(&mut Self)) {
+        if self.is_silenced(&incoming.source) {
+            self.servers.ignore(&mut self.wire, tx);
+        } else {
+            answer(self);
+        }
+    }
+
+    /// What a scanner gets: 403 or nothing, by setting; nothing in any case once it is too much.
+    pub(super) fn refuse_scanner(&mut self, tx: TxId, incoming: &Incoming, why: &'static str) {
+        self.count_refusal(incoming, why);
+        if self.config.scanners == ScannerAnswer::Silence {
+            return self.servers.ignore(&mut self.wire, tx);
+        }
+        self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer(tx, incoming, 403));
+    }
+
+    /// Whether a sender has used up its answers. Never so for Meta, whose addresses carry the calls of all
+    /// phones, and for a trunk.
+    fn is_silenced(&self, source: &Source) -> bool {
+        !is_known(source) && self.refusals.is_silenced(self.wire.now, source.peer.ip())
+    }
+
+    /// Whether so many requests are unanswered or unacknowledged that new ones are dropped unread.
+    fn is_flooded(&self) -> bool {
+        self.servers.len() > self.config.max_calls.saturating_mul(4).saturating_add(10_000)
+    }
+
+    /// Whether one more call may begin, of this phone and at all.
+    pub(super) fn has_room(&mut self, route: &Arc<CallRoute>, direction: Direction) -> bool {
+        let key = format!("{} {direction:?}", route.phone);
+        let has_room = self.calls.len() < self.config.max_calls
+            && self.rate.take(self.wire.now, &key, self.config.max_calls_per_minute);
+        if !has_room {
+            self.wire.notice(Notice::Overload { phone: route.phone.clone() });
+        }
+        has_room
+    }
+
+    /// What was seen of the other side.
+    pub(super) fn report(&self, incoming: &Incoming) -> ContactReport {
+        let link = incoming.source.conn.and_then(|conn| self.links.get(conn));
+        ContactReport {
+            source: incoming.source.peer.to_string(),
+            tls_version: link.and_then(|link| link.tls_version.clone()),
+            cipher: link.and_then(|link| link.cipher.clone()),
+            sni: link.and_then(|link| link.sni.clone()),
+            user_agent: incoming.header("User-Agent").map(str::to_owned),
+            headers: incoming.request.headers.names().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Answers what the framing could not read on.
+    pub(super) fn answer_fault(&mut self, source: &Source, fault: FrameFault, head: Option<&[u8]>) {
+        let why = "a message without a clear end";
+        self.wire.notice(Notice::Malformed { peer: source.peer, why });
+        let Some(Ok(Message::Request(request))) = head.map(Message::parse) else { return };
+        if request.verb != "ACK" {
+            let status = if fault == FrameFault::TooLarge { 413 } else { 400 };
+            self.answer_stateless(source, &request.headers, status);
+        }
+    }
+
+    fn answer_stateless(&mut self, source: &Source, headers: &Headers, status: u16) {
+        if let Some((seed, to)) = Seed::of(headers, source).filter(|_| self.may_answer(source)) {
+            self.wire.send(to, seed.answer(status, None).finish());
+        }
+    }
+
+    /// Nobody is answered from nowhere without being counted.
+    fn may_answer(&mut self, source: &Source) -> bool {
+        is_known(source) || self.refusals.count(self.wire.now, source.peer.ip()) <= MOST_REFUSALS
+    }
+}
+
+fn is_known(source: &Source) -> bool {
+    matches!(source.origin, Origin::Meta | Origin::Trunk(Some(_)))
+}
+
+fn allow(incoming: &Incoming) -> &'static str {
+    if matches!(incoming.source.origin, Origin::Trunk(_)) { ALLOW } else { ALLOW_META }
+}
+
+/// `timer` is what we can do: whoever refreshes is answered.
+fn is_only_timer(incoming: &Incoming) -> bool {
+    incoming.request.headers.tokens("Require").all(|token| token.eq_ignore_ascii_case("timer"))
+}
