@@ -33,7 +33,10 @@ use crate::queue::policy::Policy;
 use crate::queue::{Class, Scheduler, Take, Worker};
 use crate::relay::courier::{self, Courier};
 use crate::relay::fetch::MediaFetcher;
+use crate::relay::limits::{self, Limits};
+use crate::relay::pace::Pace;
 use crate::relay::sender::{Pairs, Sender};
+use crate::relay::sms::report::{self, Reporter};
 use crate::relay::{Relay, Settings};
 use crate::secrets::Vault;
 use crate::setup::{Parts, Setup};
@@ -91,6 +94,8 @@ impl App {
         let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
+        let since = clock.now() - limits::COUNTED;
+        relay.limits.load(db.read(move |conn| store::limits::since(conn, since)).await?);
         let config = Arc::new(config);
         let setup = Arc::new(Setup::new(Parts {
             db: db.clone(),
@@ -101,6 +106,7 @@ impl App {
             config: config.clone(),
             scheduler: scheduler.clone(),
             blobs: relay.blobs.clone(),
+            fetcher: relay.fetcher.clone(),
             metrics: metrics.clone(),
         }));
         let waiting = scheduler.load(&db).await?;
@@ -145,15 +151,22 @@ impl App {
             Arc::new(Sender(self.relay.clone())),
             stop.clone(),
         ));
-        tasks.spawn(worker.serve(
+        tasks.spawn(worker.clone().serve(
             Class::Media,
             FETCHES,
             Arc::new(MediaFetcher(self.relay.clone())),
             stop.clone(),
         ));
+        tasks.spawn(worker.serve(
+            Class::Portal,
+            report::TAKE,
+            Arc::new(Reporter(self.relay.clone())),
+            stop.clone(),
+        ));
         tasks.spawn(janitor::run(self.relay.clone(), self.config.clone(), stop.clone()));
         tasks.spawn(upkeep::run(self.relay.clone(), self.metrics.clone(), stop.clone()));
         tasks.spawn(upkeep::check_portals(self.setup.clone(), stop.clone()));
+        tasks.spawn(upkeep::sync_templates(self.setup.clone(), self.relay.clone(), stop.clone()));
         let mut watch = JoinSet::new();
         watch.spawn(lock::watch(self.lock, self.db.url().clone(), stop.clone()));
         // Ends at the stop (a look at the lock may hang then), or when somebody else serves the database.
@@ -252,6 +265,9 @@ fn build_relay(
         settings: settings(config)?,
         known_chats: Relay::chat_cache(),
         doubts: courier::Doubts::default(),
+        template_wishes: tokio::sync::Notify::new(),
+        limits: Limits::default(),
+        pace: Pace::default(),
         pairs: Pairs::default(),
     })
 }
@@ -260,6 +276,7 @@ fn settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         public_url: config.public_url.clone(),
         connector: config.bitrix.connector_code.clone(),
+        default_country: config.bitrix.default_country.clone(),
         media_wait: Duration::from_std(config.relay.media_wait)?,
         doubt: Duration::from_std(config.relay.doubt)?,
         media_max: config.media.max_bytes,

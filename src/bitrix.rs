@@ -3,9 +3,10 @@
 //! In: [`form`] reads PHP-style bodies, [`event`] and [`page`] decode what the portal posts.
 //! Out: [`client`] makes one call and never retries, [`error`] says what a failure means, [`governor`]
 //! says when the next call may go, [`oauth`] renews tokens. The methods themselves ([`imconnector`],
-//! [`openlines`], [`events`], [`users`]) are pure pairs of parameters and answer, see [`method::Method`].
+//! [`openlines`], [`events`], [`users`], [`messageservice`], [`timeline`]) are pure pairs of parameters and answer, see [`method::Method`].
 
 pub mod client;
+pub mod disk;
 pub mod error;
 pub mod event;
 pub mod events;
@@ -13,10 +14,12 @@ pub mod form;
 pub mod governor;
 pub mod imconnector;
 mod lenient;
+pub mod messageservice;
 pub mod method;
 pub mod oauth;
 pub mod openlines;
 pub mod page;
+pub mod timeline;
 pub mod users;
 
 pub use client::{Answer, RestClient, http_client};

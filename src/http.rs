@@ -1,8 +1,8 @@
 //! HTTP in: adapters only. A handler extracts, calls one use case, answers.
 //!
 //! [`server`] holds every route and limit in one place. What proves a caller: a signature in [`whatsapp`],
-//! the portal's token or its OAuth server in [`bitrix`] and [`connector`], a bearer token in [`api`], an
-//! unguessable path in [`media`], a session in [`admin`].
+//! the portal's token or its OAuth server in [`bitrix`] and [`connector`], a secret path in [`sms`], a bearer
+//! token in [`api`], an unguessable path in [`media`], a session in [`admin`].
 
 mod admin;
 pub mod api;
@@ -19,6 +19,7 @@ mod problem;
 mod redact;
 pub mod server;
 mod settings;
+mod sms;
 mod source;
 mod state;
 mod whatsapp;

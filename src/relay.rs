@@ -4,26 +4,39 @@
 //! | --- | --- |
 //! | [`inbound`] | takes in what Meta posts |
 //! | `whose`, [`known_chats`] | find the chat that a message belongs to |
-//! | [`statuses`], [`fields`] | apply what it says of our sends, phones and accounts |
+//! | [`statuses`], [`fields`], `template_news` | apply what it says of our sends, phones and accounts |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
-//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in `pairs` |
+//! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in [`pace`], `pairs`, `gate` and [`limits`] |
+//! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
+//! | `shorthand`, `uploads` | what becomes an approved template: found, filled, its file brought here and uploaded once |
+//! | `held` | what becomes of an operator's text while the window is closed |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
 mod effects;
 pub mod fetch;
 pub mod fields;
+pub mod gate;
+mod held;
 pub mod inbound;
 pub mod known_chats;
+pub mod limits;
 pub mod outbound;
+pub mod pace;
 mod pairs;
 pub mod parts;
 pub mod plan;
 mod prepare;
 pub mod sender;
+mod shorthand;
+pub mod sms;
 pub mod statuses;
+mod surely;
+mod template_news;
+pub mod templates;
 mod to_portal;
+mod uploads;
 mod whose;
 
 use std::sync::Arc;
@@ -35,12 +48,13 @@ use known_chats::KnownChats;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::domain::PhoneKey;
 use crate::gateway::Gateway;
 use crate::media::blobs::BlobStore;
 use crate::media::fetch::Fetcher;
 use crate::media::link::{MediaToken, media_url};
 use crate::queue::policy::Policy;
-use crate::queue::{Scheduler, Worker};
+use crate::queue::{Class, Scheduler, Worker};
 use crate::store::Db;
 use crate::telemetry::Metrics;
 use crate::whatsapp::GraphClient;
@@ -55,6 +69,8 @@ pub struct Settings {
     pub public_url: Url,
     /// Our connector at every portal.
     pub connector: String,
+    /// ISO-2 country of numbers that a CRM holds without country code, where the portal has none set.
+    pub default_country: Option<String>,
     /// How long a message waits for its file before the line is told.
     pub media_wait: Duration,
     /// How long a status that proves a send is waited for.
@@ -97,6 +113,12 @@ pub struct Relay {
     pub known_chats: KnownChats,
     /// Calls to lines that failed in doubt.
     pub doubts: courier::Doubts,
+    /// Rings when a webhook told of templates that are to be read anew.
+    pub template_wishes: tokio::sync::Notify,
+    /// Whom the portfolios wrote first.
+    pub limits: limits::Limits,
+    /// Pacing of sends by one phone.
+    pub pace: pace::Pace,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }
@@ -105,6 +127,11 @@ impl Relay {
     /// An empty cache of chats for [`Relay::known_chats`].
     pub fn chat_cache() -> KnownChats {
         KnownChats::new(KNOWN_CHATS)
+    }
+
+    /// How many jobs wait to go to WhatsApp by this phone.
+    pub fn waiting_sends(&self, phone: &PhoneKey) -> usize {
+        self.scheduler.pending_in(&Class::Send.queue(phone))
     }
 
     /// To be called when a person was erased: what was known of their chats in memory is forgotten.

@@ -11,17 +11,21 @@ pub mod connector;
 pub mod contacts;
 mod error;
 pub mod facebook;
+mod fallback;
 pub mod findings;
 pub mod install;
 pub mod jobs;
 pub mod lines;
 pub mod phones;
+pub mod picture;
 pub mod portal_apps;
 pub mod portals;
 mod proof;
 pub mod registration;
+pub mod senders;
 mod sequence;
 pub mod settings;
+pub mod templates;
 mod trust;
 mod validate;
 pub mod wabas;
@@ -38,6 +42,7 @@ use crate::directory::Directory;
 use crate::domain::{LineId, MemberId, PhoneKey, PortalId};
 use crate::gateway::Gateway;
 use crate::media::BlobStore;
+use crate::media::fetch::Fetcher;
 use crate::queue::Scheduler;
 use crate::store::Db;
 use crate::telemetry::Metrics;
@@ -69,8 +74,11 @@ pub struct Setup {
     pub scheduler: Arc<Scheduler>,
     /// Files of erased people.
     pub blobs: BlobStore,
+    /// Fetches samples for templates.
+    pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    syncing: Arc<tokio::sync::Mutex<()>>,
     /// One set-up at a time for each portal, and one link for each phone, by the name of the gate.
     busy: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
     told: Arc<Mutex<HashSet<String>>>,
@@ -106,6 +114,8 @@ pub struct Parts {
     pub scheduler: Arc<Scheduler>,
     /// Files of erased people.
     pub blobs: BlobStore,
+    /// Fetches samples for templates.
+    pub fetcher: Fetcher,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -113,7 +123,8 @@ pub struct Parts {
 impl Setup {
     /// The use cases over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, metrics } = parts;
+        let Parts { db, directory, clock, gateway, graph, config, scheduler, blobs, fetcher, metrics } =
+            parts;
         Self {
             db,
             directory,
@@ -123,7 +134,9 @@ impl Setup {
             config,
             scheduler,
             blobs,
+            fetcher,
             metrics,
+            syncing: Arc::default(),
             busy: Arc::default(),
             told: Arc::default(),
             claims: Arc::default(),

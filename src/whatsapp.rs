@@ -9,6 +9,7 @@ pub mod message;
 pub mod notification;
 pub mod outgoing;
 pub mod signature;
+pub mod template;
 
 pub use client::GraphClient;
 pub use error::GraphError;

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::BlobId;
-use crate::relay::Relay;
+use crate::relay::{Relay, limits};
+use crate::store;
 use crate::store::retention::{self, Kind, STEP};
-use crate::store::{StoreError, blobs};
+use crate::store::{StoreError, blobs, uploads};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(3600);
@@ -47,6 +48,7 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::ParkedStatuses, now - SHORT_LIVED),
         (Kind::Echoes, now - SHORT_LIVED),
         (Kind::Messages, messages),
+        (Kind::Sms, messages),
     ] {
         loop {
             let removed = relay.db.write(move |tx| retention::step(tx.conn, kind, before)).await?;
@@ -56,6 +58,9 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
             tokio::time::sleep(PAUSE).await;
         }
     }
+    relay.db.write(move |tx| uploads::forget_old(tx.conn, now)).await?;
+    let counted = now - limits::COUNTED;
+    relay.db.write(move |tx| store::limits::forget_before(tx.conn, counted)).await?;
     remove_files(relay, before(keep.media), stop).await?;
     remove_orphans(relay, now - ORPHAN_AGE).await
 }

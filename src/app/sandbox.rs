@@ -3,6 +3,9 @@
 //! It is set up by the same use cases as a real one: the simulated portal installs the application, the
 //! simulated cloud does its handshake.
 
+mod hands;
+mod templates;
+
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -49,6 +52,7 @@ pub struct Sandbox {
     /// The simulated portal.
     pub portal: SimPortal,
     page: SandboxPage,
+    hands: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     bridge: tokio::task::JoinHandle<anyhow::Result<()>>,
     _data: tempfile::TempDir,
@@ -64,18 +68,20 @@ impl Sandbox {
         let base_url = format!("http://{}", public.local_addr()?);
         let config = for_sandbox(config, &base_url, data.path(), &cloud, &portal)?;
         let app = App::build(config, Clock::System).await?;
-        let (setup, stop) = (app.setup.clone(), CancellationToken::new());
+        let (setup, relay, stop) = (app.setup.clone(), app.relay.clone(), CancellationToken::new());
         let listeners = Listeners { public, internal: None };
         let bridge = tokio::spawn(app.run(listeners, stop.clone()));
         let line_id = link(&setup, &cloud, &portal).await?;
+        let (bridge_hands, hands) = hands::start(relay, stop.clone());
         let scene = Scene {
             phone_number_id: PHONE_ID.to_owned(),
             line_id,
             customers: customers(),
             bridge_url: base_url,
+            bridge: Some(bridge_hands),
         };
         let page = SandboxPage::start(page, cloud.clone(), portal.clone(), scene).await?;
-        Ok(Self { cloud, portal, page, stop, bridge, _data: data })
+        Ok(Self { cloud, portal, page, hands, stop, bridge, _data: data })
     }
 
     /// The address to open, with its token.
@@ -87,6 +93,7 @@ impl Sandbox {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.page.stop().await;
         self.stop.cancel();
+        self.hands.await?;
         let ended = self.bridge.await?;
         self.cloud.stop().await;
         self.portal.stop().await;
@@ -131,6 +138,9 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
     });
     cloud.add_waba(WABA_ID, "Lucky Shrub");
     cloud.add_phone(WABA_ID, PHONE_ID, "+1 555-078-3881", "Lucky Shrub");
+    for template in templates::samples() {
+        cloud.add_template(WABA_ID, template);
+    }
     let new = NewApp {
         name: "Sandbox".to_owned(),
         site: "127.0.0.1".to_owned(),
@@ -151,10 +161,10 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
         waba_id: waba.id,
         phone_number: PHONE_NUMBER.to_owned(),
         phone_number_id: PHONE_ID.to_owned(),
-        sms_service: false,
+        sms_service: true,
     };
     let phone = setup.create_phone(phone).await?;
-    let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"];
+    let scopes = ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm", "disk"];
     let (handler, install) = (setup.handler_url().to_string(), setup.install_url().to_string());
     let local = portal.create_local_app(&handler, &install, true, &scopes);
     let new = NewPortalApp {

@@ -118,6 +118,8 @@ pub struct Waba {
     pub waba_id: WabaId,
     /// Its own access token, else the app's.
     pub access_token: Option<Secret>,
+    /// Meta's id of the portfolio whose messaging limit it shares.
+    pub portfolio: Option<String>,
     /// Why it cannot work.
     pub broken: Broken,
 }
@@ -131,8 +133,14 @@ impl Waba {
             app_id: AppId::from(row.app_id),
             waba_id: WabaId::from(row.waba_id),
             access_token,
+            portfolio: row.portfolio,
             broken: opener.broken,
         }
+    }
+
+    /// Under which its sends count against the messaging limit: its portfolio, else itself alone.
+    pub fn limit_key(&self) -> &str {
+        self.portfolio.as_deref().unwrap_or(self.key.as_str())
     }
 }
 
@@ -160,6 +168,13 @@ impl From<PhoneRow> for Phone {
             number: row.phone_number.clone(),
             row,
         }
+    }
+}
+
+impl Phone {
+    /// The key under which portals know it as an SMS sender; stable, since their robots are set to it.
+    pub fn sender_code(&self) -> String {
+        format!("wa_{}", self.number)
     }
 }
 

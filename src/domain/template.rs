@@ -15,6 +15,9 @@ pub struct Template {
     pub language: String,
     /// Whether it may be sent.
     pub status: TemplateStatus,
+    /// Meta's reason for a status that forbids it, as `INVALID_FORMAT`.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Meta's price class.
     pub category: TemplateCategory,
     /// How its variables are named.
@@ -33,6 +36,46 @@ pub struct Template {
     pub body_examples: Vec<String>,
     /// Example values of a text header.
     pub header_examples: Vec<String>,
+}
+
+impl Template {
+    /// The variables of the body, each once, in the order in which they first appear. Authentication
+    /// templates have one, the code, whether Meta shows their text or not.
+    pub fn body_variables(&self) -> Vec<String> {
+        let found = self.body.as_deref().map(variables).unwrap_or_default();
+        match self.category {
+            TemplateCategory::Authentication if found.is_empty() => vec!["1".to_owned()],
+            _ => found,
+        }
+    }
+
+    /// The variable of a text header.
+    pub fn header_variable(&self) -> Option<String> {
+        match &self.header {
+            Some(Header::Text { text }) => variables(text).into_iter().next(),
+            _ => None,
+        }
+    }
+
+    /// Places of the buttons with an address that ends in a variable, in their order.
+    pub fn dynamic_urls(&self) -> Vec<usize> {
+        self.places(|button| matches!(button, Button::Url { url, .. } if !variables(url).is_empty()))
+    }
+
+    /// Places of the quick replies.
+    pub fn quick_replies(&self) -> Vec<usize> {
+        self.places(|button| matches!(button, Button::QuickReply { .. }))
+    }
+
+    /// Place of the button that copies a code.
+    pub fn code_button(&self) -> Option<usize> {
+        let is_code = |button: &Button| matches!(button, Button::CopyCode { .. } | Button::Otp { .. });
+        self.places(is_code).first().copied()
+    }
+
+    fn places(&self, fits: impl Fn(&Button) -> bool) -> Vec<usize> {
+        self.buttons.iter().enumerate().filter(|(_, button)| fits(button)).map(|(at, _)| at).collect()
+    }
 }
 
 /// Meta's state of a template. Only `Approved` can be sent.
@@ -234,4 +277,19 @@ pub struct HeaderMedia {
     pub media_id: MediaId,
     /// Name, for documents.
     pub filename: Option<String>,
+}
+
+/// The names between `{{` and `}}` of a text, each once, in the order in which they first appear. Anything
+/// but letters, digits and `_` between the braces is no variable.
+pub fn variables(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for piece in text.split("{{").skip(1) {
+        let Some((name, _)) = piece.split_once("}}") else { continue };
+        let name = name.trim();
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if is_name && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }

@@ -26,6 +26,7 @@ mod portal_apps;
 mod portals;
 mod refusal;
 mod registration;
+mod templates;
 mod texts;
 mod visit;
 mod wabas;
@@ -36,6 +37,9 @@ pub(super) use facebook::landing;
 pub(super) use guard::{guard, unknown};
 pub(super) use texts::Say;
 pub use texts::Texts;
+
+/// A picture, a little beyond what is taken, so that too large a one is told in words.
+const PICTURE_BYTES: usize = 6 * 1024 * 1024;
 
 /// Every address of the panel; the paths are below `/admin`.
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
@@ -70,6 +74,11 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/phones/{id}/code", post().to(registration::code))
         .route("/phones/{id}/verify", post().to(registration::verify))
         .route("/phones/{id}/register", post().to(registration::register))
+        .service(
+            web::resource("/phones/{id}/picture")
+                .app_data(web::PayloadConfig::new(PICTURE_BYTES))
+                .route(post().to(registration::picture)),
+        )
         .route("/phones/{id}/profile", get().to(registration::profile))
         .route("/phones/{id}/profile", post().to(registration::change_profile))
         .route("/phones/{id}/delete", post().to(phones::delete))
@@ -90,6 +99,11 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/lines/{phone}/unlink", post().to(lines::unlink))
         .route("/messages/", get().to(messages::list))
         .route("/messages/{id}/", get().to(messages::show))
+        .route("/templates/", get().to(templates::list))
+        .route("/templates.csv", get().to(templates::file))
+        .route("/templates/sync", post().to(templates::sync))
+        .route("/templates/{id}/", get().to(templates::show))
+        .route("/templates/{id}/delete", post().to(templates::delete))
         .route("/events/", get().to(events::list))
         .route("/events/{id}/", get().to(events::show))
         .route("/jobs/", get().to(jobs::list))

@@ -5,9 +5,11 @@ mod auth;
 mod body;
 mod by;
 mod contacts;
+mod csv;
 mod document;
 mod events;
 mod health;
+mod held;
 mod jobs;
 mod lines;
 mod list;
@@ -16,6 +18,8 @@ mod nul;
 mod phones;
 mod portal_apps;
 mod portals;
+mod sms;
+mod templates;
 mod wabas;
 
 use actix_web::web;
@@ -24,6 +28,7 @@ pub(super) use auth::authorize;
 pub(super) use document::openapi;
 pub use document::openapi_json;
 pub(super) use nul::refuse_nul;
+pub(super) use templates::{SPREADSHEET_ROWS, spreadsheet};
 
 /// Every row of the API; the paths are below `/api/v1`.
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
@@ -57,8 +62,19 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/portals/{id}", get().to(portals::show))
         .route("/portals/{id}", patch().to(portals::change))
         .route("/portals/{id}", delete().to(portals::remove))
+        .route("/templates", get().to(templates::list))
+        .route("/templates", post().to(templates::create))
+        .route("/templates.csv", get().to(templates::file))
+        .route("/templates/sync", post().to(templates::sync))
+        .route("/templates/{id}", get().to(templates::show))
+        .route("/templates/{id}", patch().to(templates::change))
+        .route("/templates/{id}", delete().to(templates::remove))
         .route("/messages", get().to(messages::list))
+        .route("/messages/held", get().to(held::list))
         .route("/messages/{id}", get().to(messages::show))
+        .route("/messages/{id}", delete().to(held::cancel))
+        .route("/sms", get().to(sms::list))
+        .route("/sms/{id}", get().to(sms::show))
         .route("/contacts", get().to(contacts::list))
         .route("/contacts/{id}", get().to(contacts::show))
         .route("/contacts/{id}", delete().to(contacts::erase))

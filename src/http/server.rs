@@ -7,7 +7,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
 use super::bodies::{self, Room};
-use super::{Problem, State, admin, api, bitrix, button, connector, health, media, settings, whatsapp};
+use super::{Problem, State, admin, api, bitrix, button, connector, health, media, settings, sms, whatsapp};
 use crate::config::InternalListen;
 use crate::http::observe::observe;
 
@@ -37,6 +37,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
                 .route(web::post().to(whatsapp::webhook)),
         )
         .service(form("/api/bitrix").route(web::post().to(bitrix::post)))
+        .service(form("/api/bitrix/sms/{secret}").route(web::post().to(sms::post)))
         .service(form("/api/bitrix/connector").route(web::post().to(connector::post)))
         .service(
             form("/app-install")

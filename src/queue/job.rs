@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ChatId, PhoneKey};
+use crate::domain::{ChatId, PhoneKey, PortalId};
 use crate::store::jobs::NewJob;
 
 /// Which workers take a job.
@@ -14,17 +14,20 @@ pub enum Class {
     Send,
     /// Files from WhatsApp.
     Media,
+    /// To the portal beside its lines: what became of the CRM's messages.
+    Portal,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 3] = [Self::Line, Self::Send, Self::Media];
+    pub const ALL: [Self; 4] = [Self::Line, Self::Send, Self::Media, Self::Portal];
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Line => "line",
             Self::Send => "send",
             Self::Media => "media",
+            Self::Portal => "portal",
         }
     }
 
@@ -33,11 +36,16 @@ impl Class {
         format!("{}:{phone}", self.prefix())
     }
 
-    /// Class and phone of a queue's name.
-    pub fn of_queue(queue: &str) -> Option<(Self, PhoneKey)> {
-        let (prefix, phone) = queue.split_once(':')?;
+    /// The queue of what a portal is told beside its lines.
+    pub fn portal_queue(portal: &PortalId) -> String {
+        format!("{}:{portal}", Self::Portal.prefix())
+    }
+
+    /// Class and owner of a queue's name: our id of a phone, or of a portal.
+    pub fn of_queue(queue: &str) -> Option<(Self, &str)> {
+        let (prefix, owner) = queue.split_once(':')?;
         let class = Self::ALL.into_iter().find(|class| class.prefix() == prefix)?;
-        Some((class, PhoneKey::from(phone)))
+        Some((class, owner))
     }
 }
 
@@ -62,10 +70,16 @@ pub enum Kind {
     Fetch,
     /// The last inbound message is marked read.
     MarkRead,
+    /// A message of the CRM goes to WhatsApp.
+    Sms,
+    /// The portal is told how far a message of its CRM has come.
+    SmsStatus,
+    /// A comment goes into the CRM's timeline.
+    Comment,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Message,
         Self::File,
         Self::Note,
@@ -75,6 +89,9 @@ impl Kind {
         Self::Send,
         Self::Fetch,
         Self::MarkRead,
+        Self::Sms,
+        Self::SmsStatus,
+        Self::Comment,
     ];
 
     /// Its name in the database.
@@ -89,12 +106,21 @@ impl Kind {
             Self::Send => "send",
             Self::Fetch => "fetch",
             Self::MarkRead => "mark_read",
+            Self::Sms => "sms",
+            Self::SmsStatus => "sms_status",
+            Self::Comment => "comment",
         }
     }
 
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What goes first of a queue, the lowest before all: people wait for what people write, and a robot writes
+    /// to thousands.
+    pub fn rank(self) -> u8 {
+        u8::from(self == Self::Sms)
     }
 
     /// Jobs of one family may travel in one call.
@@ -127,6 +153,15 @@ pub enum Job {
         chat_id: String,
         /// BBCode.
         text: String,
+    },
+    /// Shows in the line, as a system note, what the customer saw of the template that the job's
+    /// `message_id` names.
+    Show {
+        /// The thread.
+        chat_id: String,
+        /// Whether the portal failed to take its file, so that it goes as a link.
+        #[serde(default)]
+        as_link: bool,
     },
     /// Tells the portal that Meta accepted an operator's message.
     Acknowledge {
@@ -162,6 +197,25 @@ pub enum Job {
     MarkRead {
         /// Meta's id of the message.
         wamid: String,
+    },
+    /// Sends a message of the CRM; the request names this job.
+    Sms {
+        /// The thread.
+        chat_id: String,
+    },
+    /// Tells the portal how far a message of its CRM has come.
+    SmsStatus {
+        /// Our id of the request.
+        request_id: String,
+    },
+    /// Comments on an object of the CRM.
+    Comment {
+        /// `lead`, `deal`, `contact` or `company`.
+        owner: String,
+        /// Its number.
+        owner_id: u64,
+        /// BBCode.
+        text: String,
     },
 }
 
@@ -256,6 +310,16 @@ pub fn to_line(kind: Kind, phone: &PhoneKey, chat: &ChatId, message_id: Option<S
 pub fn note(phone: &PhoneKey, chat: &ChatId, key: &str, text: String) -> NewJob {
     let job = Job::Note { chat_id: chat.to_string(), text };
     NewJob { dedupe_key: Some(format!("note:{key}")), ..to_line(Kind::Note, phone, chat, None, &job) }
+}
+
+/// What the customer saw of a template, into the line of a chat.
+pub fn show(phone: &PhoneKey, chat: &ChatId, message_id: &str, has_file: bool) -> NewJob {
+    let job = Job::Show { chat_id: chat.to_string(), as_link: false };
+    let kind = if has_file { Kind::File } else { Kind::Note };
+    NewJob {
+        dedupe_key: Some(format!("show:{message_id}")),
+        ..to_line(kind, phone, chat, Some(message_id.to_owned()), &job)
+    }
 }
 
 #[cfg(test)]

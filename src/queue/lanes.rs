@@ -63,11 +63,14 @@ struct Lane {
 
 #[derive(Debug, Default)]
 struct Queue {
-    ready: BTreeSet<(i64, Arc<str>)>,
+    /// By rank of their kind, then in the order of commit.
+    ready: BTreeSet<(u8, i64, Arc<str>)>,
     waiting: BTreeSet<(DateTime<Utc>, Arc<str>)>,
     in_flight: usize,
     failures: u32,
     paused_until: Option<DateTime<Utc>>,
+    /// Its pace is used up until then; no sign of trouble.
+    rests_until: Option<DateTime<Utc>>,
     /// What the pause waits for to change, see [`Lanes::hold`].
     held: Option<String>,
 }
@@ -83,10 +86,14 @@ impl Queue {
             return None;
         }
         match self.waiting.first() {
-            _ if !self.ready.is_empty() => self.paused_until,
-            Some((at, _)) => Some(self.paused_until.map_or(*at, |paused| paused.max(*at))),
+            _ if !self.ready.is_empty() => self.closed_until(),
+            Some((at, _)) => Some(self.closed_until().map_or(*at, |closed| closed.max(*at))),
             None => None,
         }
+    }
+
+    fn closed_until(&self) -> Option<DateTime<Utc>> {
+        self.paused_until.max(self.rests_until)
     }
 }
 
@@ -149,7 +156,7 @@ impl Lanes {
         for step in 0..count {
             let index = (first + step) % count;
             let Some((key, queue)) = queues.get_mut(index) else { continue };
-            if !queue.has_room(take) || queue.paused_until.is_some_and(|until| until > now) {
+            if !queue.has_room(take) || queue.closed_until().is_some_and(|until| until > now) {
                 continue;
             }
             while let Some((at, lane)) = queue.waiting.first().cloned() {
@@ -158,7 +165,7 @@ impl Lanes {
                 }
                 queue.waiting.pop_first();
                 if let Some(entry) = self.lanes.get(&lane).and_then(|lane| lane.entries.front()) {
-                    queue.ready.insert((entry.seq, lane));
+                    queue.ready.insert((entry.kind.rank(), entry.seq, lane));
                 }
             }
             let jobs = pick(queue, &self.lanes, take);
@@ -171,7 +178,7 @@ impl Lanes {
                 if let Some(lane) = self.lanes.get_mut(&job.lane) {
                     lane.running = true;
                     if let Some(entry) = lane.entries.front() {
-                        queue.ready.remove(&(entry.seq, job.lane.clone()));
+                        queue.ready.remove(&(entry.kind.rank(), entry.seq, job.lane.clone()));
                     }
                 }
             }
@@ -235,6 +242,13 @@ impl Lanes {
         }
         queue.paused_until = Some(until);
         until
+    }
+
+    /// A queue has used up its pace: nothing is claimed from it until then, and nothing is wrong with it.
+    pub fn rest(&mut self, queue_key: &str, until: DateTime<Utc>) {
+        if let Some(queue) = self.queue_mut(queue_key) {
+            queue.rests_until = queue.rests_until.max(Some(until));
+        }
     }
 
     /// As [`Lanes::pause`], for something that only a person can change: `stamp` names how it is now, and who
@@ -334,35 +348,35 @@ impl Lanes {
 
     /// Puts the head of an idle lane where claims look for it.
     fn index(&mut self, lane_key: &Arc<str>) {
-        let Some((name, seq, not_before)) = self.head(lane_key) else { return };
+        let Some((name, (rank, seq), not_before)) = self.head(lane_key) else { return };
         let Some(queue) = self.queue_mut(&name) else { return };
         match not_before {
             Some(at) => queue.waiting.insert((at, lane_key.clone())),
-            None => queue.ready.insert((seq, lane_key.clone())),
+            None => queue.ready.insert((rank, seq, lane_key.clone())),
         };
     }
 
     /// Takes the head of a lane out of there, before the head changes.
     fn unindex(&mut self, lane_key: &Arc<str>) {
-        let Some((name, seq, not_before)) = self.head(lane_key) else { return };
+        let Some((name, (rank, seq), not_before)) = self.head(lane_key) else { return };
         let Some(queue) = self.queue_mut(&name) else { return };
-        queue.ready.remove(&(seq, lane_key.clone()));
+        queue.ready.remove(&(rank, seq, lane_key.clone()));
         if let Some(at) = not_before {
             queue.waiting.remove(&(at, lane_key.clone()));
         }
     }
 
-    fn head(&self, lane_key: &Arc<str>) -> Option<(Arc<str>, i64, Option<DateTime<Utc>>)> {
+    fn head(&self, lane_key: &Arc<str>) -> Option<(Arc<str>, (u8, i64), Option<DateTime<Utc>>)> {
         let lane = self.lanes.get(lane_key)?;
         let entry = lane.entries.front()?;
-        Some((lane.queue.clone(), entry.seq, entry.not_before))
+        Some((lane.queue.clone(), (entry.kind.rank(), entry.seq), entry.not_before))
     }
 }
 
 fn pick(queue: &Queue, lanes: &HashMap<Arc<str>, Lane>, take: Take) -> Vec<Claimed> {
     let mut jobs: Vec<Claimed> = Vec::new();
     let (mut files, mut newcomers) = (0, 0);
-    for (_, lane_key) in &queue.ready {
+    for (_, _, lane_key) in &queue.ready {
         if jobs.len() >= take.jobs {
             break;
         }

@@ -20,6 +20,7 @@ pub struct Scheduler {
     line: Notify,
     send: Notify,
     media: Notify,
+    portal: Notify,
 }
 
 impl Scheduler {
@@ -67,6 +68,11 @@ impl Scheduler {
     /// Pauses a queue; see [`Lanes::pause`].
     pub fn pause(&self, queue: &str, at_least: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
         self.lock().pause(queue, Some(at_least), now)
+    }
+
+    /// Lets a queue rest; see [`Lanes::rest`].
+    pub fn rest(&self, queue: &str, until: DateTime<Utc>) {
+        self.lock().rest(queue, until);
     }
 
     /// Pauses a queue until a person changes something; see [`Lanes::hold`].
@@ -126,6 +132,7 @@ impl Scheduler {
             Class::Line => &self.line,
             Class::Send => &self.send,
             Class::Media => &self.media,
+            Class::Portal => &self.portal,
         }
     }
 

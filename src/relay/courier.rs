@@ -110,9 +110,14 @@ impl Parcel {
 
     /// For a parcel with a file: the payload of its job with which the file goes as a link.
     fn as_link(&self) -> Option<String> {
-        let Job::Relay { chat_id, late_file, .. } = &self.loaded.job else { return None };
-        let (chat_id, late_file) = (chat_id.clone(), *late_file);
-        self.has_file().then(|| Job::Relay { chat_id, late_file, as_link: true }.to_json())
+        let job = match &self.loaded.job {
+            Job::Relay { chat_id, late_file, .. } => {
+                Job::Relay { chat_id: chat_id.clone(), late_file: *late_file, as_link: true }
+            }
+            Job::Show { chat_id, .. } => Job::Show { chat_id: chat_id.clone(), as_link: true },
+            _ => return None,
+        };
+        self.has_file().then(|| job.to_json())
     }
 }
 
@@ -228,7 +233,7 @@ impl Relay {
     }
 
     fn line(&self, queue: &str) -> Option<Line> {
-        let (_, phone) = Class::of_queue(queue)?;
+        let phone = PhoneKey::from(Class::of_queue(queue)?.1);
         let snapshot = self.directory.now();
         let binding = snapshot.binding_of_phone(&phone)?.clone();
         let portal = snapshot.portal(&binding.portal).filter(|portal| portal.is_active())?.clone();

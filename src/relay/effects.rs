@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use super::parts::Part;
 use super::sender::{Outgoing, WINDOW_CLOSED};
+use super::sms::progress;
 use super::statuses;
 use crate::directory::Snapshot;
 use crate::domain::{ChatId, DeliveryState, UserId, WaId};
@@ -27,10 +29,24 @@ pub(super) fn acceptance(
 ) -> Effects {
     let (row_id, phone) = (row.id.clone(), outgoing.phone.clone());
     let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
+    let request = outgoing.sms.clone();
+    let part = Part::from_json(&row.payload).ok();
+    let is_shown = outgoing.item.is_some() && part.as_ref().is_some_and(Part::is_template);
+    let masked = part.and_then(Part::without_password);
+    let (chat, has_file) = (ChatId::from(row.chat_id.as_str()), row.blob_id.is_some());
     Box::new(move |tx| {
         let wamid = accepted.wamid.as_str();
         ledger::accepted(tx.conn, &row_id, wamid, now)?;
+        if let Some(part) = &masked {
+            ledger::replan(tx.conn, &row_id, part.kind(), part.body(), &part.to_json())?;
+        }
+        if let Some((request, row)) = request.as_ref().zip(ledger::get(tx.conn, &row_id)?) {
+            progress::accepted(tx, request, &row, &snapshot, now)?;
+        }
         let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        if is_shown {
+            jobs::enqueue(tx, &job::show(&phone.key, &chat, &row_id, has_file), now)?;
+        }
         // Erased while the call was out: nobody is there to be known by an alias.
         let known = ledger::get(tx.conn, &row_id)?.is_some();
         // The number that Meta answers with may differ from the one that was asked for (facts §8.2).
@@ -55,7 +71,8 @@ pub(super) fn refusal(
     now: DateTime<Utc>,
 ) -> Effects {
     let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
-    let snapshot = outgoing.snapshot.clone();
+    let (snapshot, is_sms) = (outgoing.snapshot.clone(), outgoing.sms.is_some());
+    let job_id = row.job_id.clone().unwrap_or_default();
     // One note is enough where the refusal of one part stands for the others.
     let told = code.is_some() || error.code.is_none();
     Box::new(move |tx| {
@@ -64,8 +81,15 @@ pub(super) fn refusal(
         if error.code == Some(WINDOW_CLOSED) {
             chats::window_closed(tx.conn, &chat_id)?;
         }
-        let Some(phone) = snapshot.phone(&phone).filter(|_| told) else { return Ok(()) };
-        let note = notes::failure(&error, statuses::language_of(&snapshot, phone));
+        let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
+        let language = statuses::language_of(&snapshot, phone);
+        if is_sms {
+            progress::moved(tx, &job_id, language, now)?;
+        }
+        if !told || (is_sms && !phone.row.sms_to_chat) {
+            return Ok(());
+        }
+        let note = notes::failure(&error, language);
         let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
         jobs::enqueue(tx, &note, now)?;
         Ok(())
@@ -91,6 +115,12 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
         }
         let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
         let language = statuses::language_of(&outgoing.snapshot, phone);
+        if outgoing.sms.is_some() {
+            progress::given_up(tx, &job_id, language, now)?;
+            if !phone.row.sms_to_chat {
+                return Ok(());
+            }
+        }
         let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
         let mut text = notes::text(&Note::Dead { attempts }, language);
         if in_doubt {
@@ -112,7 +142,7 @@ pub(super) fn broken_off(
 ) -> Result<(), StoreError> {
     let attempts = u32::try_from(dead.attempts).unwrap_or(0);
     let note = match Kind::parse(&dead.kind) {
-        Some(Kind::Send) => Note::Dead { attempts },
+        Some(Kind::Send | Kind::Sms) => Note::Dead { attempts },
         Some(Kind::Message | Kind::File | Kind::Update | Kind::Delete) => Note::NotShown { attempts },
         _ => return Ok(()),
     };
@@ -123,9 +153,16 @@ pub(super) fn broken_off(
     }
     // The payload may be what broke the run: the lane's name tells the chat as well.
     let chat = dead.lane.split_once(':').map(|(_, chat)| ChatId::from(chat));
-    let phone = Class::of_queue(&dead.queue).and_then(|(_, phone)| snapshot.phone(&phone));
+    let phone = Class::of_queue(&dead.queue).and_then(|(_, phone)| snapshot.phone(&phone.into()));
     let (Some(chat), Some(phone)) = (chat, phone) else { return Ok(()) };
-    let text = notes::text(&note, statuses::language_of(snapshot, phone));
+    let language = statuses::language_of(snapshot, phone);
+    if dead.kind == Kind::Sms.as_str() {
+        progress::given_up(tx, &dead.id, language, now)?;
+        if !phone.row.sms_to_chat {
+            return Ok(());
+        }
+    }
+    let text = notes::text(&note, language);
     let key = format!("dead:{}:{}", dead.id, dead.lane_seq);
     jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
     Ok(())

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::template_news;
+use crate::domain::WabaId;
 use crate::store::contacts::{self, Aliases};
 use crate::store::phones::{self, PhoneRow};
 use crate::store::{StoreError, Tx, chats, wabas};
@@ -19,6 +21,11 @@ impl Change {
     /// Name of the field.
     pub fn field(&self) -> &str {
         &self.0.field
+    }
+
+    /// Whether templates may have to be read anew.
+    pub fn is_about_templates(&self) -> bool {
+        matches!(self.0.change, FieldChange::Template { .. })
     }
 
     /// The value as JSON text.
@@ -100,6 +107,16 @@ pub fn apply(
             }
             Ok(false)
         }
+        FieldChange::Template { template, news } => {
+            if let Some(waba) = update.waba_id.as_ref() {
+                template_news::apply(tx, apps, waba, template, news, now)?;
+            }
+            Ok(false)
+        }
+        FieldChange::BusinessCapability { max_daily_conversations } => {
+            let Some(waba) = update.waba_id.as_ref() else { return Ok(false) };
+            limit_of_account(tx, apps, waba, max_daily_conversations, now)
+        }
         FieldChange::Other => Ok(false),
     }
 }
@@ -135,6 +152,27 @@ fn change_phone(
         }
     }
     Ok(false)
+}
+
+/// The messaging limit of a portfolio, told for an account: it holds for all its phones.
+fn limit_of_account(
+    tx: &mut Tx<'_>,
+    apps: &[String],
+    waba: &WabaId,
+    limit: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(waba) = wabas::by_waba_id(tx.conn, waba.as_str())? else { return Ok(false) };
+    if !apps.contains(&waba.app_id) {
+        return Ok(false);
+    }
+    let mut changed = false;
+    for mut row in phones::list(tx.conn)?.into_iter().filter(|row| row.waba_key == waba.id) {
+        row.messaging_limit = Some(limit.to_owned());
+        row.updated_at = now.naive_utc();
+        changed |= phones::update(tx.conn, &row)?;
+    }
+    Ok(changed)
 }
 
 fn is_of(tx: &mut Tx<'_>, apps: &[String], phone: &PhoneRow) -> Result<bool, StoreError> {

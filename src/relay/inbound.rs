@@ -10,8 +10,9 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::known_chats::{Known, KnownChats};
 use super::whose::{cache_key, clean_wamid, open_chat, system_change};
-use super::{Relay, fields, statuses};
+use super::{Relay, fields, held, statuses};
 use crate::directory::{App, Phone, Snapshot};
+use crate::domain::stop_words::{self, MarketingWish};
 use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};
 use crate::queue::job::{self, Class, Job, Kind, lane_in, to_line};
 use crate::store::events::{self, Origin};
@@ -80,6 +81,8 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
         steps.push(keep("notification", "saved by wish", String::from_utf8_lossy(body).into_owned()));
     }
     count(relay, &steps);
+    let about_templates =
+        steps.iter().any(|step| matches!(step, Step::Field(change) if change.is_about_templates()));
     let steps = Arc::new(steps);
     let mut outcome = store(relay, app, &steps, now).await;
     if outcome.as_ref().is_err_and(chats::is_gone) {
@@ -93,6 +96,9 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
     }
     for (lane, job) in stored.proven {
         relay.scheduler.wake(&lane, &job);
+    }
+    if about_templates {
+        relay.template_wishes.notify_one();
     }
     if stored.receipt.reconfigured {
         relay.directory.reload().await?;
@@ -338,6 +344,8 @@ fn arrive(
     };
     if arrival.direction == Direction::Inbound && system.is_none() {
         chats::contact_wrote(tx.conn, &chat_id, arrival.wamid.as_str(), arrival.at.min(now))?;
+        held::release(tx, &arrival.phone.key, &chat_id, now)?;
+        note_wish(tx, arrival, &chat_id)?;
     }
     let chat = ChatId::from(chat_id.as_str());
     let kind = match arrival.kind.as_str() {
@@ -361,6 +369,22 @@ fn arrive(
     }
     jobs::enqueue(tx, &job, now)?;
     Ok(Some(Known { chat_id, generation }))
+}
+
+/// A word like STOP ends marketing messages to its writer, where the phone's setting says so.
+fn note_wish(tx: &mut Tx<'_>, arrival: &Arrival, chat_id: &str) -> Result<(), StoreError> {
+    let languages = arrival.phone.row.stop_words.as_str();
+    if languages.is_empty() || !matches!(arrival.kind.as_str(), "text" | "button") {
+        return Ok(());
+    }
+    let text = match WireMessage::parse(&arrival.raw).map(|wire| wire.content) {
+        Ok(Content::Text { body, .. }) => body,
+        Ok(Content::Button { text: Some(text), .. }) => text,
+        _ => return Ok(()),
+    };
+    let Some(wish) = stop_words::wish(&text, languages) else { return Ok(()) };
+    let Some(chat) = chats::get(tx.conn, chat_id)? else { return Ok(()) };
+    chats::set_marketing_stopped(tx.conn, &chat.contact_id, wish == MarketingWish::Stop)
 }
 
 /// Whether an edit or revocation is of a message that the line has: what it has not can be neither changed nor

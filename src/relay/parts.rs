@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::domain::template::{HeaderMedia, Template, TemplateCategory, TemplateValues};
 use crate::domain::{MediaId, Wamid};
 use crate::media::classify::SendAs;
-use crate::whatsapp::{MediaRef, OutgoingContent};
+use crate::translate::shorthand;
+use crate::whatsapp::{MediaRef, OutgoingContent, outgoing};
 
 /// A planned part.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -42,6 +44,30 @@ pub enum Form {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uploaded: Option<MediaId>,
     },
+    /// An approved template, filled in. It is kept as it was: templates change.
+    Template {
+        /// The template.
+        template: Box<Template>,
+        /// What was filled in.
+        values: TemplateValues,
+        /// The file of its header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<TemplateFile>,
+        /// Meta's id of the file's upload.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uploaded: Option<MediaId>,
+        /// What the customer sees, in WhatsApp's markup.
+        shown: String,
+    },
+}
+
+/// The file of a template's header.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TemplateFile {
+    /// Its type, as Meta wants it at the upload.
+    pub mime: String,
+    /// Its name.
+    pub filename: String,
 }
 
 /// What WhatsApp shows a file as.
@@ -84,6 +110,7 @@ impl Part {
     pub fn kind(&self) -> &'static str {
         match &self.form {
             Form::Text { .. } => "text",
+            Form::Template { .. } => "template",
             Form::File { shown_as, .. } => match shown_as {
                 ShownAs::Image => "image",
                 ShownAs::Video => "video",
@@ -97,6 +124,7 @@ impl Part {
     pub fn body(&self) -> &str {
         match &self.form {
             Form::Text { body } => body,
+            Form::Template { shown, .. } => shown,
             Form::File { caption: Some(caption), .. } => caption,
             Form::File { filename, .. } => filename,
         }
@@ -105,17 +133,55 @@ impl Part {
     /// Meta's id of its file, if it is uploaded.
     pub fn uploaded(&self) -> Option<&MediaId> {
         match &self.form {
-            Form::File { uploaded, .. } => uploaded.as_ref(),
+            Form::File { uploaded, .. } | Form::Template { uploaded, .. } => uploaded.as_ref(),
             Form::Text { .. } => None,
         }
     }
 
     /// The same with its file uploaded as `id`, or not uploaded.
     pub fn with_upload(mut self, id: Option<MediaId>) -> Self {
-        if let Form::File { uploaded, .. } = &mut self.form {
+        if let Form::File { uploaded, .. } | Form::Template { uploaded, .. } = &mut self.form {
             *uploaded = id;
         }
         self
+    }
+
+    /// Type and name of a file that is not uploaded yet.
+    pub fn to_upload(&self) -> Option<(String, String)> {
+        match &self.form {
+            Form::File { mime, filename, uploaded: None, .. } => Some((mime.clone(), filename.clone())),
+            Form::Template { file: Some(file), uploaded: None, .. } => {
+                Some((file.mime.clone(), file.filename.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is an approved template, which may go at any time.
+    pub fn is_template(&self) -> bool {
+        matches!(self.form, Form::Template { .. })
+    }
+
+    /// Whether its free text begins as a shorthand does: such a text never goes to a customer.
+    pub fn begins_as_shorthand(&self) -> bool {
+        match &self.form {
+            Form::Text { body } => shorthand::looks_like(body),
+            Form::File { caption, .. } => caption.as_deref().is_some_and(shorthand::looks_like),
+            Form::Template { .. } => false,
+        }
+    }
+
+    /// The same without a one-time password, once it is sent: it is nobody's but the customer's.
+    pub fn without_password(mut self) -> Option<Self> {
+        match &mut self.form {
+            Form::Template { template, values, .. }
+                if template.category == TemplateCategory::Authentication =>
+            {
+                *values = TemplateValues::default();
+                Some(self)
+            }
+            _ => None,
+        }
     }
 
     /// The stored form.
@@ -133,6 +199,16 @@ impl Part {
     pub fn content(&self) -> Option<OutgoingContent> {
         let content = match &self.form {
             Form::Text { body } => OutgoingContent::Text { body: body.clone(), preview_url: has_link(body) },
+            Form::Template { template, values, file, uploaded, .. } => {
+                let media = match file {
+                    Some(file) => {
+                        let filename = Some(file.filename.clone());
+                        Some(HeaderMedia { media_id: uploaded.clone()?, filename })
+                    }
+                    None => None,
+                };
+                outgoing::template(template, values, media.as_ref())
+            }
             Form::File { shown_as, filename, caption, uploaded, .. } => {
                 let (media, caption) = (MediaRef::Id(uploaded.clone()?), caption.clone());
                 match shown_as {

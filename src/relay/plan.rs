@@ -288,6 +288,7 @@ mod tests {
             .iter()
             .map(|planned| match &planned.part.form {
                 Form::Text { body } => format!("text:{body}"),
+                Form::Template { shown, .. } => format!("template:{shown}"),
                 Form::File { shown_as, filename, caption, .. } => {
                     format!("{shown_as:?}:{filename}:{}", caption.as_deref().unwrap_or("-"))
                 }

@@ -17,6 +17,7 @@ use crate::store::jobs::{self, Settlement};
 use crate::store::messages::{self as ledger, MessageRow, NewMessage};
 use crate::translate::markup;
 use crate::translate::notes::{self, Note};
+use crate::translate::shorthand::{self, Channel, Recognised};
 use crate::translate::to_whatsapp::{HeldBack, OperatorOptions, OperatorText, operator_text};
 use crate::whatsapp::message::{Content, WireMessage};
 
@@ -27,7 +28,10 @@ const QUOTES_MESSAGES: i64 = 500;
 /// After so long no further file is begun: a run must end before its deadline, and what is here is kept.
 const FETCHING: Duration = Duration::minutes(4);
 
-type Ending = Box<dyn FnOnce(Running) -> Settled + Send>;
+pub(super) type Ending = Box<dyn FnOnce(Running) -> Settled + Send>;
+
+/// Files, which file of the message each of them is, names of those that will not come.
+type FetchedFiles = (Vec<OutgoingFile>, Vec<usize>, Vec<String>);
 
 impl Relay {
     /// Plans an operator's message and writes its parts. `Err`: the job ends (or waits) without sending.
@@ -52,13 +56,23 @@ impl Relay {
             has_files: !item.files.is_empty(),
         };
         let text = operator_text(&item.text, &options);
+        match shorthand::recognise(&text.typed, Channel::Line, &|_| false) {
+            Recognised::Plain => {}
+            Recognised::Shorthand(parsed) => return self.plan_shorthand(job, outgoing, item, &parsed).await,
+            Recognised::Wrong(refusal) => {
+                return Err(self.ends_with_note(outgoing, &job.row.id, Note::Shorthand { refusal }));
+            }
+        }
         if let Some(HeldBack::PortalLink { link }) = &text.held_back {
             return Err(self.ends_with_note(outgoing, &job.row.id, Note::PortalLink { link: link.clone() }));
         }
         if !outgoing.chat.window().allows_free_text(self.clock.now()) {
-            return Err(self.ends_with_note(outgoing, &job.row.id, Note::WindowClosed));
+            return self.plan_closed(job, outgoing, item, &text).await;
         }
-        let (files, lost) = self.fetch_files(job, &outgoing.chat.id, item).await?;
+        if self.lets_held_pass(job, outgoing).await {
+            return Err(self.behind_held(outgoing, item));
+        }
+        let (files, _, lost) = self.fetch_files(job, &outgoing.chat.id, item).await?;
         let (body, quote) = self.with_quote(outgoing, &text).await;
         let mut links = Vec::new();
         let parts = arrange(&body, quote, &files, |file| {
@@ -69,21 +83,31 @@ impl Relay {
         if parts.is_empty() && lost.is_empty() {
             return Err(self.ends_with_note(outgoing, &job.row.id, Note::NothingToSend));
         }
+        if parts.iter().any(|planned| planned.part.begins_as_shorthand()) {
+            self.forget_files(&files).await;
+            let refusal = shorthand::Refusal::PartLooksLike;
+            return Err(self.ends_with_note(outgoing, &job.row.id, Note::Shorthand { refusal }));
+        }
         let mut notes: Vec<Note> = lost.into_iter().map(|name| Note::FileUnavailable { name }).collect();
         notes.extend(files.iter().filter_map(|file| self.link_note(file)));
         match self.write_plan(job, outgoing, 0, parts, new_rows(&files), links, notes).await {
             Ok(rows) => Ok(rows),
             Err(error) => {
                 self.forget_files(&files).await;
-                let settlement = self.database_trouble(job, &error);
-                if matches!(settlement, Settlement::Dead { .. }) {
-                    let attempts = u32::try_from(job.row.attempts).unwrap_or(0) + 1;
-                    let key = format!("dead:{}:{}", job.row.id, job.row.lane_seq);
-                    return Err(self.ends_as(outgoing, &key, Note::Dead { attempts }, settlement));
-                }
-                Err(Box::new(move |job| Settled::plain(job, settlement)))
+                Err(self.plan_failed(job, outgoing, &error))
             }
         }
+    }
+
+    /// The database did not take a plan, or did not tell what it needs.
+    pub(super) fn plan_failed(&self, job: &Running, outgoing: &Outgoing, error: &StoreError) -> Ending {
+        let settlement = self.database_trouble(job, error);
+        if matches!(settlement, Settlement::Dead { .. }) {
+            let attempts = u32::try_from(job.row.attempts).unwrap_or(0) + 1;
+            let key = format!("dead:{}:{}", job.row.id, job.row.lane_seq);
+            return self.ends_as(outgoing, &key, Note::Dead { attempts }, settlement);
+        }
+        Box::new(move |job| Settled::plain(job, settlement))
     }
 
     /// Tells the operator of a file that goes as a link.
@@ -116,11 +140,11 @@ impl Relay {
         let Some(other) = self.other_form(&failed, &part).await? else { return Ok(None) };
         let name = match &part.form {
             Form::File { filename, .. } => filename.clone(),
-            Form::Text { .. } => String::new(),
+            Form::Text { .. } | Form::Template { .. } => String::new(),
         };
         let note = match &other.form {
             Form::File { .. } => Note::FileAsDocument { name },
-            Form::Text { .. } => Note::FileAsLink { name, limit: None },
+            Form::Text { .. } | Form::Template { .. } => Note::FileAsLink { name, limit: None },
         };
         let blob = failed.blob_id.as_deref().map(crate::domain::BlobId::from);
         let parts = vec![PlannedPart { part: other, blob }];
@@ -149,14 +173,14 @@ impl Relay {
         Ok(Some(Part { form: Form::Text { body: text }, quote: part.quote.clone() }))
     }
 
-    /// Brings the files here; names of those that will not come. `Err`: they may come later, and what is
+    /// Brings the files here, with their places in the message; names of those that will not come. `Err`: they may come later, and what is
     /// here by then is kept for that.
-    async fn fetch_files(
+    pub(super) async fn fetch_files(
         &self,
         job: &Running,
         chat_id: &str,
         item: &OperatorItem,
-    ) -> Result<(Vec<OutgoingFile>, Vec<String>), Ending> {
+    ) -> Result<FetchedFiles, Ending> {
         let (mut files, mut lost, began) = (Vec::new(), Vec::new(), self.clock.now());
         // Which file of the message each of them is.
         let mut places = Vec::new();
@@ -191,11 +215,11 @@ impl Relay {
                 }
             }
         }
-        Ok((files, lost))
+        Ok((files, places, lost))
     }
 
     /// The job runs again, and finds what is here by then.
-    fn files_later(
+    pub(super) fn files_later(
         &self,
         chat_id: &str,
         item: &OperatorItem,
@@ -250,7 +274,7 @@ impl Relay {
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that is written in one transaction")]
-    async fn write_plan(
+    pub(super) async fn write_plan(
         &self,
         job: &Running,
         outgoing: &Outgoing,
@@ -308,7 +332,7 @@ impl Relay {
             .await
     }
 
-    fn ends_with_note(&self, outgoing: &Outgoing, key: &str, note: Note) -> Ending {
+    pub(super) fn ends_with_note(&self, outgoing: &Outgoing, key: &str, note: Note) -> Ending {
         self.ends_as(outgoing, key, note, Settlement::Done)
     }
 
@@ -344,7 +368,7 @@ fn wamid_to_answer(row: &MessageRow) -> Option<Wamid> {
 }
 
 /// The rows of files that are not written yet.
-fn new_rows(files: &[OutgoingFile]) -> Vec<BlobRow> {
+pub(super) fn new_rows(files: &[OutgoingFile]) -> Vec<BlobRow> {
     files
         .iter()
         .filter_map(|file| match file {

@@ -5,12 +5,13 @@
 //! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`. After two
 //! repeats that end in doubt as well it is given up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::effects::{Effects, acceptance, after_acceptance, broken_off, given_up, refusal};
+use super::effects::{acceptance, after_acceptance, broken_off, given_up, refusal};
 use super::fetch::chain;
+use super::gate::{Booking, Gate, LIMIT_WAIT};
 pub use super::pairs::Pairs;
 use super::parts::{Form, Part};
 use super::{Relay, statuses};
@@ -21,6 +22,7 @@ use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::chats::{ChatPerson, ChatRow};
 use crate::store::jobs::{self, JobRow, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
+use crate::store::sms::{self, SmsRow};
 use crate::store::{StoreError, Tx, chats};
 use crate::translate::notes::{self, Note};
 use crate::whatsapp::client::Accepted;
@@ -33,15 +35,14 @@ use crate::whatsapp::{GraphClient, GraphError, OutgoingMessage, Recipient};
 const PAIR_RATE: i64 = 131056;
 /// The service window is closed.
 pub(super) const WINDOW_CLOSED: i64 = 131047;
+/// The person has stopped advertising.
+const OPTED_OUT: i64 = 131050;
 /// Among others: there is no upload with this id.
 const INVALID_PARAMETER: i64 = 100;
 /// Meta could not process a media file.
 const MEDIA_REFUSED: i64 = 131053;
 /// Codes that say something of the person, not of the message: the other parts would fail alike.
 const OF_PERSON: [i64; 7] = [WINDOW_CLOSED, 131021, 131026, 131030, 130403, 130497, 131062];
-
-/// So often the database may refuse the same effects before they are left out.
-const STORE_REFUSALS: u32 = 3;
 
 /// Runs the jobs of class [`Class::Send`].
 pub struct Sender(pub Arc<Relay>);
@@ -66,12 +67,26 @@ pub(super) struct Outgoing {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) phone: PhoneKey,
     pub(super) item: Option<OperatorItem>,
+    /// The CRM's message that it is.
+    pub(super) sms: Option<SmsRow>,
 }
 
 impl Outgoing {
     fn recipient(&self) -> Option<Recipient> {
+        // A number that the CRM gave is not exchanged for another of the same person.
+        if let Some(number) = self.sms.as_ref().and_then(|sms| sms.number.as_deref()) {
+            return Some(Recipient::Phone(WaId::from(number)));
+        }
         let phone = self.person.wa_id.as_deref().map(|id| Recipient::Phone(WaId::from(id)));
         phone.or_else(|| self.person.user_id.as_deref().map(|id| Recipient::User(UserId::from(id))))
+    }
+
+    /// By what the person counts against the messaging limit.
+    pub(super) fn limit_key(&self) -> Option<String> {
+        Some(match self.recipient()? {
+            Recipient::Phone(wa_id) => wa_id.into_string(),
+            Recipient::User(user_id) => user_id.into_string(),
+        })
     }
 }
 
@@ -97,6 +112,7 @@ impl Relay {
             Ok(Job::Fallback { chat_id, failed_id }) => {
                 self.send_fallback(queue, job, chat_id, failed_id).await
             }
+            Ok(Job::Sms { chat_id }) => self.send_sms(queue, job, chat_id).await,
             Ok(Job::MarkRead { wamid }) => self.mark_read(queue, job, &wamid).await,
             Ok(_) | Err(_) => {
                 let error = "this version cannot read the job".to_owned();
@@ -138,7 +154,7 @@ impl Relay {
         self.drive(queue, job, outgoing, rows).await
     }
 
-    async fn load(
+    pub(super) async fn load(
         &self,
         job: &Running,
         chat_id: String,
@@ -150,7 +166,8 @@ impl Relay {
             .read(move |conn| {
                 let Some(chat) = chats::get(conn, &chat_id)? else { return Ok(None) };
                 let person = chats::people(conn, std::slice::from_ref(&chat_id))?.pop();
-                Ok(person.map(|person| (chat, person)).zip(Some(ledger::of_job(conn, &job_id)?)))
+                let (rows, sms) = (ledger::of_job(conn, &job_id)?, sms::of_job(conn, &job_id)?);
+                Ok(person.map(|person| ((chat, person, sms), rows)))
             })
             .await?;
         // A job that was given up runs only because somebody replays it.
@@ -161,14 +178,20 @@ impl Relay {
                 move |tx: &mut Tx<'_>| given_up.iter().try_for_each(|id| ledger::revive(tx.conn, id));
             self.db.write(revive).await?;
         }
-        Ok(loaded.map(|((chat, person), rows)| {
+        Ok(loaded.map(|((chat, person, sms), rows)| {
             let phone = PhoneKey::from(chat.phone_id.as_str());
-            (Outgoing { chat, person, snapshot: self.directory.now(), phone, item }, rows)
+            (Outgoing { chat, person, snapshot: self.directory.now(), phone, item, sms }, rows)
         }))
     }
 
     /// Sends what is not sent yet, in order, and settles the job.
-    async fn drive(&self, queue: &str, job: Running, outgoing: Outgoing, rows: Vec<MessageRow>) -> Settled {
+    pub(super) async fn drive(
+        &self,
+        queue: &str,
+        job: Running,
+        outgoing: Outgoing,
+        rows: Vec<MessageRow>,
+    ) -> Settled {
         let mut maybe_twice = job.row.maybe_twice;
         let mut accepted_any = false;
         let mut last = None;
@@ -210,6 +233,11 @@ impl Relay {
                 Gone::Accepted(accepted) => {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
+                }
+                Gone::Refused { code: Some(WINDOW_CLOSED), .. }
+                    if !accepted_any && self.decides_anew(&outgoing) =>
+                {
+                    return self.planned_anew(job, &outgoing);
                 }
                 Gone::Refused { code, error } => {
                     if code.is_some_and(|code| OF_PERSON.contains(&code)) {
@@ -273,39 +301,65 @@ impl Relay {
         let Ok(part) = Part::from_json(&row.payload) else {
             return refused_here(row, "this version cannot read the stored part");
         };
+        // The last gate: whatever was planned, a text that begins so is somebody's slip.
+        if part.begins_as_shorthand() {
+            return refused_here(row, "a text that begins as a template's short line is never sent");
+        }
         // It may have waited for long since it was planned.
-        if !outgoing.chat.window().allows_free_text(now) {
+        if !part.is_template() && !outgoing.chat.window().allows_free_text(now) {
             return window_closed();
+        }
+        if let Err(until) = self.pace.admit(queue, now) {
+            self.scheduler.rest(queue, until);
+            return later(now, "waiting: as many messages a second as WhatsApp takes".to_owned());
         }
         if let Err(wait) = self.pairs.admit(&outgoing.chat.id, now) {
             return later(now + wait, "waiting: too many messages to one person".to_owned());
         }
         let uploaded_before = part.uploaded().is_some();
-        let part = match &part.form {
-            Form::File { mime, filename, uploaded: None, .. } => {
-                match self.upload(&graph, &channel, row, mime, filename).await {
-                    Ok(id) => part.with_upload(Some(id)),
-                    Err(GraphError::File(error)) => {
-                        tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
-                        return refused_here(row, "the file of the message is gone");
-                    }
-                    Err(error) if error.verdict() == Verdict::GiveUp => {
-                        return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
-                    }
-                    Err(error) => {
-                        return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
-                    }
+        let reused = match part.to_upload() {
+            Some((mime, _)) if part.is_template() => self.uploaded_before(row, &mime).await,
+            _ => None,
+        };
+        let reusable = uploaded_before || reused.is_some();
+        let part = match part.to_upload() {
+            Some(_) if reused.is_some() => part.with_upload(reused),
+            Some((mime, filename)) => match self.upload(&graph, &channel, row, &mime, &filename).await {
+                Ok(id) => {
+                    self.remember_upload(row, &mime, &id).await;
+                    part.with_upload(Some(id))
                 }
-            }
-            _ => part,
+                Err(GraphError::File(error)) => {
+                    tracing::error!(message.id = row.id, error = %error, "a file is gone from the disk");
+                    return refused_here(row, "the file of the message is gone");
+                }
+                Err(error) if error.verdict() == Verdict::GiveUp => {
+                    return self.in_another_form(outgoing, row, &part, &chain(&error)).await;
+                }
+                Err(error) => {
+                    return self.cloud_trouble(queue, job, error.verdict(), doubtful, chain(&error));
+                }
+            },
+            None => part,
         };
         let Some(content) = part.content() else {
             return refused_here(row, "the file of the part is missing");
         };
+        let booking = match self.gate(outgoing, &channel, &content, now).await {
+            Ok(Gate::Open) => None,
+            Ok(Gate::Booked(booking)) => Some(booking),
+            Ok(Gate::NotBefore(then)) => return later(then, LIMIT_WAIT.to_owned()),
+            Ok(Gate::OptedOut) => return opted_out(),
+            Err(error) => return later(now + Duration::seconds(1), chain(&error)),
+        };
         let (id, opaque, repeated) = (row.id.clone(), row.opaque().unwrap_or_default(), row.send_started);
         let marked = row.maybe_twice || repeated;
         let uploaded = (!uploaded_before && part.uploaded().is_some()).then(|| part.clone());
+        let booked = booking.clone();
         let start = move |tx: &mut Tx<'_>| {
+            if let Some(booking) = &booked {
+                booking.store(tx)?;
+            }
             if let Some(part) = &uploaded {
                 ledger::replan(tx.conn, &id, part.kind(), part.body(), &part.to_json())?;
             }
@@ -325,19 +379,30 @@ impl Relay {
             }
             Err(error) => {
                 self.metrics.graph_call("send", "failed");
+                self.not_counted(booking, &error).await;
                 let gone = self.send_failed(queue, job, row, &error).await;
                 match gone {
                     // The upload may have expired or belong to another number: once more with a fresh one.
-                    Gone::Refused { code: Some(INVALID_PARAMETER), .. } if uploaded_before => {
+                    Gone::Refused { code: Some(INVALID_PARAMETER), .. } if reusable => {
+                        self.forget_upload(row, &part).await;
                         self.replan(row, part.with_upload(None), None).await
                     }
-                    Gone::Refused { code: Some(MEDIA_REFUSED), .. } if part.uploaded().is_some() => {
+                    Gone::Refused { code: Some(MEDIA_REFUSED), .. }
+                        if part.uploaded().is_some() && !part.is_template() =>
+                    {
                         self.in_another_form(outgoing, row, &part, &chain(&error)).await
                     }
                     gone => gone,
                 }
             }
         }
+    }
+
+    /// Gives the place in the messaging limit back, if the send surely had no effect.
+    async fn not_counted(&self, booking: Option<Booking>, error: &GraphError) {
+        let Some(booking) = booking.filter(|_| !error.in_doubt()) else { return };
+        self.take_back(&booking);
+        self.write_surely(Box::new(move |tx: &mut Tx<'_>| booking.undo(tx))).await;
     }
 
     async fn send_failed(&self, queue: &str, job: &Running, row: &MessageRow, error: &GraphError) -> Gone {
@@ -472,7 +537,7 @@ impl Relay {
 
     async fn mark_read(&self, queue: &str, job: Running, wamid: &str) -> Settled {
         let snapshot = self.directory.now();
-        let phone = Class::of_queue(queue).map(|(_, phone)| phone);
+        let phone = Class::of_queue(queue).map(|(_, phone)| PhoneKey::from(phone));
         let Some(channel) = phone.as_ref().and_then(|phone| snapshot.channel(phone)) else {
             return gone(job);
         };
@@ -494,55 +559,9 @@ impl Relay {
             },
         }
     }
-
-    /// The database is away before anything was sent. What was in doubt must still wait for its time.
-    fn not_read(&self, job: Running, error: &StoreError) -> Settled {
-        let settlement = self.database_trouble(&job, error);
-        Settled::plain(job, settlement)
-    }
-
-    /// An outage of the database counts against no message; what it refuses for good does.
-    pub(super) fn database_trouble(&self, job: &Running, error: &StoreError) -> Settlement {
-        let (now, text) = (self.clock.now(), chain(error));
-        if !error.is_outage() {
-            return self.settings.policy.own_verdict(job.row.attempts, text, now);
-        }
-        let not_before = now + Duration::seconds(1);
-        Settlement::Again { not_before, error: text, counts: false, doubtful: false }
-    }
-
-    pub(super) fn store_failed(&self, job: Running, error: &StoreError) -> Settled {
-        let not_before = self.clock.now() + Duration::seconds(1);
-        let doubtful = job.row.doubtful;
-        Settled::plain(job, Settlement::Again { not_before, error: chain(error), counts: false, doubtful })
-    }
-
-    /// Writes what happened at the other side; waits for the database if it is away. What it refuses for what
-    /// it is holds nothing else.
-    async fn write_surely(&self, effects: Effects) {
-        let effects = Arc::new(Mutex::new(effects));
-        let mut refusals = 0;
-        loop {
-            let again = effects.clone();
-            let written =
-                self.db.write(move |tx| (again.lock().unwrap_or_else(PoisonError::into_inner))(tx)).await;
-            match written {
-                Ok(()) => return,
-                Err(error) => {
-                    refusals += u32::from(!error.is_outage());
-                    if refusals >= STORE_REFUSALS {
-                        tracing::error!(error = chain(&error), "what WhatsApp answered is not written");
-                        return;
-                    }
-                    tracing::warn!(error = %error, "what WhatsApp answered cannot be written; trying again");
-                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-                }
-            }
-        }
-    }
 }
 
-fn gone(job: Running) -> Settled {
+pub(super) fn gone(job: Running) -> Settled {
     let error = "the chat or phone of this job is gone".to_owned();
     Settled::plain(job, Settlement::Dead { error })
 }
@@ -561,6 +580,12 @@ fn window_closed() -> Gone {
     let title = "the service window is closed".to_owned();
     let error = WireError { code: Some(WINDOW_CLOSED), title: Some(title), message: None, details: None };
     Gone::Refused { code: Some(WINDOW_CLOSED), error }
+}
+
+fn opted_out() -> Gone {
+    let title = "the person has stopped marketing messages".to_owned();
+    let error = WireError { code: Some(OPTED_OUT), title: Some(title), message: None, details: None };
+    Gone::Refused { code: Some(OPTED_OUT), error }
 }
 
 fn refused_here(row: &MessageRow, reason: &str) -> Gone {

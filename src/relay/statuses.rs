@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::sms::progress;
 use crate::directory::{Phone, Snapshot};
 use crate::domain::{ChatId, DeliveryState, Language};
 use crate::queue::job::{self, Class, Job, Kind, lane_out};
@@ -112,6 +113,9 @@ pub fn apply(
     };
     match stored::apply(tx.conn, &status, now)? {
         Applied::Moved(message) => {
+            if let Some(job_id) = &message.job_id {
+                progress::moved(tx, job_id, reported.language, now)?;
+            }
             if state == DeliveryState::Failed {
                 fail(tx, reported, &message, now)?;
             }
@@ -152,7 +156,10 @@ fn fail(
         chats::window_was_closed(tx.conn, &message.chat_id, message.created_at.and_utc())?;
     }
     let chat = ChatId::from(message.chat_id.as_str());
-    if code == Some(MEDIA_REFUSED) && message.blob_id.is_some() && message.kind != "text" {
+    if code == Some(MEDIA_REFUSED)
+        && message.blob_id.is_some()
+        && !matches!(message.kind.as_str(), "text" | "template")
+    {
         let job = Job::Fallback { chat_id: message.chat_id.clone(), failed_id: message.id.clone() };
         let job = NewJob {
             kind: Kind::Send.as_str(),
@@ -172,6 +179,9 @@ fn fail(
         message: None,
         details: error.and_then(|error| error.details),
     };
+    if progress::is_silent(tx, message, reported.phone.row.sms_to_chat)? {
+        return Ok(());
+    }
     let note = notes::failure(&error, reported.language);
     jobs::enqueue(tx, &job::note(&reported.phone.key, &chat, &message.id, note), now)?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::Relay;
 use super::fetch::media_of;
+use super::parts::{Form, Part};
 use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
 use crate::directory::Portal;
 use crate::domain::{ChatId, Direction, Language};
@@ -14,6 +15,7 @@ use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{Conn, StoreError};
 use crate::translate::person::person_name;
 use crate::translate::to_line::{self, Action, EchoOf, Known, LineItem, MediaKind, Quoted};
+use crate::translate::{reconstruction, split};
 use crate::whatsapp::message::{Content, WireMessage};
 
 /// A job of the courier with everything that it needs from the database.
@@ -56,7 +58,7 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
             continue;
         };
         let message = messages.iter().find(|row| Some(&row.id) == running.row.message_id.as_ref()).cloned();
-        if message.is_none() && matches!(job, Job::Relay { .. }) {
+        if message.is_none() && matches!(job, Job::Relay { .. } | Job::Show { .. }) {
             gone.push(running);
             continue;
         }
@@ -96,10 +98,17 @@ pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, 
 
 fn chat_of(job: &Job) -> Option<&str> {
     match job {
-        Job::Relay { chat_id, .. } | Job::Note { chat_id, .. } | Job::Acknowledge { chat_id, .. } => {
-            Some(chat_id)
-        }
-        Job::Send { .. } | Job::Fallback { .. } | Job::Fetch { .. } | Job::MarkRead { .. } => None,
+        Job::Relay { chat_id, .. }
+        | Job::Note { chat_id, .. }
+        | Job::Show { chat_id, .. }
+        | Job::Acknowledge { chat_id, .. } => Some(chat_id),
+        Job::Send { .. }
+        | Job::Fallback { .. }
+        | Job::Fetch { .. }
+        | Job::MarkRead { .. }
+        | Job::Sms { .. }
+        | Job::SmsStatus { .. }
+        | Job::Comment { .. } => None,
     }
 }
 
@@ -161,6 +170,7 @@ impl Relay {
                 echoes: Vec::new(),
                 without_file: false,
             },
+            (Job::Show { .. }, Some(message)) => self.prepare_template(loaded, message, language),
             (Job::Relay { late_file, .. }, Some(message)) => {
                 self.prepare_relay(loaded, message, *late_file, portal, language)
             }
@@ -172,6 +182,43 @@ impl Relay {
                 echoes: Vec::new(),
                 without_file: false,
             },
+        }
+    }
+
+    /// What the customer saw of a template: a system note, which the portal does not send back.
+    fn prepare_template(&self, loaded: &Loaded, message: &MessageRow, language: Language) -> Prepared {
+        let (text, kind) = match Part::from_json(&message.payload).map(|part| part.form) {
+            Ok(Form::Template { template, values, .. }) => {
+                let kind = reconstruction::header_kind(&template).filter(|_| loaded.blob.is_some());
+                (reconstruction::bbcode(&template, &values, language), kind)
+            }
+            _ => (reconstruction::unknown(&message.kind, language), None),
+        };
+        let (mut text, mut files, mut link) = (text, vec![], None);
+        if let Some(kind) = kind {
+            match self.file(loaded, kind, &text, language) {
+                FileForm::File { url, name, hash, blob } => {
+                    files = vec![LineFile { url, name }];
+                    link = Some((hash, blob));
+                }
+                FileForm::Text { text: instead, link: stored, .. } => (text, link) = (instead, stored),
+            }
+        }
+        // What the portal could not pull comes once more, with a link.
+        let again = if matches!(loaded.job, Job::Show { as_link: true, .. }) { "#link" } else { "" };
+        let id = format!("template.{}{again}", message.id);
+        let mut parts = split::lines_for_line(text).into_iter();
+        let first = self.line_message(loaded, id.clone(), parts.next().unwrap_or_default(), files, Some(0));
+        let more = parts.enumerate().map(|(index, text)| {
+            self.line_message(loaded, format!("{id}#{}", index + 2), text, vec![], Some(0))
+        });
+        Prepared {
+            messages: std::iter::once(first).chain(more).collect(),
+            action: Action::New,
+            summary: None,
+            link,
+            echoes: Vec::new(),
+            without_file: false,
         }
     }
 
@@ -187,7 +234,11 @@ impl Relay {
         let item = wire.as_ref().map_or_else(
             || placeholder(message),
             |wire| {
-                let known = Known { quoted: self.quoted_of(loaded, wire), utc_offset: None };
+                let known = Known {
+                    quoted: self.quoted_of(loaded, wire),
+                    template: tapped_template(loaded),
+                    utc_offset: None,
+                };
                 match message.direction.as_str() {
                     "outbound" => {
                         let source = if wire.standby { EchoOf::MetaAgent } else { EchoOf::PhoneApp };
@@ -287,7 +338,7 @@ impl Relay {
                     return FileForm::Text { text, link: None, missing: false };
                 };
                 // What the portal could not pull as a file follows as a link.
-                if matches!(loaded.job, Job::Relay { as_link: true, .. }) {
+                if matches!(loaded.job, Job::Relay { as_link: true, .. } | Job::Show { as_link: true, .. }) {
                     let text = with(to_line::file_as_link(&blob.name, &url, language));
                     return FileForm::Text { text, link: Some((hash, blob.id.clone())), missing: false };
                 }
@@ -354,4 +405,13 @@ pub(super) fn user_of(loaded: &Loaded) -> UserObject {
             None => user,
         }
     })
+}
+
+/// The template whose button was tapped.
+fn tapped_template(loaded: &Loaded) -> Option<String> {
+    let row = loaded.quoted.as_ref().filter(|row| row.kind == "template")?;
+    match Part::from_json(&row.payload).ok()?.form {
+        Form::Template { template, .. } => Some(template.name),
+        _ => None,
+    }
 }

@@ -7,6 +7,7 @@ use crate::directory::Phone;
 use crate::domain::Wamid;
 use crate::store::contacts::{self, Aliases};
 use crate::store::{StoreError, Tx, chats};
+use crate::translate::crm_number;
 use crate::whatsapp::message::{Content, System, WireMessage};
 use crate::whatsapp::notification::{LONGEST_ID, Person};
 
@@ -62,6 +63,37 @@ pub(super) fn open_chat(
             }
         }
     }
+    chats::open(tx.conn, &contact, phone.key.as_str(), now)
+}
+
+/// The chat of somebody whose number the CRM gave, made if nobody is known by it. WhatsApp may know the number
+/// in another spelling (whatsapp-messaging facts §8.2).
+pub(super) fn chat_of_number(
+    tx: &mut Tx<'_>,
+    phone: &Phone,
+    number: &str,
+    now: DateTime<Utc>,
+) -> Result<String, StoreError> {
+    let waba = phone.waba_key.as_str();
+    let spellings = crm_number::spellings(number);
+    let others = spellings.iter().map(|spelling| ("wa_id", spelling.as_str()));
+    let mut known = None;
+    for (kind, value) in [("wa_id", number), ("phone", number)].into_iter().chain(others) {
+        if known.is_none() {
+            known = contacts::by_alias(tx.conn, waba, kind, value)?;
+        }
+    }
+    let contact = match known {
+        Some(contact) => {
+            contacts::add_alias(tx.conn, waba, "phone", number, &contact, now)?;
+            contact
+        }
+        None => {
+            let aliases = Aliases { wa_id: Some(number.to_owned()), ..Aliases::default() };
+            contacts::resolve(tx.conn, waba, &aliases, None, None, now)?
+                .ok_or_else(|| StoreError::Corrupt("a contact without any id".into()))?
+        }
+    };
     chats::open(tx.conn, &contact, phone.key.as_str(), now)
 }
 

@@ -24,6 +24,7 @@ mod faults;
 mod graph;
 mod ids;
 mod interactive;
+mod limits;
 mod look;
 mod media;
 mod messages;

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +28,7 @@ mod bubble;
 mod samples;
 mod server;
 mod strip;
+mod template;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -46,6 +47,28 @@ pub struct Scene {
     pub customers: Vec<SimCustomer>,
     /// Where the bridge itself listens; only shown.
     pub bridge_url: String,
+    /// Its templates and windows; `None` = they are not shown.
+    pub bridge: Option<BridgeHands>,
+}
+
+/// What the page shows of the bridge, and tells it, beside what crosses it.
+#[derive(Clone, Debug)]
+pub struct BridgeHands {
+    /// Templates as the bridge lists them.
+    pub templates: watch::Receiver<Vec<TemplateLine>>,
+    /// A customer whose service window was closed (or opened) by hand.
+    pub windows: mpsc::UnboundedSender<(SimCustomer, bool)>,
+}
+
+/// A template with the line that sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateLine {
+    /// Name and language.
+    pub name: String,
+    /// Meta's word.
+    pub status: String,
+    /// What an operator types.
+    pub line: String,
 }
 
 /// The running page.
@@ -138,13 +161,26 @@ impl Desk {
     }
 }
 
+/// Ends when the bridge lists other templates.
+async fn renewed(templates: &mut Option<watch::Receiver<Vec<TemplateLine>>>) {
+    let ended = match templates {
+        Some(templates) => templates.changed().await.is_err(),
+        None => true,
+    };
+    if ended {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Publishes a snapshot after each change, while somebody looks.
 async fn publish(desk: Arc<Desk>) {
     let (mut cloud, mut portal) = (desk.cloud.changes(), desk.portal.changes());
+    let mut templates = desk.scene.bridge.as_ref().map(|bridge| bridge.templates.clone());
     loop {
         tokio::select! {
             () = desk.cancel.cancelled() => return,
             () = desk.looked.notified() => {}
+            () = renewed(&mut templates) => {}
             changed = async { tokio::select! { c = cloud.changed() => c, p = portal.changed() => p } } => {
                 if changed.is_err() {
                     return;

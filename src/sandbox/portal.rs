@@ -2,12 +2,14 @@
 //!
 //! Two real HTTP servers on loopback. Cast: `server` takes requests, applies faults and limits and hands
 //! calls to `rest`, which finds the method's file (`system`, `imconnector`, `messages`, `changes`, `openlines`,
-//! `sms`, `batch`); `oauth` keeps tokens; `events` posts to bound handlers; `operator` and `install` are what
+//! `sms`, `crm`, `batch`); `oauth` keeps tokens; `events` posts to bound handlers; `operator` and `install` are what
 //! people do in the portal. What differs from the real thing: no TLS, one source address for the rate
 //! limit, and the test aids that say so in [`PortalOptions`].
 
 mod batch;
 mod changes;
+mod crm;
+mod disk;
 mod events;
 mod faults;
 mod form;

@@ -7,7 +7,9 @@ use super::{Setup, SetupError};
 use crate::domain::BlobId;
 use crate::queue::job::{lane_in, lane_out};
 use crate::store::contacts::{self, ContactRow};
+use crate::store::held::{self, HeldRow};
 use crate::store::messages::MessageRow;
+use crate::store::sms::{self, SmsRow};
 use crate::store::{Page, blobs, chats, messages, people};
 
 /// A person with every alias as (kind, value).
@@ -56,19 +58,23 @@ impl Setup {
                 for chat in chats::of_contact(conn, &id)? {
                     let rows = messages::of_chat(conn, &chat.id)?;
                     ids.extend(rows.iter().filter_map(|row| row.blob_id.clone()));
-                    threads.push((chat, rows));
+                    let requests = sms::of_chat(conn, &chat.id)?;
+                    let waiting = held::of_chat(conn, &chat.id)?;
+                    threads.push((chat, rows, requests, waiting));
                 }
                 Ok((threads, blobs::get_many(conn, &ids)?))
             })
             .await?;
         let chats: Vec<Value> = threads
             .iter()
-            .map(|(chat, rows)| {
+            .map(|(chat, rows, requests, waiting)| {
                 json!({
                     "id": chat.id, "phone_id": chat.phone_id, "created_at": time(chat.created_at),
                     "last_inbound_at": chat.last_inbound_at.map(time),
                     "marketing_stopped": chat.marketing_stopped,
                     "messages": rows.iter().map(message).collect::<Vec<_>>(),
+                    "sms": requests.iter().map(request).collect::<Vec<_>>(),
+                    "held": waiting.iter().map(held_text).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -142,5 +148,16 @@ fn message(row: &MessageRow) -> Value {
         "media_id": row.blob_id, "created_at": time(row.created_at), "sent_at": row.sent_at.map(time),
         "delivered_at": row.delivered_at.map(time), "read_at": row.read_at.map(time),
         "failed_at": row.failed_at.map(time), "error": row.error_text,
+    })
+}
+
+fn held_text(row: &HeldRow) -> Value {
+    json!({"id": row.id, "text": row.body, "held_at": time(row.created_at)})
+}
+
+fn request(row: &SmsRow) -> Value {
+    json!({
+        "id": row.id, "message_id": row.message_id, "sender": row.code, "recipient": row.recipient,
+        "text": row.body, "status": row.state, "reason": row.reason, "created_at": time(row.created_at),
     })
 }

@@ -55,8 +55,12 @@ impl From<GraphError> for SetupError {
     fn from(error: GraphError) -> Self {
         Self::Meta(match error.refusal() {
             Some(refusal) => {
-                let details = refusal.details.as_deref().or(refusal.user_msg.as_deref());
-                let details = details.map(|text| format!(" ({text})")).unwrap_or_default();
+                let words: Vec<&str> = [&refusal.details, &refusal.user_title, &refusal.user_msg]
+                    .into_iter()
+                    .filter_map(|text| text.as_deref())
+                    .collect();
+                let details =
+                    if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) };
                 format!("error {}: {}{details}", refusal.code, refusal.message)
             }
             // It is said already whose error this is.

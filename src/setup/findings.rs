@@ -1,7 +1,7 @@
 //! What the bridge knows to be wrong without asking anybody: broken secrets, portals that do not work.
 
 use super::Setup;
-use super::portals::missing_scopes;
+use super::portals::lacks;
 
 /// Something that is wrong at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Setup {
                 let why = portal.row.status_reason.as_deref().unwrap_or("the portal does not work");
                 add(name.clone(), why);
             }
-            let missing = missing_scopes(&portal.row.scopes);
+            let missing = lacks(&snapshot, portal);
             if !missing.is_empty() {
                 add(name, &format!("these scopes are missing: {}", missing.join(", ")));
             }

@@ -1,6 +1,6 @@
 //! Dead letters: run again, or given up with a reason.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::behalf::Object;
 use super::{Setup, SetupError};
@@ -49,6 +49,15 @@ impl Setup {
         });
         let done = done.await?;
         self.job_after(id, done).await
+    }
+
+    /// Writes down that somebody cancelled an operator's text that was held.
+    pub async fn note_cancelled(&self, id: &str) -> Result<(), SetupError> {
+        let (id, own) = (id.to_owned(), self.clone());
+        let noted = self.db.write(move |tx| {
+            own.note::<Value>(tx, "cancel", Object { kind: "message", id: &id, name: "" }, None, None)
+        });
+        Ok(noted.await?)
     }
 
     /// A job.

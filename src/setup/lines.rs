@@ -64,7 +64,20 @@ impl Setup {
             )));
         }
         self.switch_on(&portal.id, &line.id, phone).await?;
+        let displaced = bound
+            .binding_of_line(&portal.id, &line.id)
+            .filter(|other| other.phone != phone.key)
+            .and_then(|other| bound.phone(&other.phone));
         self.store_link(portal, phone, &line).await?;
+        if let Some(other) = displaced {
+            self.remove_sender_if_any(&portal.id, other).await;
+        }
+        self.sender_follows(portal, phone).await?;
+        if let Some(old) = bound.binding_of_phone(&phone.key)
+            && old.portal != portal.id
+        {
+            self.remove_sender_if_any(&old.portal, phone).await;
+        }
         if let Some(old) = bound.binding_of_phone(&phone.key)
             && (old.portal != portal.id || old.line != line.id)
             && let Err(error) = self.switch_off(&old.portal, &old.line).await
@@ -90,6 +103,9 @@ impl Setup {
                     "a set-up of this portal runs; try again when it is done".to_owned(),
                 ));
             };
+            if phone.row.sms_service {
+                self.remove_sender(&binding.portal, phone).await?;
+            }
             self.switch_off(&binding.portal, &binding.line).await?;
         }
         let (key, own) = (phone_id.to_owned(), self.clone());
@@ -136,8 +152,11 @@ impl Setup {
         let snapshot = self.directory.now();
         let Some(binding) = snapshot.binding_of_line(portal, line) else { return Ok(()) };
         tracing::warn!(portal.id = %portal, line = %line, "the portal switched a linked line off; it is unlinked");
-        let phone = binding.phone.to_string();
-        self.db.write(move |tx| lines::unbind_phone(tx.conn, &phone)).await?;
+        let key = binding.phone.to_string();
+        self.db.write(move |tx| lines::unbind_phone(tx.conn, &key)).await?;
+        if let Some(phone) = snapshot.phone(&binding.phone) {
+            self.remove_sender_if_any(portal, phone).await;
+        }
         Ok(self.directory.reload().await?)
     }
 

@@ -4,9 +4,10 @@ use super::behalf::{Change, Object};
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
-use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId};
+use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
 use crate::store::Page;
 use crate::store::phones::{self, PhoneRow};
+use crate::translate::shorthand;
 use crate::whatsapp::client::PhoneInfo;
 
 /// A phone to be set up.
@@ -43,6 +44,8 @@ pub struct PhoneChange {
     pub sms_to_chat: Option<bool>,
     /// Portal user who stands for the phone.
     pub crm_user_id: Option<Option<String>>,
+    /// Languages whose words like STOP end marketing messages.
+    pub stop_words: Option<Vec<String>>,
 }
 
 impl Setup {
@@ -89,7 +92,18 @@ impl Setup {
 
     /// Changes a phone's settings.
     pub async fn change_phone(&self, id: &str, change: PhoneChange) -> Result<PhoneRow, SetupError> {
-        changed(&change, self.phone(id).await?)?;
+        let row = changed(&change, self.phone(id).await?)?;
+        if self.behalf.is_stale(self.phone(id).await?.updated_at) {
+            return Change::<PhoneRow>::Stale.done("phone");
+        }
+        let names_one = change.fallback_template.is_some() || change.default_language.is_some();
+        if let Some(template) = row.fallback_template.as_deref().filter(|_| names_one) {
+            let mut faults = Faults::default();
+            faults.check("fallback_template", self.check_fallback(&row, template).await?);
+            faults.done()?;
+        }
+        // The portal goes first: what it refuses is not stored.
+        let _one_at_a_time = self.switch_sender(&row).await?;
         let (id, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
         let written = self.db.write(move |tx| {
             // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
@@ -153,7 +167,7 @@ impl Setup {
             display_name: info.verified_name.unwrap_or_default(),
             status: info.status,
             quality: info.quality_rating,
-            messaging_limit: None,
+            messaging_limit: info.messaging_limit,
             name_status: info.name_status,
             security_note: None,
             sms_service,
@@ -165,6 +179,7 @@ impl Setup {
             default_language: None,
             sms_to_chat: false,
             crm_user_id: None,
+            stop_words: String::new(),
             created_at: now,
             updated_at: now,
         }
@@ -177,6 +192,13 @@ fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRow, SetupErr
     row.sms_service = change.sms_service.unwrap_or(row.sms_service);
     row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);
     row.sms_to_chat = change.sms_to_chat.unwrap_or(row.sms_to_chat);
+    if let Some(languages) = &change.stop_words {
+        if languages.iter().any(|language| stop_words::languages().all(|known| known != language)) {
+            let known: Vec<&str> = stop_words::languages().collect();
+            faults.add("stop_words", format!("must be languages of this list: {}", known.join(", ")));
+        }
+        row.stop_words = languages.join(",");
+    }
     for (field, value, words, place) in [
         ("system_messages", &change.system_messages, &["drop", "send"][..], &mut row.system_messages),
         ("signature", &change.signature, &["strip", "keep"][..], &mut row.signature),
@@ -213,11 +235,6 @@ pub fn shown_digits(info: &PhoneInfo) -> String {
 
 /// `en`, `en_US`, `zh_CN`.
 fn language_code(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let plain = text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
-    if (2..=10).contains(&text.len()) && plain {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a language code of templates, as en_US".to_owned())
-    }
+    let code = shorthand::language_code(text);
+    code.ok_or_else(|| "must be a language code of templates, as en_US".to_owned())
 }

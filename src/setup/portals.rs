@@ -1,9 +1,11 @@
 //! Portals: what is set of them, and what they lack.
 
 use super::behalf::{Change, Object};
+use super::senders::SMS_SCOPE;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::Unregister;
+use crate::directory::{Phone, Portal, Snapshot};
 use crate::domain::PortalId;
 use crate::store::Page;
 use crate::store::portals::{self, PortalRow};
@@ -63,7 +65,7 @@ impl Setup {
                 "phones are linked to lines of this portal; unlink them first".to_owned(),
             ));
         }
-        if snapshot.portal(&portal).is_some_and(crate::directory::Portal::is_active) {
+        if snapshot.portal(&portal).is_some_and(Portal::is_active) {
             let unregister = Unregister { id: &self.config.bitrix.connector_code };
             if let Err(error) = self.gateway.call(&portal, &unregister).await {
                 tracing::warn!(portal.id = id, error = %error, "our connector could not be removed from the portal");
@@ -120,14 +122,21 @@ pub fn scope_list(scopes: &str) -> Vec<String> {
     scopes.split(',').map(|scope| scope.trim().to_lowercase()).filter(|scope| !scope.is_empty()).collect()
 }
 
-/// Which of the needed scopes were not granted.
-pub fn missing_scopes(scopes: &str) -> Vec<String> {
+/// Which of the needed scopes were not granted; `sms`: a phone is to be an SMS sender there.
+pub fn missing_scopes(scopes: &str, sms: bool) -> Vec<String> {
     let granted = scope_list(scopes);
-    NEEDED_SCOPES
-        .iter()
-        .filter(|needed| !granted.iter().any(|scope| scope == *needed))
-        .map(|s| (*s).to_owned())
-        .collect()
+    let needed = NEEDED_SCOPES.iter().chain(sms.then_some(&SMS_SCOPE));
+    needed.filter(|needed| !granted.iter().any(|scope| scope == *needed)).map(|s| (*s).to_owned()).collect()
+}
+
+/// The needed scopes that a portal did not grant, those of its SMS senders among them.
+pub fn lacks(snapshot: &Snapshot, portal: &Portal) -> Vec<String> {
+    // A phone that is a sender there, or will be once it is linked.
+    let is_sender = |phone: &Phone| {
+        let binding = snapshot.binding_of_phone(&phone.key);
+        phone.row.sms_service && binding.is_none_or(|binding| binding.portal == portal.id)
+    };
+    missing_scopes(&portal.row.scopes, snapshot.phones.iter().any(is_sender))
 }
 
 #[cfg(test)]
@@ -136,8 +145,9 @@ mod tests {
 
     #[test]
     fn missing_scopes_are_named() {
-        assert_eq!(missing_scopes("imopenlines, IM,crm"), ["imconnector"]);
-        assert!(missing_scopes("im,imconnector,imopenlines").is_empty());
-        assert_eq!(missing_scopes("").len(), 3);
+        assert_eq!(missing_scopes("imopenlines, IM,crm", false), ["imconnector"]);
+        assert!(missing_scopes("im,imconnector,imopenlines", false).is_empty());
+        assert_eq!(missing_scopes("", false).len(), 3);
+        assert_eq!(missing_scopes("im,imconnector,imopenlines", true), ["messageservice"]);
     }
 }

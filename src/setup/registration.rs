@@ -36,13 +36,21 @@ pub const VERTICALS: [&str; 22] = [
     "UNDEFINED",
 ];
 
+/// What it takes to call Meta for a number.
+pub(super) struct PhoneAccess {
+    pub(super) row: PhoneRow,
+    pub(super) graph: GraphClient,
+    pub(super) token: Secret,
+    pub(super) phone: PhoneNumberId,
+}
+
 impl Setup {
     /// Registers a number with its two-step PIN; Meta's state of it is read again.
     pub async fn register_phone(&self, id: &str, pin: &Secret) -> Result<(), SetupError> {
         if !is_digits(pin.expose(), 6..=6) {
             return Err(SetupError::field("pin", "must be six digits"));
         }
-        let (row, graph, token, phone) = self.phone_access(id).await?;
+        let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
         self.counted("register", graph.register(&token, &phone, pin).await)?;
         self.note_phone(&row, "register", None).await?;
         self.read_phone_again(&row, &graph, &token, &phone).await
@@ -54,7 +62,7 @@ impl Setup {
         let method = faults.check("method", validate::one_of(method, &["SMS", "VOICE"]));
         let language = faults.check("code_language", validate::text(language, 10));
         faults.done()?;
-        let (row, graph, token, phone) = self.phone_access(id).await?;
+        let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
         self.counted("request_code", graph.request_code(&token, &phone, &method, &language).await)?;
         self.note_phone(&row, "code", None).await
     }
@@ -64,7 +72,7 @@ impl Setup {
         if !is_digits(code.expose(), 4..=8) {
             return Err(SetupError::field("code", "must be the digits of the code"));
         }
-        let (row, graph, token, phone) = self.phone_access(id).await?;
+        let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
         self.counted("verify_code", graph.verify_code(&token, &phone, code).await)?;
         self.note_phone(&row, "verify", None).await?;
         self.read_phone_again(&row, &graph, &token, &phone).await
@@ -72,7 +80,7 @@ impl Setup {
 
     /// The business profile as Meta has it.
     pub async fn profile(&self, id: &str) -> Result<BusinessProfile, SetupError> {
-        let (_, graph, token, phone) = self.phone_access(id).await?;
+        let PhoneAccess { graph, token, phone, .. } = self.phone_access(id).await?;
         Ok(self.counted("profile", graph.profile(&token, &phone).await)?)
     }
 
@@ -104,20 +112,17 @@ impl Setup {
         }
         faults.check("vertical", validate::one_of(&profile.vertical, &VERTICALS));
         faults.done()?;
-        let (row, graph, token, phone) = self.phone_access(id).await?;
+        let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
         let before = self.counted("profile", graph.profile(&token, &phone).await)?;
         self.counted("set_profile", graph.set_profile(&token, &phone, &profile).await)?;
         self.note_phone(&row, "profile", Some((json!(before), json!(profile)))).await
     }
 
-    async fn phone_access(
-        &self,
-        id: &str,
-    ) -> Result<(PhoneRow, GraphClient, Secret, PhoneNumberId), SetupError> {
+    pub(super) async fn phone_access(&self, id: &str) -> Result<PhoneAccess, SetupError> {
         let row = self.phone(id).await?;
         let (graph, token, _) = self.waba_access(&row.waba_key)?;
         let phone = PhoneNumberId::from(row.phone_number_id.as_str());
-        Ok((row, graph, token, phone))
+        Ok(PhoneAccess { row, graph, token, phone })
     }
 
     async fn read_phone_again(
@@ -141,7 +146,7 @@ impl Setup {
         Ok(self.directory.reload().await?)
     }
 
-    async fn note_phone(
+    pub(super) async fn note_phone(
         &self,
         row: &PhoneRow,
         action: &'static str,

@@ -1,4 +1,4 @@
-//! What makes a portal ready (bitrix24 facts §10): connector, events, the lines that are linked. Every step
+//! What makes a portal ready (bitrix24 facts §10): connector, events, linked lines, SMS senders. Every step
 //! may be repeated, so the whole is repeated after an update, at start, and after a failure.
 
 use super::{Setup, SetupError};
@@ -40,12 +40,12 @@ impl Setup {
     /// The steps; the caller holds the portal's gate.
     pub(super) async fn sequence(&self, id: &PortalId) -> Result<(), SetupError> {
         match self.steps(id).await {
-            Ok(()) => {
-                self.edit_portal(id, |row| {
+            Ok(left) => {
+                self.edit_portal(id, move |row| {
                     // A refusal of the tokens on the way has the last word.
-                    if row.status == "installing" {
+                    if row.status == "installing" || row.status == "active" {
                         row.status = "active".to_owned();
-                        row.status_reason = None;
+                        row.status_reason = left.clone();
                     }
                 })
                 .await?;
@@ -65,7 +65,8 @@ impl Setup {
         }
     }
 
-    async fn steps(&self, id: &PortalId) -> Result<(), SetupError> {
+    /// What is left undone without keeping chats from working is given back as a reason.
+    async fn steps(&self, id: &PortalId) -> Result<Option<String>, SetupError> {
         let register = Register {
             id: &self.config.bitrix.connector_code,
             name: CONNECTOR_NAME,
@@ -76,11 +77,12 @@ impl Setup {
         self.gateway.call(id, &register).await?;
         self.bind_events(id).await?;
         self.restore_lines(id).await?;
+        let left = self.restore_senders(id).await?;
         let info = self.gateway.call(id, &AppInfoGet).await?;
         if let Some(license) = &info.license {
             self.gateway.set_license(id, license);
         }
-        Ok(())
+        Ok(left)
     }
 
     async fn bind_events(&self, id: &PortalId) -> Result<(), SetupError> {
@@ -126,6 +128,7 @@ impl Setup {
     }
 
     fn resume(&self, id: &PortalId) {
+        self.scheduler.resume(&Class::portal_queue(id));
         let snapshot = self.directory.now();
         for binding in snapshot.bindings.iter().filter(|binding| binding.portal == *id) {
             self.scheduler.resume(&Class::Line.queue(&binding.phone));

@@ -33,6 +33,28 @@ impl Setup {
         }
     }
 
+    /// The portal whose SMS handler has this secret in its path; `token` and `member_id` are compared where the
+    /// portal sends them (bitrix24 facts §6.2: robots have neither).
+    pub fn portal_of_sms(
+        &self,
+        secret: &str,
+        token: Option<&Secret>,
+        member_id: Option<&MemberId>,
+    ) -> Result<Portal, SetupError> {
+        let (snapshot, given) = (self.directory.now(), Secret::from(secret));
+        let portal = snapshot.portals.iter().find(|portal| same(&portal.sms_secret, &given));
+        let Some(portal) = portal.filter(|portal| portal.is_active()) else {
+            return Err(self.distrust(None, "an SMS with an unknown secret"));
+        };
+        if !self.page_token_fits(portal, token) {
+            return Err(self.distrust(Some(&portal.member_id), "an SMS with a wrong application_token"));
+        }
+        if member_id.is_some_and(|member_id| *member_id != portal.member_id) {
+            return Err(self.distrust(Some(&portal.member_id), "an SMS of another portal"));
+        }
+        Ok(portal.clone())
+    }
+
     /// Whether a page's `APPLICATION_TOKEN`, if it has one, is the portal's.
     pub(super) fn page_token_fits(&self, portal: &Portal, token: Option<&Secret>) -> bool {
         match (&portal.application_token, token) {

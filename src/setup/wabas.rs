@@ -6,8 +6,8 @@ use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::directory::{App, context};
 use crate::domain::{AppId, Secret, WabaId, WabaKey};
-use crate::store::Page;
 use crate::store::wabas::{self, WabaRow};
+use crate::store::{Page, templates};
 use crate::whatsapp::GraphClient;
 use crate::whatsapp::client::PhoneInfo;
 
@@ -29,6 +29,8 @@ pub struct WabaChange {
     pub name: Option<String>,
     /// Its own access token; `Some(None)` = the app's.
     pub access_token: Option<Option<Secret>>,
+    /// Meta's id of the portfolio whose messaging limit it shares; `Some(None)` = as Meta tells.
+    pub portfolio: Option<Option<String>>,
 }
 
 impl Setup {
@@ -65,6 +67,7 @@ impl Setup {
             subscribed: true,
             status: "active".to_owned(),
             status_reason: None,
+            portfolio: None,
             created_at: now,
             updated_at: now,
         };
@@ -77,7 +80,10 @@ impl Setup {
             })
             .await?;
         self.directory.reload().await?;
-        Ok(row)
+        // A failure is written down and repeated by the clock: the WABA is linked all the same.
+        self.sync_waba(&row.id).await?;
+        self.refresh_limits(&row.id).await;
+        self.waba(&row.id).await
     }
 
     /// Changes a WABA; a new token is tried by subscribing again.
@@ -88,6 +94,10 @@ impl Setup {
         if let Some(Some(token)) = &change.access_token {
             faults.check("access_token", validate::secret(token.expose()));
         }
+        let portfolio = change.portfolio.as_ref().map(|portfolio| {
+            let portfolio = portfolio.as_deref().map(validate::cloud_id).transpose();
+            faults.check("portfolio", portfolio)
+        });
         faults.done()?;
         if let Some(token) = &change.access_token {
             let snapshot = self.directory.now();
@@ -107,6 +117,7 @@ impl Setup {
             }
             let mut row = before.clone();
             row.name = name.clone().unwrap_or(row.name);
+            row.portfolio = portfolio.clone().unwrap_or(row.portfolio);
             if let Some(sealed) = &sealed {
                 (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
             }
@@ -131,6 +142,7 @@ impl Setup {
         let own = self.clone();
         self.db
             .write(move |tx| {
+                templates::remove_of_waba(tx.conn, &row.id)?;
                 wabas::delete(tx.conn, &row.id)?;
                 own.note(tx, "delete", object(&row), Some(&row), None)
             })
@@ -170,6 +182,14 @@ impl Setup {
         }
         let token = waba.access_token.as_ref().unwrap_or(&app.access_token).clone();
         Ok((self.graph_at(app.graph_version.as_deref()), token, waba.waba_id.clone()))
+    }
+
+    /// Meta's id of the app of a WABA (our id).
+    pub(super) fn app_of_waba(&self, id: &str) -> Result<String, SetupError> {
+        let snapshot = self.directory.now();
+        let waba = snapshot.waba(&WabaKey::from(id)).ok_or(SetupError::NotFound("WABA"))?;
+        let app = snapshot.app(&waba.app_id).ok_or(SetupError::NotFound("app"))?;
+        Ok(app.client_id.clone())
     }
 
     /// Subscribes the app and reads it back; gives the WABA's name.

@@ -441,6 +441,19 @@ pub fn drop_dead(conn: &mut Conn, id: &str, now: DateTime<Utc>) -> Result<bool, 
     Ok(changed == 1)
 }
 
+/// Whether jobs whose keys begin with `prefix` wait in the lane of a job whose own key does not.
+pub fn has_to_let_pass(conn: &mut Conn, job: &JobRow, prefix: &str) -> Result<bool, StoreError> {
+    let of_kind = || jobs::dedupe_key.like(format!("{prefix}%"));
+    let own: i64 = jobs::table.filter(jobs::id.eq(&job.id)).filter(of_kind()).count().get_result(conn)?;
+    let waiting: i64 = jobs::table
+        .filter(jobs::lane.eq(&job.lane))
+        .filter(jobs::state.eq("ready"))
+        .filter(of_kind())
+        .count()
+        .get_result(conn)?;
+    Ok(own == 0 && waiting > 0)
+}
+
 /// How many jobs are in a state, and since when the oldest waits.
 pub fn depth(conn: &mut Conn, state: &str) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
     let (count, oldest): (i64, Option<NaiveDateTime>) = jobs::table
@@ -448,4 +461,13 @@ pub fn depth(conn: &mut Conn, state: &str) -> Result<(i64, Option<DateTime<Utc>>
         .select((diesel::dsl::count_star(), diesel::dsl::min(jobs::created_at)))
         .first(conn)?;
     Ok((count, oldest.map(|at| at.and_utc())))
+}
+
+/// How many jobs wait for this reason.
+pub fn waiting_for(conn: &mut Conn, reason: &str) -> Result<i64, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::state.eq("ready"))
+        .filter(jobs::last_error.eq(reason))
+        .count()
+        .get_result(conn)?)
 }

@@ -188,6 +188,13 @@ pub fn of_job(conn: &mut Conn, job_id: &str) -> Result<Vec<MessageRow>, StoreErr
         .load(conn)?)
 }
 
+/// Removes a plan of which nothing was sent.
+pub fn drop_plan(conn: &mut Conn, job_id: &str) -> Result<(), StoreError> {
+    diesel::delete(messages::table.filter(messages::job_id.eq(job_id)).filter(messages::wamid.is_null()))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// The parts of an operator's message, in order.
 pub fn of_operator(
     conn: &mut Conn,

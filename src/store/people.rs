@@ -2,9 +2,11 @@
 
 use diesel::prelude::*;
 
-use super::blobs;
 use super::db::{Conn, StoreError};
-use super::schema::{chats, contact_aliases, contacts, expected_echoes, jobs, messages};
+use super::schema::{
+    chats, contact_aliases, contacts, expected_echoes, jobs, limit_uses, messages, sms_requests,
+};
+use super::{blobs, held, sms};
 
 /// Removes a contact with aliases, chats, messages and their jobs. Returns the files that were theirs, whose
 /// rows and links are gone and whose bytes the caller removes; `None`: no such contact.
@@ -20,10 +22,19 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
         .select((messages::id, messages::blob_id))
         .load(conn)?;
     let (message_ids, files): (Vec<String>, Vec<Option<String>>) = theirs.into_iter().unzip();
-    let files: Vec<String> = files.into_iter().flatten().collect();
+    let mut files: Vec<String> = files.into_iter().flatten().collect();
+    files.extend(held::forget(conn, &chat_ids)?);
+    let requests: Vec<String> = sms_requests::table
+        .filter(sms_requests::chat_id.eq_any(&chat_ids))
+        .select(sms_requests::id)
+        .load(conn)?;
+    let lanes = chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}")]);
     let lanes: Vec<String> =
-        chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}")]).collect();
-    diesel::delete(jobs::table.filter(jobs::lane.eq_any(&lanes))).execute(conn)?;
+        lanes.chain(requests.iter().flat_map(|id| [sms::lane(id), sms::comment_lane(id)])).collect();
+    for some in lanes.chunks(500) {
+        diesel::delete(jobs::table.filter(jobs::lane.eq_any(some))).execute(conn)?;
+    }
+    diesel::delete(sms_requests::table.filter(sms_requests::chat_id.eq_any(&chat_ids))).execute(conn)?;
     for some in message_ids.chunks(500) {
         diesel::delete(jobs::table.filter(jobs::message_id.eq_any(some))).execute(conn)?;
     }
@@ -31,6 +42,11 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
         .execute(conn)?;
     diesel::delete(messages::table.filter(messages::chat_id.eq_any(&chat_ids))).execute(conn)?;
     diesel::delete(chats::table.filter(chats::contact_id.eq(contact_id))).execute(conn)?;
+    let ids: Vec<String> = contact_aliases::table
+        .filter(contact_aliases::contact_id.eq(contact_id))
+        .select(contact_aliases::value)
+        .load(conn)?;
+    diesel::delete(limit_uses::table.filter(limit_uses::person.eq_any(&ids))).execute(conn)?;
     diesel::delete(contact_aliases::table.filter(contact_aliases::contact_id.eq(contact_id)))
         .execute(conn)?;
     diesel::delete(contacts::table.find(contact_id)).execute(conn)?;

@@ -49,6 +49,8 @@ pub struct PhoneRow {
     pub sms_to_chat: bool,
     /// Portal user who stands for this phone.
     pub crm_user_id: Option<String>,
+    /// Languages (`en,ru`) whose words like STOP end marketing messages to whoever wrote them.
+    pub stop_words: String,
     /// When it was written.
     pub created_at: NaiveDateTime,
     /// When it was last changed.

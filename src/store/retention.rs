@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::db::{Conn, StoreError};
-use super::schema::{events, expected_echoes, jobs, messages, parked_statuses};
+use super::schema::{events, expected_echoes, jobs, messages, parked_statuses, sms_requests};
 use super::ts;
 
 /// Rows that one step removes at most.
@@ -15,6 +15,8 @@ pub const STEP: i64 = 500;
 pub enum Kind {
     /// The ledger, and with it the map of ids.
     Messages,
+    /// What portals asked to be sent as SMS.
+    Sms,
     /// Raw events.
     Events,
     /// Jobs that are done or dropped.
@@ -41,6 +43,7 @@ macro_rules! oldest {
 pub fn step(conn: &mut Conn, kind: Kind, before: DateTime<Utc>) -> Result<usize, StoreError> {
     Ok(match kind {
         Kind::Messages => oldest!(conn, messages, created_at, before),
+        Kind::Sms => oldest!(conn, sms_requests, created_at, before),
         Kind::Events => oldest!(conn, events, created_at, before),
         Kind::ParkedStatuses => oldest!(conn, parked_statuses, created_at, before),
         Kind::Echoes => oldest!(conn, expected_echoes, created_at, before),

@@ -37,6 +37,7 @@ table! {
         subscribed -> Bool,
         status -> Text,
         status_reason -> Nullable<Text>,
+        portfolio -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -63,6 +64,7 @@ table! {
         default_language -> Nullable<Text>,
         sms_to_chat -> Bool,
         crm_user_id -> Nullable<Text>,
+        stop_words -> Text,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -260,6 +262,28 @@ table! {
 }
 
 table! {
+    sms_requests (id) {
+        id -> Text,
+        portal_id -> Text,
+        message_id -> Text,
+        code -> Text,
+        phone_id -> Nullable<Text>,
+        chat_id -> Nullable<Text>,
+        recipient -> Text,
+        number -> Nullable<Text>,
+        body -> Text,
+        author -> Nullable<Text>,
+        owners -> Text,
+        job_id -> Nullable<Text>,
+        state -> Text,
+        reported -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
     api_tokens (id) {
         id -> Text,
         name -> Text,
@@ -267,6 +291,68 @@ table! {
         role -> Text,
         expires_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
+    }
+}
+
+table! {
+    templates (id) {
+        id -> Text,
+        waba_key -> Text,
+        meta_id -> Text,
+        name -> Text,
+        language -> Text,
+        status -> Text,
+        reason -> Nullable<Text>,
+        category -> Text,
+        next_category -> Nullable<Text>,
+        quality -> Nullable<Text>,
+        parameter_format -> Text,
+        components -> Text,
+        synced_at -> Timestamp,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    template_syncs (waba_key) {
+        waba_key -> Text,
+        tried_at -> Timestamp,
+        synced_at -> Nullable<Timestamp>,
+        error -> Nullable<Text>,
+        wanted -> Bool,
+    }
+}
+
+table! {
+    limit_uses (portfolio, person) {
+        portfolio -> Text,
+        person -> Text,
+        used_at -> Timestamp,
+    }
+}
+
+table! {
+    uploaded_media (phone_id, sha256, mime) {
+        phone_id -> Text,
+        sha256 -> Text,
+        mime -> Text,
+        media_id -> Text,
+        uploaded_at -> Timestamp,
+    }
+}
+
+table! {
+    held_messages (id) {
+        id -> Text,
+        chat_id -> Text,
+        phone_id -> Text,
+        portal_id -> Text,
+        im_message_id -> Text,
+        item -> Text,
+        body -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
     }
 }
 
@@ -324,6 +410,10 @@ table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    administrators,
+    invites,
+    sessions,
+    audit_log,
     vault_checks,
     apps,
     wabas,
@@ -341,9 +431,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     blobs,
     media_links,
+    sms_requests,
     api_tokens,
-    administrators,
-    invites,
-    sessions,
-    audit_log,
+    templates,
+    template_syncs,
+    limit_uses,
+    uploaded_media,
+    held_messages,
 );

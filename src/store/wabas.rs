@@ -27,6 +27,8 @@ pub struct WabaRow {
     pub status: String,
     /// Why it is in this state.
     pub status_reason: Option<String>,
+    /// Meta's id of the business portfolio whose messaging limit it shares.
+    pub portfolio: Option<String>,
     /// When it was written.
     pub created_at: NaiveDateTime,
     /// When it was last changed.

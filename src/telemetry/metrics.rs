@@ -35,6 +35,8 @@ pub struct Metrics {
     queue_oldest_seconds: Gauge<f64, AtomicU64>,
     queue_ready: Gauge,
     queue_dead: Gauge,
+    limit_waiting: Gauge,
+    sms_waiting: Gauge,
     relay_seconds: Family<Labels<1>, Histogram, RelayHistogram>,
     write_group_size: Histogram,
 }
@@ -73,6 +75,8 @@ impl Metrics {
             ),
             queue_ready: register(&mut r, "queue_ready", "Jobs that are due"),
             queue_dead: register(&mut r, "queue_dead", "Jobs that were given up"),
+            limit_waiting: register(&mut r, "limit_waiting", "Jobs that wait for the messaging limit"),
+            sms_waiting: register(&mut r, "sms_waiting", "Messages of CRMs that wait to be sent"),
             relay_seconds: add(
                 &mut r,
                 "relay_seconds",
@@ -131,6 +135,16 @@ impl Metrics {
         self.queue_dead.set(dead);
     }
 
+    /// So many jobs wait for Meta's messaging limit.
+    pub fn limit(&self, waiting: i64) {
+        self.limit_waiting.set(waiting);
+    }
+
+    /// So many messages of CRMs wait to be sent.
+    pub fn sms(&self, waiting: i64) {
+        self.sms_waiting.set(waiting);
+    }
+
     /// A message reached the other cloud this long after it was accepted; `inbound` or `outbound`.
     pub fn relayed(&self, direction: &'static str, took: Duration) {
         self.relay_seconds.get_or_create(&[("direction", direction)]).observe(took.as_secs_f64());
@@ -180,6 +194,8 @@ mod tests {
         metrics.graph_call("send", "131047");
         metrics.job("to_line", "done");
         metrics.queue(Duration::from_millis(1500), 2, 1);
+        metrics.limit(4);
+        metrics.sms(3);
         metrics.relayed("inbound", Duration::from_millis(7));
         metrics.write_group(64);
         let text = metrics.encode();
@@ -194,6 +210,8 @@ mod tests {
             "wabridge_queue_oldest_seconds 1.5",
             "wabridge_queue_ready 2",
             "wabridge_queue_dead 1",
+            "wabridge_limit_waiting 4",
+            "wabridge_sms_waiting 3",
             r#"wabridge_relay_seconds_bucket{le="0.01",direction="inbound"} 1"#,
             r#"wabridge_write_group_size_bucket{le="64.0"} 1"#,
             "# EOF",

@@ -10,10 +10,12 @@
 //! hyphens (quote frame). Inside web addresses brackets are percent-encoded instead, or the link would
 //! end there. [`to_whatsapp`] takes the zero-width spaces out again when an operator copies such a text.
 
+mod bare;
 mod bbcode;
 mod plain;
 mod typed;
 
+pub use bare::bare;
 pub use bbcode::to_whatsapp;
 pub use plain::{neutralise, plain_key};
 pub use typed::to_bbcode;

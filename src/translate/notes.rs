@@ -6,6 +6,7 @@ mod failures;
 
 use super::markup::neutralise;
 use super::say;
+use super::shorthand::Refusal;
 use crate::domain::Language;
 use crate::whatsapp::message::WireError;
 
@@ -13,7 +14,36 @@ use crate::whatsapp::message::WireError;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
     /// A free text was not sent because the 24 hours are over.
-    WindowClosed,
+    WindowClosed {
+        /// Why the fallback template could not carry it.
+        reason: Option<String>,
+        /// Short lines of templates that may be sent.
+        lines: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A template's short line is wrong.
+    Shorthand {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A free text waits until the contact writes.
+    Held {
+        /// How long at most.
+        days: i64,
+    },
+    /// A held text is not to be sent any more.
+    HeldCancelled {
+        /// What it said.
+        text: String,
+    },
+    /// A held text has waited too long.
+    HeldExpired {
+        /// What it said.
+        text: String,
+        /// How long it waited.
+        days: i64,
+    },
     /// A text was not sent because it holds a link to the portal's inside.
     PortalLink {
         /// The link.
@@ -62,14 +92,15 @@ pub enum Note {
 pub fn text(note: &Note, language: Language) -> String {
     let say = |en, ru| say(language, en, ru);
     match note {
-        Note::WindowClosed => red(say(
-            "Not sent: more than 24 hours have passed since the customer's last message, and WhatsApp then \
-             allows only approved templates. Send a template; as soon as the customer answers you can write \
-             freely again.",
-            "Не отправлено: с последнего сообщения клиента прошло больше 24 часов, и WhatsApp разрешает \
-             теперь только одобренные шаблоны. Отправьте шаблон; как только клиент ответит, снова можно \
-             будет писать свободно.",
+        Note::WindowClosed { reason, lines, more } => {
+            window_closed(reason.as_deref(), lines, *more, language)
+        }
+        Note::Shorthand { refusal } => red(&format!(
+            "{} {}",
+            say("The template was not sent:", "Шаблон не отправлен:"),
+            neutralise(&sentence(&refusal.text(language)))
         )),
+        Note::Held { .. } | Note::HeldCancelled { .. } | Note::HeldExpired { .. } => held(note, language),
         Note::PortalLink { link } => red(&format!(
             "{} {}",
             say(
@@ -162,6 +193,59 @@ pub fn text(note: &Note, language: Language) -> String {
     }
 }
 
+fn window_closed(reason: Option<&str>, lines: &[String], more: usize, language: Language) -> String {
+    let say = |en, ru| say(language, en, ru);
+    let mut text = red(say(
+        "Not sent: more than 24 hours have passed since the customer's last message, and WhatsApp then \
+         allows only approved templates. Send a template; as soon as the customer answers you can write \
+         freely again.",
+        "Не отправлено: с последнего сообщения клиента прошло больше 24 часов, и WhatsApp разрешает \
+         теперь только одобренные шаблоны. Отправьте шаблон; как только клиент ответит, снова можно \
+         будет писать свободно.",
+    ));
+    if let Some(reason) = reason {
+        let told =
+            say("The phone's template could not carry the text:", "Шаблон номера не смог передать текст:");
+        text.push_str(&format!("\n{told} {}", neutralise(&sentence(reason))));
+    }
+    if !lines.is_empty() {
+        text.push_str(say("\nTemplates to choose from:", "\nШаблоны на выбор:"));
+        for line in lines {
+            text.push_str(&format!("\n{}", neutralise(line)));
+        }
+    }
+    if more > 0 {
+        text.push_str(&format!("\n… {} {more}", say("and more:", "и ещё:")));
+    }
+    text
+}
+
+fn held(note: &Note, language: Language) -> String {
+    match (note, language) {
+        (Note::Held { days }, Language::En) => format!(
+            "Held: more than 24 hours have passed since the customer's last message. The text is sent as soon as \
+             the customer writes, within {days} days. A template can be sent meanwhile."
+        ),
+        (Note::Held { days }, Language::Ru) => format!(
+            "Отложено: с последнего сообщения клиента прошло больше 24 часов. Текст уйдёт, как только клиент \
+             напишет, в течение {days} дней. Шаблон можно отправить и сейчас."
+        ),
+        (Note::HeldCancelled { text }, _) => {
+            let told = say(language, "Cancelled, it will not be sent:", "Отменено, отправлено не будет:");
+            format!("{told}\n{}", neutralise(&shortened(text)))
+        }
+        (Note::HeldExpired { text, days }, Language::En) => red(&format!(
+            "Not sent: the customer has not written for {days} days. Send a template if it still matters:\n{}",
+            neutralise(&shortened(text))
+        )),
+        (Note::HeldExpired { text, days }, Language::Ru) => red(&format!(
+            "Не отправлено: клиент не писал {days} дней. Если это ещё важно, отправьте шаблон:\n{}",
+            neutralise(&shortened(text))
+        )),
+        _ => String::new(),
+    }
+}
+
 /// Why a message was not delivered: the reason in plain words, what the operator can do, Meta's code.
 /// Codes outside of the table are told in Meta's own words.
 pub fn failure(error: &WireError, language: Language) -> String {
@@ -202,6 +286,11 @@ pub fn failure(error: &WireError, language: Language) -> String {
         parts.push(format!("({} {code})", say(language, "WhatsApp code", "код WhatsApp")));
     }
     red(&parts.join(" "))
+}
+
+/// With a full stop, unless it ends otherwise.
+fn sentence(text: &str) -> String {
+    if text.ends_with(['?', '.', '…', ':']) { text.to_owned() } else { format!("{text}.") }
 }
 
 fn red(text: &str) -> String {

@@ -172,6 +172,7 @@ fn no_content_of_a_message_becomes_bbcode() {
     texts.truncate(160);
     let known = |text: &str| Known {
         quoted: Quoted::Known { author: text.to_owned(), text: text.to_owned(), when: None },
+        template: Some(text.to_owned()),
         utc_offset: None,
     };
     for text in &texts {

@@ -6,7 +6,7 @@
 mod flow;
 mod frame;
 mod kinds;
-mod words;
+pub(super) mod words;
 
 use chrono::{DateTime, FixedOffset, Utc};
 
@@ -21,6 +21,8 @@ pub use kinds::summary;
 pub struct Known {
     /// The message that [`WireMessage::refers_to`] names.
     pub quoted: Quoted,
+    /// Name of the template that is referred to, for a tap on its button.
+    pub template: Option<String>,
     /// The portal's time zone for dates in the text; without it they are in UTC and say so.
     pub utc_offset: Option<FixedOffset>,
 }

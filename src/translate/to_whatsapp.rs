@@ -26,6 +26,8 @@ pub struct OperatorText {
     /// The same with the quote as `> ` lines, for a quoted message that is not known. Equal to `body`
     /// without a quote.
     pub body_with_quote: String,
+    /// What was typed after signature and quote, without any markup: in this form a shorthand is read.
+    pub typed: String,
     /// The message that the operator answers.
     pub quote: Option<QuotedText>,
     /// The operator's name, if the portal signed the text.
@@ -90,6 +92,7 @@ pub fn operator_text(text: &str, options: &OperatorOptions<'_>) -> OperatorText 
     OperatorText {
         body: signed(if is_only_quote { with_quote.clone() } else { body }),
         body_with_quote: signed(with_quote),
+        typed: if is_only_quote { String::new() } else { markup::bare(&found.body).trim().to_owned() },
         quote: found.quote.filter(|_| !is_only_quote),
         held_back,
         signed_by,

@@ -6,6 +6,7 @@ mod management;
 mod media;
 mod messages;
 mod numbers;
+mod templates;
 mod transport;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaIn
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
 pub use numbers::BusinessProfile;
+pub use templates::{CreatedTemplate, Sample};
 
 /// Until a connection stands, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

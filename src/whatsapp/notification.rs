@@ -8,6 +8,7 @@ mod envelope;
 mod fields;
 mod lenient;
 mod person;
+mod template_fields;
 mod updates;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +18,7 @@ use crate::domain::{DeliveryState, PhoneNumberId, UserId, WaId, WabaId, Wamid};
 
 pub use fields::{FieldChange, FieldUpdate, UserPreference};
 pub use person::Person;
+pub use template_fields::{TemplateNews, TemplateRef};
 pub use updates::LONGEST_ID;
 
 /// A decoded webhook body.

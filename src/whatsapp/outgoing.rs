@@ -1,10 +1,14 @@
 //! What we send: the body of `POST /{phone-number-id}/messages` (whatsapp-messaging facts §2.1–§2.6).
 
+mod template;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::domain::{MediaId, UserId, WaId, Wamid};
+
+pub use template::template;
 
 /// Longest text, in characters.
 pub const TEXT_LIMIT: usize = 4096;

@@ -27,7 +27,10 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("gateway", "bitrix clock directory domain store telemetry"),
     ("relay", USE_CASES),
     // Setting up is where secrets come in, and where addresses are told.
-    ("setup", "bitrix clock config directory domain gateway media queue secrets store telemetry whatsapp"),
+    (
+        "setup",
+        "bitrix clock config directory domain gateway media queue secrets store telemetry translate whatsapp",
+    ),
     ("calls", USE_CASES),
     (
         "http",

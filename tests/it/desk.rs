@@ -224,6 +224,7 @@ fn state_of(app: &App, config: Arc<Config>) -> Arc<State> {
         config: config.clone(),
         scheduler: relay.scheduler.clone(),
         blobs: relay.blobs.clone(),
+        fetcher: app.relay.fetcher.clone(),
         metrics: relay.metrics.clone(),
     });
     Arc::new(State {

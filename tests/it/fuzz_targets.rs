@@ -49,7 +49,7 @@ pub fn message(bytes: &[u8]) {
     }
     let mut endpoint = endpoint();
     // By its length it comes from a trunk or from Meta.
-    if bytes.len() % 2 == 0 {
+    if bytes.len().is_multiple_of(2) {
         let peer = "10.0.0.1:5060".parse().unwrap();
         endpoint.handle(at(0), Input::Datagram { peer, trunk: Some(0), bytes: bytes.to_vec() });
     } else {

@@ -357,6 +357,19 @@ async fn a_number_is_verified_registered_and_gets_a_profile() {
         ("vertical", "RETAIL"),
     ];
     assert_eq!(panel.submit(&profile, &profile, &fields).await.status, 303);
+    let token = panel.page(&profile).await.csrf();
+    let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\x40\0\0\x01\x40".to_vec();
+    picture.resize(400, 7);
+    let path = format!("{phone}/picture");
+    assert_eq!(panel.send(&path, &token, b"GIF89a".to_vec()).await.0, 422);
+    assert_eq!(panel.send(&path, "", picture.clone()).await.0, 403);
+    let mut oblong = picture.clone();
+    oblong[23] = 0;
+    let (status, told) = panel.send(&path, &token, oblong).await;
+    assert_eq!(status, 422);
+    assert!(told.contains("square"), "{told}");
+    assert_eq!(panel.send(&path, &token, picture).await.0, 204);
+    assert!(panel.page(&profile).await.says("see a picture"));
     let page = panel.page(&profile).await;
     assert!(page.says("Plants &#38; &#60;pots&#62;") && page.says("https://two.example"), "{}", page.html);
     app.stop().await;
@@ -484,5 +497,34 @@ async fn the_token_of_an_app_may_come_from_facebook() {
 
     let denied = panel.get("/admin/facebook/?error=access_denied&error_description=%3Cb%3Eno&state=x").await;
     assert!(denied.says("gave no permission") && denied.says("&#60;b&#62;no"), "{}", denied.html);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_template_shows_its_state_its_bubble_and_the_line_that_sends_it() {
+    let (app, mut panel) = linked().await;
+    app.cloud.add_template(
+        WABA_ID,
+        json!({"id": "594425479261596", "name": "order_ready", "language": "en_US", "status": "APPROVED",
+               "category": "UTILITY", "parameter_format": "POSITIONAL",
+               "components": [{"type": "BODY", "text": "Hello {{1}}, order {{2}} is ready.",
+                               "example": {"body_text": [["Pablo", "860198"]]}}]}),
+    );
+    let synced = panel.submit("/admin/templates/", "/admin/templates/sync", &[]).await;
+    assert_eq!(synced.location, "/admin/templates/?done=saved", "{}", synced.html);
+    let list = panel.page("/admin/templates/?status=APPROVED").await;
+    assert!(list.says("order_ready") && list.says("approved"), "{}", list.html);
+    let path = list.html.split("href=\"/admin/templates/").find(|part| part.contains("order_ready")).unwrap();
+    let path = format!("/admin/templates/{}", path.split('"').next().unwrap());
+    let page = panel.page(&path).await;
+    assert!(page.says("Hello Pablo, order 860198 is ready."), "{}", page.html);
+    let page = panel.page(&format!("{path}?v=Ann+%3Cb%3E&v=7")).await;
+    assert!(page.says("Hello Ann &#60;b&#62;, order 7 is ready."), "{}", page.html);
+    assert!(page.says("template-order_ready+en_US+Ann &#60;b&#62;|7"), "{}", page.html);
+    let file = panel.page("/admin/templates.csv").await;
+    assert!(file.says("order_ready,en_US,APPROVED"), "{}", file.html);
+    let gone = panel.submit(&path, &format!("{path}delete"), &[]).await;
+    assert_eq!(gone.location, "/admin/templates/?done=deleted");
+    assert!(audit_of(&app).await.iter().any(|row| row.object == "template" && row.action == "delete"));
     app.stop().await;
 }

@@ -189,6 +189,7 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
         ("portals", "/admin/portals/".into()),
         ("portal", format!("/admin/portals/{}/", snapshot.portals[0].id)),
         ("lines", "/admin/lines/".into()),
+        ("templates", "/admin/templates/".into()),
         ("messages", "/admin/messages/".into()),
         ("message", format!("/admin/messages/{message}/")),
         ("events", "/admin/events/".into()),

@@ -85,6 +85,27 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     find(page, &format!("{theirs}:last-child[data-status=delivered]")).await;
     shoot(page, "sandbox-talk.png").await;
 
+    // The window is closed by hand: a text is stopped, a template of the picker goes and is seen as it is.
+    press(page, "#close-window").await;
+    find(page, "#close-window:disabled").await;
+    write(page, "#operator-text", "Too late for this").await;
+    says(page, "#line-log .entry[data-who=system] .text", &["24 hours"]).await;
+    let pick = "const list = document.getElementById('templates');
+        const found = [...list.options].find(one => one.text.startsWith(arguments[0]));
+        if (!found) return false;
+        list.value = found.value;
+        list.dispatchEvent(new Event('change'));
+        return true";
+    holds(page, pick, &[json!("appointment")]).await;
+    let line = "template+appointment+en_US+first_name:Maria|day:Saturday|button_param:4711";
+    holds(page, "return document.getElementById('operator-text').value === arguments[0]", &[json!(line)])
+        .await;
+    write(page, "#operator-text", "").await;
+    says(page, "#chat .bubble[data-kind=template] .text", &["Dear Maria", "on Saturday"]).await;
+    says(page, "#chat .bubble[data-kind=template] .choices", &["Change it", "Call us"]).await;
+    says(page, "#line-log .entry .text", &["Dear Maria", "https://example.com/visit/4711"]).await;
+    shoot(page, "sandbox-template.png").await;
+
     // The customer who writes has read; a customer without a number has a chat too.
     find(page, "[data-sample=hello]").await.click().await.unwrap();
     find(page, "#chat .bubble[data-mine=false][data-status=read]").await;
@@ -124,4 +145,33 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
 async fn shoot(page: &Client, name: &str) {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::write(target.join(name), page.screenshot().await.unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_browser_sends_as_a_person_of_the_crm_and_as_its_robot() {
+    let Some(driver) = std::env::var_os("WABRIDGE_TEST_CHROMEDRIVER") else { return };
+    let browser = Browser::open(Path::new(&driver)).await;
+    let run = Sandbox::start(Config::default(), listener()).await.unwrap();
+    let page = &browser.client;
+    page.goto(&run.address()).await.unwrap();
+    find(page, "[data-open=crm-dialog]").await.click().await.unwrap();
+    find(page, "#sms-form select[name=code] option").await;
+    holds(page, "return document.querySelectorAll('#sms-templates option').length > 1", &[]).await;
+    // A free text to somebody who never wrote fails; a template of the list arrives.
+    let text = find(page, "#sms-form [name=text]").await;
+    text.send_keys("Are you there?").await.unwrap();
+    find(page, "#sms-send").await.click().await.unwrap();
+    find(page, "#sms-list li[data-status=failed]").await;
+    let pick = "const list = document.getElementById('sms-templates');                 list.value = [...list.options].find(one => !one.disabled && one.value && !one.value.includes('file_link')).value;                 list.dispatchEvent(new Event('change')); return true";
+    holds(page, pick, &[]).await;
+    find(page, "#sms-send").await.click().await.unwrap();
+    find(page, "#sms-list li[data-status=delivered]").await;
+    shoot(page, "sandbox-crm.png").await;
+    find(page, "#sms-robot").await.click().await.unwrap();
+    holds(page, "return /10[0-9] delivered/.test(document.getElementById('sms-counts').textContent)", &[])
+        .await;
+    page.set_window_size(390, 844).await.unwrap();
+    shoot(page, "sandbox-crm-narrow.png").await;
+    browser.close().await;
+    run.stop().await.unwrap();
 }

@@ -79,6 +79,21 @@ impl FromRequest for Form {
     }
 }
 
+/// The token of a form that a script sends, with a body that is no form.
+pub(super) struct FormToken;
+
+impl FromRequest for FormToken {
+    type Error = Refusal;
+    type Future = std::future::Ready<Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let given = request.headers().get("x-form-token").and_then(|value| value.to_str().ok());
+        let anchor = request.extensions().get::<Anchor>().map(|anchor| anchor.0.clone());
+        let ours = anchor.is_some_and(|anchor| forms::is_form_token(&anchor, given.unwrap_or_default()));
+        std::future::ready(if ours { Ok(Self) } else { Err(Refusal::Form) })
+    }
+}
+
 /// The version of an object for its form.
 pub(super) fn version(updated_at: chrono::NaiveDateTime) -> String {
     updated_at.and_utc().timestamp_micros().to_string()

@@ -140,7 +140,7 @@ fn ways(visit: &Visit, snapshot: &Snapshot) -> Vec<Way> {
         };
         let binding = snapshot.binding_of_phone(&phone.key);
         let portal = binding.and_then(|binding| snapshot.portal(&binding.portal));
-        let portal_state = portal.map(|portal| portals::badge(say, portal));
+        let portal_state = portal.map(|portal| portals::badge(say, snapshot, portal));
         let first = if binding.is_some() { class(state.tone) } else { " bad" };
         let second = portal_state.as_ref().map_or(" bad", |state| class(state.tone));
         Way {

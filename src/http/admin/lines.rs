@@ -135,7 +135,8 @@ async fn draw(visit: &Visit, state: &State, form: &Form, mut fault: Fault) -> Ht
     for binding in &snapshot.bindings {
         let phone = snapshot.phone(&binding.phone);
         let portal = snapshot.portal(&binding.portal);
-        let badge = portal.map_or_else(|| Badge::new(Tone::Bad, "?"), |portal| portals::badge(say, portal));
+        let badge = portal
+            .map_or_else(|| Badge::new(Tone::Bad, "?"), |portal| portals::badge(say, &snapshot, portal));
         let number = phone.map(|phone| format!("+{}", phone.number)).unwrap_or_default();
         let last = if visit.may_change() {
             Cell::Button(

@@ -78,6 +78,7 @@ pub(super) async fn change(
         default_language: Some(form.option("default_language")),
         sms_to_chat: Some(form.ticked("sms_to_chat")),
         crm_user_id: Some(form.option("crm_user_id")),
+        stop_words: Some(words(form.get("stop_words"))),
     };
     match visit.setup(&state).having_seen(form.seen()).change_phone(&id, change).await {
         Ok(row) => Ok(go(format!("/admin/phones/{}/", row.id), "saved")),
@@ -129,6 +130,12 @@ pub(super) fn line_text(snapshot: &Snapshot, binding: &Binding) -> String {
     format!("{portal} · {}", binding.line_name)
 }
 
+/// `en, ru` as a list.
+fn words(text: &str) -> Vec<String> {
+    let separator = |c: char| c == ',' || c.is_whitespace();
+    text.split(separator).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
+
 fn typed(row: &PhoneRow) -> Form {
     let mut form = Form::default();
     let ticked = |on: bool| if on { "on" } else { "" };
@@ -141,6 +148,7 @@ fn typed(row: &PhoneRow) -> Form {
     form.put("fallback_template", row.fallback_template.as_deref().unwrap_or_default());
     form.put("default_language", row.default_language.as_deref().unwrap_or_default());
     form.put("crm_user_id", row.crm_user_id.as_deref().unwrap_or_default());
+    form.put("stop_words", &row.stop_words);
     form.put("version", &version(row.updated_at));
     form
 }
@@ -160,6 +168,7 @@ fn fields(say: &Say, form: &Form) -> Vec<Field> {
         Field::check(say, "sms_service", form.ticked("sms_service")),
         Field::check(say, "sms_to_chat", form.ticked("sms_to_chat")),
         Field::text(say, "crm_user_id", form.get("crm_user_id")),
+        Field::text(say, "stop_words", form.get("stop_words")),
     ]
 }
 

@@ -15,7 +15,7 @@ use super::visit::{Shell, Visit, go, render};
 use crate::domain::Secret;
 use crate::http::State;
 use crate::setup::portal_apps::{NewPortalApp, PortalAppChange};
-use crate::setup::portals::missing_scopes;
+use crate::setup::portals::lacks;
 use crate::store::Page;
 use crate::store::portal_apps::PortalAppRow;
 
@@ -163,9 +163,9 @@ fn arrival(visit: &Visit, state: &State, id: &str) -> Arrival {
         .map(|portal| Arrived {
             id: portal.id.to_string(),
             domain: portal.row.domain.clone(),
-            state: portals::badge(&visit.say, portal),
+            state: portals::badge(&visit.say, &snapshot, portal),
             reason: portal.row.status_reason.clone().unwrap_or_default(),
-            missing: missing_scopes(&portal.row.scopes),
+            missing: lacks(&snapshot, portal),
             lines: snapshot.bindings.iter().filter(|binding| binding.portal == portal.id).count(),
         })
         .collect();

@@ -9,10 +9,10 @@ use super::list::{Badge, Cell, ListPage, Table, Tone, time};
 use super::refusal::Refusal;
 use super::texts::Say;
 use super::visit::{Shell, Visit, go, render};
-use crate::directory::Portal;
+use crate::directory::{Portal, Snapshot};
 use crate::domain::PortalId;
 use crate::http::State;
-use crate::setup::portals::{PortalChange, missing_scopes, scope_list};
+use crate::setup::portals::{PortalChange, lacks, scope_list};
 use crate::store::portals::PortalRow;
 
 type Answer = Result<HttpResponse, Refusal>;
@@ -40,7 +40,7 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
     let heads = ["portals.domain", "list.state", "portals.scopes", "menu.lines", "list.since"];
     let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
     for portal in &snapshot.portals {
-        let missing = missing_scopes(&portal.row.scopes);
+        let missing = lacks(&snapshot, portal);
         let scopes = match missing.is_empty() {
             true => Badge::new(Tone::Good, say.t("portals.scopes_fine")),
             false => Badge::new(Tone::Bad, missing.join(", ")),
@@ -48,7 +48,7 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
         let lines = snapshot.bindings.iter().filter(|binding| binding.portal == portal.id).count();
         table.rows.push(vec![
             Cell::Link(format!("/admin/portals/{}/", portal.id), portal.row.domain.clone()),
-            Cell::State(badge(say, portal)),
+            Cell::State(badge(say, &snapshot, portal)),
             Cell::State(scopes),
             Cell::Text(lines.to_string()),
             Cell::Time(time(portal.row.created_at)),
@@ -115,11 +115,11 @@ pub(super) async fn delete(
 }
 
 /// How a portal stands.
-pub(super) fn badge(say: &Say, portal: &Portal) -> Badge {
+pub(super) fn badge(say: &Say, snapshot: &Snapshot, portal: &Portal) -> Badge {
     let status = portal.row.status.as_str();
     let tone = match (status, portal.broken.is_some()) {
         (_, true) | ("uninstalled" | "reauthorize", _) => Tone::Bad,
-        ("active", _) if missing_scopes(&portal.row.scopes).is_empty() => Tone::Good,
+        ("active", _) if lacks(snapshot, portal).is_empty() => Tone::Good,
         _ => Tone::Warn,
     };
     Badge::new(tone, say.word("state", status))
@@ -170,11 +170,14 @@ fn draw(visit: &Visit, state: &State, row: &PortalRow, form: &Form, mut fault: F
     let page = PortalPage {
         s: visit.shell(&row.domain),
         id: row.id.clone(),
-        state: portal.map_or_else(|| Badge::new(Tone::Calm, row.status.clone()), |portal| badge(say, portal)),
+        state: portal.map_or_else(
+            || Badge::new(Tone::Calm, row.status.clone()),
+            |portal| badge(say, &snapshot, portal),
+        ),
         reason: broken.or_else(|| row.status_reason.clone()).unwrap_or_default(),
         facts,
         scopes: scope_list(&row.scopes),
-        missing: missing_scopes(&row.scopes),
+        missing: portal.map(|portal| lacks(&snapshot, portal)).unwrap_or_default(),
         lines,
         fields,
         fault,

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::form::{Fault, Field, Form, Kind};
+use super::form::{Fault, Field, Form, FormToken, Kind};
 use super::refusal::Refusal;
 use super::visit::{Shell, Visit, go, render};
 use crate::domain::Secret;
@@ -111,6 +111,30 @@ pub(super) async fn change_profile(
             let fault = Fault::of(error, &visit.say)?;
             draw_profile(&visit, &state, &id, &form, false, fault).await
         }
+    }
+}
+
+/// `POST /admin/phones/{id}/picture`: the picture itself, cut square by the page's script.
+pub(super) async fn picture(
+    visit: Visit,
+    state: web::Data<State>,
+    id: web::Path<String>,
+    _ours: FormToken,
+    body: web::Bytes,
+) -> Answer {
+    match visit.setup(&state).change_picture(&id, &body).await {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
+        Err(SetupError::Invalid(faults)) => {
+            let said = faults.first().map(|fault| visit.say.said(&fault.message)).unwrap_or_default();
+            Ok(HttpResponse::UnprocessableEntity().content_type("text/plain; charset=utf-8").body(said))
+        }
+        Err(error) => match Refusal::from(error) {
+            Refusal::Said(status, said) => {
+                let said = visit.say.said(&said);
+                Ok(HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(said))
+            }
+            refusal => Err(refusal),
+        },
     }
 }
 

@@ -35,6 +35,7 @@ const MENU: [(&str, &[(&str, &str)]); 5] = [
         "menu.work",
         &[
             ("/admin/messages/", "menu.messages"),
+            ("/admin/templates/", "menu.templates"),
             ("/admin/events/", "menu.events"),
             ("/admin/jobs/", "menu.jobs"),
             ("/admin/links/", "menu.links"),

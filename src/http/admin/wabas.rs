@@ -120,7 +120,8 @@ pub(super) async fn change(
         (false, Some(token)) => Some(Some(Secret::new(token))),
         (false, None) => None,
     };
-    let change = WabaChange { name: Some(form.get("name").to_owned()), access_token: token };
+    let portfolio = Some(form.option("portfolio"));
+    let change = WabaChange { name: Some(form.get("name").to_owned()), access_token: token, portfolio };
     match visit.setup(&state).having_seen(form.seen()).change_waba(&id, change).await {
         Ok(row) => Ok(go(format!("/admin/wabas/{}/", row.id), "saved")),
         Err(error) => {
@@ -175,6 +176,7 @@ async fn shown(visit: &Visit, state: &State, id: &str, form: Option<Form>, fault
     let form = form.unwrap_or_else(|| {
         let mut form = Form::default();
         form.put("name", &row.name);
+        form.put("portfolio", row.portfolio.as_deref().unwrap_or_default());
         form.put("version", &version(row.updated_at));
         form
     });
@@ -253,6 +255,7 @@ fn draw(
                 Field::secret(say, "access_token", form.get("access_token"))
                     .hinted(say.t("form.secret_stays")),
             );
+            fields.push(Field::text(say, "portfolio", form.get("portfolio")));
             fields.push(Field::check(say, "app_token", form.ticked("app_token")));
         }
     }

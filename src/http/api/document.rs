@@ -4,7 +4,10 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{apps, contacts, events, health, jobs, lines, messages, phones, portal_apps, portals, wabas};
+use super::{
+    apps, contacts, events, health, held, jobs, lines, messages, phones, portal_apps, portals, sms,
+    templates, wabas,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +24,9 @@ use super::{apps, contacts, events, health, jobs, lines, messages, phones, porta
         lines::show, lines::link, lines::unlink,
         portal_apps::list, portal_apps::create, portal_apps::show, portal_apps::change, portal_apps::remove,
         portals::list, portals::show, portals::change, portals::remove,
-        messages::list, messages::show,
+        templates::list, templates::create, templates::file, templates::sync, templates::show,
+        templates::change, templates::remove,
+        messages::list, messages::show, held::list, held::cancel, sms::list, sms::show,
         contacts::list, contacts::show, contacts::export, contacts::erase,
         jobs::list, jobs::show, jobs::retry, jobs::give_up, jobs::retry_all,
         events::list, events::show,

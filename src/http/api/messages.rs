@@ -1,6 +1,6 @@
 //! `/messages`: the ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
@@ -11,6 +11,7 @@ use super::list::{List, Paging, utc};
 use crate::domain::{DeliveryState, PhoneNumber};
 use crate::http::{Problem, State};
 use crate::store::messages::{self, LedgerFilter, MessageRow};
+use crate::store::sms::{self, SmsRow};
 use crate::store::{Conn, StoreError, chats, contacts};
 
 /// What of the ledger is wanted.
@@ -45,6 +46,8 @@ pub(super) struct MessageView {
     part: i32,
     status: String,
     text: String,
+    /// The message of the CRM's SMS provider that it is.
+    sms: Option<SmsRef>,
     media_state: Option<String>,
     /// It was sent again after doubt.
     maybe_twice: bool,
@@ -58,6 +61,19 @@ pub(super) struct MessageView {
     delivered_at: Option<DateTime<Utc>>,
     read_at: Option<DateTime<Utc>>,
     failed_at: Option<DateTime<Utc>>,
+}
+
+/// The CRM's message behind a WhatsApp message.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SmsRef {
+    /// Our id of the request, see `/sms`.
+    id: String,
+    /// The portal's id.
+    message_id: String,
+    /// The sender that was picked.
+    sender: String,
+    /// What the portal was told last.
+    reported: Option<String>,
 }
 
 /// Why a message failed.
@@ -88,15 +104,15 @@ pub(super) async fn list(
         if let Some(contact) = contact {
             match find_contact(conn, &wabas, &contact)? {
                 Some(id) => filter.contact_id = Some(id),
-                None => return Ok((Vec::new(), HashMap::new())),
+                None => return Ok((Vec::new(), Beside::default())),
             }
         }
         let rows = messages::list(conn, &filter, &page)?;
-        let contacts = contacts_of(conn, &rows)?;
-        Ok((rows, contacts))
+        let beside = beside(conn, &rows)?;
+        Ok((rows, beside))
     });
-    let (rows, contacts) = found.await?;
-    Ok(List::of(rows, limit, |row| &row.id, |row| view(row, &contacts)))
+    let (rows, beside) = found.await?;
+    Ok(List::of(rows, limit, |row| &row.id, |row| view(row, &beside)))
 }
 
 /// One message.
@@ -108,13 +124,13 @@ pub(super) async fn show(
 ) -> Result<web::Json<MessageView>, Problem> {
     let found = state.db.read(move |conn| match messages::get(conn, &id)? {
         Some(row) => {
-            let contacts = contacts_of(conn, std::slice::from_ref(&row))?;
-            Ok(Some((row, contacts)))
+            let beside = beside(conn, std::slice::from_ref(&row))?;
+            Ok(Some((row, beside)))
         }
         None => Ok(None),
     });
-    let (row, contacts) = found.await?.ok_or_else(|| Problem::not_found("message"))?;
-    Ok(web::Json(view(row, &contacts)))
+    let (row, beside) = found.await?.ok_or_else(|| Problem::not_found("message"))?;
+    Ok(web::Json(view(row, &beside)))
 }
 
 fn find_contact(conn: &mut Conn, wabas: &[String], wanted: &str) -> Result<Option<String>, StoreError> {
@@ -133,17 +149,39 @@ fn find_contact(conn: &mut Conn, wabas: &[String], wanted: &str) -> Result<Optio
     Ok(None)
 }
 
-fn contacts_of(conn: &mut Conn, rows: &[MessageRow]) -> Result<HashMap<String, String>, StoreError> {
-    let mut ids: Vec<String> = rows.iter().map(|row| row.chat_id.clone()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(chats::get_many(conn, &ids)?.into_iter().map(|chat| (chat.id, chat.contact_id)).collect())
+/// What is shown beside the rows of the ledger: contacts by chat, requests of the CRM by job.
+#[derive(Default)]
+struct Beside {
+    contacts: HashMap<String, String>,
+    requests: HashMap<String, SmsRow>,
 }
 
-fn view(row: MessageRow, contacts: &HashMap<String, String>) -> MessageView {
+fn beside(conn: &mut Conn, rows: &[MessageRow]) -> Result<Beside, StoreError> {
+    let distinct = |ids: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+        ids.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+    };
+    let chat_ids = distinct(&mut rows.iter().map(|row| &row.chat_id));
+    let job_ids = distinct(&mut rows.iter().filter_map(|row| row.job_id.as_ref()));
+    let chats = chats::get_many(conn, &chat_ids)?;
+    let requests = sms::of_jobs(conn, &job_ids)?;
+    Ok(Beside {
+        contacts: chats.into_iter().map(|chat| (chat.id, chat.contact_id)).collect(),
+        requests: requests.into_iter().filter_map(|row| Some((row.job_id.clone()?, row))).collect(),
+    })
+}
+
+fn view(row: MessageRow, beside: &Beside) -> MessageView {
     let failed = row.error_code.is_some() || row.error_text.is_some();
+    let request = row.job_id.as_ref().and_then(|job| beside.requests.get(job));
+    let sms = request.map(|request| SmsRef {
+        id: request.id.clone(),
+        message_id: request.message_id.clone(),
+        sender: request.code.clone(),
+        reported: request.reported.clone(),
+    });
     MessageView {
-        contact_id: contacts.get(&row.chat_id).cloned(),
+        sms,
+        contact_id: beside.contacts.get(&row.chat_id).cloned(),
         error: failed.then_some(ErrorView { code: row.error_code, text: row.error_text }),
         created_at: utc(row.created_at),
         relayed_at: row.relayed_at.map(utc),

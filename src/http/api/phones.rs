@@ -51,6 +51,8 @@ pub(super) struct ChangePhone {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     crm_user_id: Option<Option<String>>,
+    /// Languages (`["en", "ru"]`) whose words like STOP end marketing messages to whoever wrote them.
+    stop_words: Option<Vec<String>>,
 }
 
 /// A business phone.
@@ -75,7 +77,10 @@ pub(super) struct PhoneView {
     default_language: Option<String>,
     sms_to_chat: bool,
     crm_user_id: Option<String>,
+    stop_words: Vec<String>,
     line: Option<LineView>,
+    /// Messages that wait to go to WhatsApp, those of the CRM's robots among them.
+    waiting: usize,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -135,6 +140,7 @@ pub(super) async fn change(
         default_language: new.default_language,
         sms_to_chat: new.sms_to_chat,
         crm_user_id: new.crm_user_id,
+        stop_words: new.stop_words,
     };
     let row = by.0.change_phone(&id, change).await?;
     Ok(web::Json(view(&state, row)))
@@ -151,6 +157,7 @@ pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse
 fn view(state: &State, row: PhoneRow) -> PhoneView {
     PhoneView {
         line: line_of(state, &row.id),
+        waiting: state.relay.waiting_sends(&row.id.as_str().into()),
         phone_number: format!("+{}", row.phone_number),
         created_at: utc(row.created_at),
         updated_at: utc(row.updated_at),
@@ -172,5 +179,6 @@ fn view(state: &State, row: PhoneRow) -> PhoneView {
         default_language: row.default_language,
         sms_to_chat: row.sms_to_chat,
         crm_user_id: row.crm_user_id,
+        stop_words: row.stop_words.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect(),
     }
 }

@@ -9,7 +9,7 @@ use super::body::{Body, present};
 use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
-use crate::setup::portals::{PortalChange, missing_scopes, scope_list};
+use crate::setup::portals::{PortalChange, lacks, scope_list};
 use crate::store::portals::PortalRow;
 
 /// What changes of a portal.
@@ -99,7 +99,7 @@ fn view(state: &State, row: PortalRow) -> PortalView {
     PortalView {
         broken: known.and_then(|portal| portal.broken.clone()),
         scopes: scope_list(&row.scopes),
-        missing_scopes: missing_scopes(&row.scopes),
+        missing_scopes: known.map(|portal| lacks(&snapshot, portal)).unwrap_or_default(),
         created_at: utc(row.created_at),
         updated_at: utc(row.updated_at),
         id: row.id,

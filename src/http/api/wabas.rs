@@ -36,6 +36,10 @@ pub(super) struct ChangeWaba {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = Password)]
     access_token: Option<Option<Secret>>,
+    /// Meta's id of the business portfolio: its accounts share one messaging limit. `null` = as Meta tells.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    portfolio: Option<Option<String>>,
 }
 
 /// A WABA.
@@ -49,6 +53,8 @@ pub(super) struct WabaView {
     /// `active`, `restricted` or `disconnected`.
     status: String,
     status_reason: Option<String>,
+    /// Meta's id of the business portfolio.
+    portfolio: Option<String>,
     /// It has a token of its own.
     own_access_token: bool,
     created_at: DateTime<Utc>,
@@ -108,8 +114,9 @@ pub(super) async fn change(
     id: web::Path<String>,
     body: Body<ChangeWaba>,
 ) -> Result<web::Json<WabaView>, Problem> {
-    let ChangeWaba { name, access_token } = body.0;
-    Ok(web::Json(view(by.0.change_waba(&id, WabaChange { name, access_token }).await?)))
+    let ChangeWaba { name, access_token, portfolio } = body.0;
+    let change = WabaChange { name, access_token, portfolio };
+    Ok(web::Json(view(by.0.change_waba(&id, change).await?)))
 }
 
 /// Removes a WABA that has no phones here.
@@ -154,5 +161,6 @@ fn view(row: WabaRow) -> WabaView {
         subscribed: row.subscribed,
         status: row.status,
         status_reason: row.status_reason,
+        portfolio: row.portfolio,
     }
 }

@@ -30,6 +30,29 @@ fn ids(claim: &Claim) -> Vec<&str> {
 }
 
 #[test]
+fn what_an_operator_writes_does_not_stand_behind_what_robots_send() {
+    let mut lanes = Lanes::default();
+    let sms = (0..5).map(|seq| offer_of(seq, &format!("out:{seq}"), "sms", "send:p1"));
+    lanes.offer(sms.collect());
+    lanes.offer(vec![offer_of(9, "out:9", "send", "send:p1")]);
+    assert_eq!(ids(&lanes.claim(Class::Send, TAKE, now()).unwrap()), ["j9"]);
+    assert_eq!(ids(&lanes.claim(Class::Send, TAKE, now()).unwrap()), ["j0"]);
+}
+
+#[test]
+fn a_queue_that_rests_goes_on_by_itself_and_with_all_its_room() {
+    let mut lanes = Lanes::default();
+    lanes.offer((0..2).map(|seq| offer_of(seq, &format!("out:{seq}"), "send", "send:p1")).collect());
+    let until = now() + Duration::milliseconds(300);
+    lanes.rest("send:p1", until);
+    lanes.resume("send:p1");
+    assert_eq!(lanes.claim(Class::Send, TAKE, now()), None);
+    assert_eq!(lanes.next_due(Class::Send, TAKE), Some(until));
+    assert!(lanes.claim(Class::Send, TAKE, until).is_some());
+    assert!(lanes.claim(Class::Send, TAKE, until).is_some());
+}
+
+#[test]
 fn a_lane_runs_one_job_at_a_time_in_the_order_of_commit() {
     let mut lanes = Lanes::default();
     lanes.offer(vec![offer(2, "a"), offer(1, "a"), offer(3, "b")]);

@@ -60,7 +60,7 @@ impl Relay {
             && loaded.chat.portal_user.as_deref() == Some(user.as_str())
             && loaded.chat.portal_chat_id == im_chat_id;
         let (line_key, phone) = (line.key(), line.phone.clone());
-        let chat_id = loaded.chat.id.clone();
+        let (chat_id, is_template) = (loaded.chat.id.clone(), matches!(loaded.job, Job::Show { .. }));
         let link = prepared.link.filter(|_| !dropped);
         let (summary, without_file) = (prepared.summary, prepared.without_file);
         if let Some(message) = &message {
@@ -82,7 +82,10 @@ impl Relay {
                 late_file(tx, message, now)?;
             }
             if dropped {
-                let job = Job::Relay { chat_id: chat_id.clone(), late_file: true, as_link: true };
+                let job = match is_template {
+                    true => Job::Show { chat_id: chat_id.clone(), as_link: true },
+                    false => Job::Relay { chat_id: chat_id.clone(), late_file: true, as_link: true },
+                };
                 let chat = ChatId::from(chat_id.as_str());
                 let mut job = to_line(Kind::File, &phone, &chat, Some(message.id.clone()), &job);
                 job.dedupe_key = Some(format!("link:{}", message.id));

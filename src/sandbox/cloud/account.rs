@@ -11,6 +11,9 @@ use super::options::SimApp;
 use super::state::{App, Bucket, Phone, Subscription, Waba};
 use super::webhooks::{self, Outbox, Update};
 
+/// The business portfolio that owns every account unless a test says otherwise.
+const PORTFOLIO: &str = "506914307656634";
+
 impl SimCloud {
     /// Adds an app. No handshake is made with a callback given here.
     pub fn add_app(&self, app: SimApp) {
@@ -82,6 +85,7 @@ impl SimCloud {
             "currency": "USD",
             "ownership_type": "SELF",
             "primary_business_location": "US",
+            "owner_business_info": {"name": "Lucky Shrub Inc", "id": PORTFOLIO},
         });
         let waba =
             Waba { id: waba_id.to_owned(), node: map(node), subscribed: Vec::new(), templates: Vec::new() };
@@ -137,6 +141,13 @@ impl SimCloud {
         }
     }
 
+    /// Changes fields of an account, e.g. the portfolio that owns it.
+    pub fn set_waba(&self, waba_id: &str, fields: Value) {
+        if let Some(waba) = self.state().wabas.get_mut(waba_id) {
+            waba.node.extend(map(fields));
+        }
+    }
+
     /// Subscribes an app to a WABA, as `POST /{waba}/subscribed_apps` does.
     pub fn subscribe(&self, waba_id: &str, client_id: &str) {
         if let Some(waba) = self.state().wabas.get_mut(waba_id)
@@ -151,6 +162,7 @@ impl SimCloud {
         if let Some(waba) = self.state().wabas.get_mut(waba_id) {
             waba.templates.push(template);
         }
+        self.touch();
     }
 
     /// Makes WhatsApp know a dialled number under another `wa_id` (facts §8.2).

@@ -16,6 +16,8 @@ pub(super) struct GraphError {
     pub message: String,
     pub details: Option<String>,
     pub transient: bool,
+    /// Title and text meant for people.
+    pub user: Option<(String, String)>,
 }
 
 impl GraphError {
@@ -30,6 +32,7 @@ impl GraphError {
             message: format!("(#{code}) {title}"),
             details: Some(details.into()),
             transient: matches!(code, 1 | 2 | 131016 | 131056 | 131057 | 130429 | 133004),
+            user: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl GraphError {
             message: format!("(#100) {message}"),
             details: None,
             transient: false,
+            user: None,
         }
     }
 
@@ -73,6 +77,7 @@ impl GraphError {
             },
             details: None,
             transient: false,
+            user: None,
         }
     }
 
@@ -91,6 +96,11 @@ impl GraphError {
         Self { status, ..self }
     }
 
+    /// The same with a title and a text for people.
+    pub fn for_people(self, title: &str, message: impl Into<String>) -> Self {
+        Self { user: Some((title.to_owned(), message.into())), ..self }
+    }
+
     /// The body of the answer.
     pub fn body(&self, rng: &mut Rng) -> Value {
         let mut error = json!({
@@ -105,6 +115,10 @@ impl GraphError {
             }
             if let Some(details) = &self.details {
                 map.insert("error_data".into(), json!({"messaging_product": "whatsapp", "details": details}));
+            }
+            if let Some((title, message)) = &self.user {
+                map.insert("error_user_title".into(), title.as_str().into());
+                map.insert("error_user_msg".into(), message.as_str().into());
             }
             if self.transient {
                 map.insert("is_transient".into(), true.into());
@@ -129,6 +143,9 @@ pub(super) fn usual_details(code: u32) -> &'static str {
         }
         131047 => {
             "Message failed to send because more than 24 hours have passed since the customer last replied to this number."
+        }
+        131048 => {
+            "Message failed to send because there are restrictions on how many messages can be sent from this phone number."
         }
         131049 => "This message was not delivered to maintain healthy ecosystem engagement.",
         131050 => "Recipient has chosen to stop receiving marketing messages on WhatsApp from your business.",
@@ -183,6 +200,7 @@ fn known(code: u32) -> (u16, &'static str) {
         132005 => (400, "Template Hydrated Text Too Long"),
         132007 => (400, "Template Format Character Policy Violated"),
         132012 => (400, "Template Parameter Format Mismatch"),
+        132018 => (400, "Template Parameter Consistency"),
         132015 => (400, "Template is Paused"),
         132016 => (400, "Template is Disabled"),
         133004 => (503, "Server Temporarily Unavailable"),

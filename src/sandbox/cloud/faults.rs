@@ -60,6 +60,8 @@ pub struct Faults {
     pub statuses_doubled: bool,
     /// The first statuses are delivered before the send is answered.
     pub status_before_answer: bool,
+    /// Templates cannot be listed (code 80007).
+    pub templates_fail: bool,
     /// Uploads are refused (code 100).
     pub upload_refused: bool,
     /// How many of the next uploads answer HTTP 500.

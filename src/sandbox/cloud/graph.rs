@@ -2,18 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
+use super::account::map;
 use super::errors::GraphError;
 use super::server::{Call, Reply};
 use super::state::State;
 use super::tokens::authorize;
-use super::{SimCloud, media, registration, subscriptions, tokens};
+use super::{SimCloud, media, registration, subscriptions, templates, tokens};
 
 /// The version that fields are subscribed with.
 pub(super) const VERSION: &str = "v25.0";
 const PHONE_DEFAULT: &str = "verified_name,code_verification_status,display_phone_number,quality_rating,\
                              platform_type,throughput,webhook_configuration,last_onboarded_time,id";
 const WABA_DEFAULT: &str = "id,name,timezone_id,message_template_namespace";
-const TEMPLATE_DEFAULT: &str = "name,parameter_format,components,language,status,category,id";
+const TEMPLATE_DEFAULT: &str = "name,parameter_format,components,language,status,category,id,quality_score,rejected_reason,correct_category";
 
 /// Fields that a node may be asked for and may lack (facts §7.6).
 const MAY_LACK: [&str; 11] = [
@@ -61,6 +62,10 @@ pub(super) async fn answer(cloud: &SimCloud, call: &Call) -> Result<Reply, Graph
             Kind::Waba
         } else if state.phone_index.contains_key(object) {
             Kind::Phone
+        } else if object.starts_with("upload:") {
+            Kind::Upload
+        } else if templates::manage::find(&state, object).is_some() {
+            Kind::Template
         } else {
             Kind::Media
         }
@@ -80,7 +85,15 @@ pub(super) async fn answer(cloud: &SimCloud, call: &Call) -> Result<Reply, Graph
             subscriptions::waba_subscriptions(cloud, call, &caller, object).await
         }
         (Kind::Waba, "GET", Some("phone_numbers")) => phone_numbers(cloud, call, object),
-        (Kind::Waba, "GET", Some("message_templates")) => templates(cloud, call, object),
+        (Kind::App, "POST", Some("uploads")) | (Kind::Upload, _, None) => templates::upload(cloud, call),
+        (Kind::Waba, "GET", Some("message_templates")) => listed_templates(cloud, call, object),
+        (Kind::Waba, "POST", Some("message_templates")) => templates::manage::create(cloud, call, object),
+        (Kind::Waba, "DELETE", Some("message_templates")) => templates::manage::delete(cloud, call, object),
+        (Kind::Template, "POST", None) => templates::manage::edit(cloud, call, object),
+        (Kind::Template, "GET", None) => {
+            let node = templates::manage::find(&cloud.state(), object).map(|(_, node)| map(node));
+            pick(&node.unwrap_or_default(), None, TEMPLATE_DEFAULT, "MessageTemplate").map(Reply::ok)
+        }
         (Kind::Phone, "GET", None) => {
             let node = phone_node(&cloud.state(), object, &caller.client_id);
             pick(&node, call.query.get("fields"), PHONE_DEFAULT, "WhatsAppBusinessPhoneNumber").map(Reply::ok)
@@ -107,6 +120,8 @@ enum Kind {
     App,
     Waba,
     Phone,
+    Template,
+    Upload,
     /// Or nothing.
     Media,
 }
@@ -129,8 +144,11 @@ fn phone_numbers(cloud: &SimCloud, call: &Call, waba_id: &str) -> Result<Reply, 
 }
 
 /// `GET /{waba-id}/message_templates` in pages, filtered by name, status and language.
-fn templates(cloud: &SimCloud, call: &Call, waba_id: &str) -> Result<Reply, GraphError> {
+fn listed_templates(cloud: &SimCloud, call: &Call, waba_id: &str) -> Result<Reply, GraphError> {
     let state = cloud.state();
+    if state.faults.templates_fail {
+        return Err(GraphError::coded(80_007, "There have been too many calls to this account."));
+    }
     let all = state.wabas.get(waba_id).map(|waba| waba.templates.as_slice()).unwrap_or_default();
     let matches = |template: &Value| {
         ["name", "status", "language", "category"].iter().all(|key| {

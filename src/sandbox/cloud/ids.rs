@@ -62,7 +62,8 @@ impl Rng {
 
     /// A business-scoped user id (facts §1.8).
     pub fn user_id(&mut self) -> String {
-        format!("US.{}", 10_000_000_000_000_000_000_u64.saturating_add(self.next() >> 1))
+        // 20 digits; the sum stays below the end of u64, or every twelfth person would be the same one.
+        format!("US.{}", 10_000_000_000_000_000_000_u64 + self.next() % 8_000_000_000_000_000_000)
     }
 
     pub fn trace_id(&mut self) -> String {

@@ -19,7 +19,7 @@ use super::state::{Item, ReceivedMessage, SimStatus, State};
 use super::statuses::Due;
 use super::tokens::authorize;
 use super::validate::{Recipient, Send, check};
-use super::{SimCloud, templates};
+use super::{SimCloud, limits, templates};
 
 /// How long an answer waits at most for its statuses to be delivered first.
 const STATUS_FIRST: Duration = Duration::from_secs(5);
@@ -158,6 +158,10 @@ fn accept(
     }
     let window_open = chat.last_inbound.is_some_and(|at| now - at < TimeDelta::hours(24));
     let doom = doom(state, customer, &send, &body, window_open);
+    let doom = doom.or_else(|| {
+        let counts = category.is_some() && !window_open;
+        (counts && !limits::admit(state, phone, customer, now)).then_some(131_048)
+    });
 
     let known = state.customers.get(customer).map(|known| known.seen.clone()).unwrap_or_default();
     let person = known.wa_id.clone().or(known.user_id.clone()).unwrap_or_default();

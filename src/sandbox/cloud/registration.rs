@@ -9,7 +9,7 @@ use super::server::{Call, Reply};
 /// The code that every simulated SMS bears.
 pub(super) const CODE: &str = "123456";
 const PROFILE: [&str; 7] =
-    ["about", "address", "description", "email", "websites", "vertical", "profile_picture_handle"];
+    ["about", "address", "description", "email", "websites", "vertical", "profile_picture_url"];
 
 /// `POST /{phone}/register`: the first PIN is set, a later one must be the same.
 pub(super) fn register(cloud: &SimCloud, call: &Call, phone: &str) -> Result<Reply, GraphError> {
@@ -77,7 +77,14 @@ pub(super) fn set_profile(cloud: &SimCloud, call: &Call, phone: &str) -> Result<
     if about.is_some_and(|about| about.is_empty() || about.chars().count() > 139) {
         return Err(GraphError::parameter("Param about must be at least 1 and at most 139 characters long."));
     }
-    let fields = body.as_object().cloned().unwrap_or_default();
+    let mut fields = body.as_object().cloned().unwrap_or_default();
+    if let Some(handle) = fields.remove("profile_picture_handle") {
+        let known = handle.as_str().is_some_and(|handle| handle.starts_with("4::"));
+        if !known {
+            return Err(GraphError::parameter("Param profile_picture_handle is not a valid handle."));
+        }
+        fields.insert("profile_picture_url".into(), "https://pps.example/picture.jpg".into());
+    }
     let mut state = cloud.state();
     let known = state.profiles.entry(phone.to_owned()).or_default();
     known.extend(fields.into_iter().filter(|(key, _)| PROFILE.contains(&key.as_str())));

@@ -13,6 +13,7 @@ use super::faults::Faults;
 use super::ids::{Rng, digits};
 use super::media::Stored;
 use super::options::SimApp;
+use super::templates::Session;
 use super::webhooks::{Outbox, Update};
 use crate::clock::Clock;
 
@@ -189,6 +190,9 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    pub uploads: HashMap<String, Session>,
+    /// By portfolio and person: when the business wrote first, last.
+    pub first_writes: HashMap<String, HashMap<usize, DateTime<Utc>>>,
     /// Codes of logins: whose, and for which address.
     pub codes: HashMap<String, (String, String)>,
     /// Two-step PINs of numbers.
@@ -220,6 +224,8 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            uploads: HashMap::new(),
+            first_writes: HashMap::new(),
             codes: HashMap::new(),
             pins: HashMap::new(),
             profiles: HashMap::new(),

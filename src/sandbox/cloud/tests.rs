@@ -15,6 +15,7 @@ mod accounts;
 mod delivery;
 mod files;
 mod sending;
+mod templates;
 
 pub(super) const WABA: &str = "524126980791429";
 pub(super) const PHONE: &str = "106540352242922";

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::samples::{self, Sample};
 use super::{Desk, view};
 use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia};
-use crate::sandbox::portal::{Author, FaultKind, Faults as PortalFaults, LineEntry, SimFile, quote};
+use crate::sandbox::portal::{
+    Author, FaultKind, Faults as PortalFaults, LineEntry, OPERATOR, SimFile, quote,
+};
 
 /// A request of the page, `{"do": "say", …}`.
 #[derive(Debug, Deserialize)]
@@ -55,6 +57,8 @@ pub(super) enum Action {
         id: String,
         title: String,
         list: bool,
+        #[serde(default)]
+        template: bool,
     },
     Read {
         customer: String,
@@ -96,6 +100,18 @@ pub(super) enum Action {
     Finish {
         chat: String,
     },
+    // The CRM.
+    Sms {
+        code: String,
+        to: String,
+        text: String,
+    },
+    Robot {
+        code: String,
+        to: String,
+        text: String,
+        count: usize,
+    },
     // The switches.
     CloudFaults {
         change: Map<String, Value>,
@@ -114,6 +130,23 @@ pub(super) enum Action {
     },
     FillBucket {},
     Calm {},
+}
+
+/// Messages that a robot sends at most by one click.
+const ROBOT: usize = 5_000;
+
+/// A robot of the CRM, without author: to the number, and to made-up ones behind it.
+fn robot(desk: &Desk, code: &str, to: &str, text: &str, count: usize) -> Result<String, String> {
+    if count == 0 || count > ROBOT {
+        return Err(format!("A robot sends 1 to {ROBOT} messages."));
+    }
+    let mut last = String::new();
+    for index in 0..count {
+        let number = if index == 0 { to.to_owned() } else { format!("+1555{:07}", 2_000_000 + index) };
+        let sent = desk.portal.send_sms(code, &number, text, None);
+        last = sent.ok_or_else(|| "The portal has no such sender.".to_owned())?;
+    }
+    Ok(last)
 }
 
 /// A file from the page.
@@ -167,7 +200,12 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
         Action::Delete { customer, message } => {
             send(desk, &customer, json!({"type": "revoke", "revoke": {"original_message_id": message}}))
         }
-        Action::Press { customer, message, id, title, list } => {
+        Action::Press { customer, message, id, title, template: true, .. } => {
+            let mut press = json!({"type": "button", "button": {"payload": id, "text": title}});
+            add_context(desk, &customer, &mut press, &message);
+            send(desk, &customer, press)
+        }
+        Action::Press { customer, message, id, title, list, template: false } => {
             let kind = if list { "list_reply" } else { "button_reply" };
             let mut press = json!({"type": "interactive", "interactive": {"type": kind}});
             if let Some(interactive) = press.get_mut("interactive").and_then(Value::as_object_mut) {
@@ -199,6 +237,11 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
             } else {
                 cloud.close_window(phone, &customer);
             }
+            if let (Some(bridge), Ok(person)) = (&scene.bridge, person(desk, &customer)) {
+                // The bridge counts the day by its own clock: it is told that the day is over. Nobody listens
+                // only when everything ends.
+                let _ = bridge.windows.send((person, open));
+            }
             done()
         }
         Action::Write { chat, text, reply_to } => {
@@ -223,6 +266,12 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
             portal.finish_dialog(line, &chat).map_err(|error| error.to_string())?;
             done()
         }
+        Action::Sms { code, to, text } => {
+            let (to, text) = (filled(&to)?, filled(&text)?);
+            let sent = portal.send_sms(&code, &to, &text, Some(OPERATOR));
+            sent.ok_or_else(|| "The portal has no such sender.".to_owned())
+        }
+        Action::Robot { code, to, text, count } => robot(desk, &code, &filled(&to)?, &filled(&text)?, count),
         Action::CloudFaults { change } => {
             cloud.set_faults(changed(&cloud.faults(), change)?);
             done()

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::template;
 use crate::sandbox::cloud::{ReceivedMessage, SimStatus};
 
 /// The latest messages that are drawn; a phone scrolls no further back either.
 const SHOWN: usize = 300;
 
-/// The bubbles of one customer, oldest first. `customer` is the key in the addresses of files.
-pub(super) fn bubbles(customer: &str, thread: &[ReceivedMessage]) -> Vec<Value> {
+/// The bubbles of one customer, oldest first. `customer` is the key in the addresses of files, `templates` are
+/// those of the business's account.
+pub(super) fn bubbles(customer: &str, thread: &[ReceivedMessage], templates: &[Value]) -> Vec<Value> {
     let shown: Vec<&ReceivedMessage> = thread.iter().filter(|message| message.failed.is_none()).collect();
     let mut about: HashMap<&str, About> = HashMap::new();
     for message in &shown {
@@ -21,7 +23,15 @@ pub(super) fn bubbles(customer: &str, thread: &[ReceivedMessage]) -> Vec<Value> 
     let skip = bubbles.clone().count().saturating_sub(SHOWN);
     bubbles
         .skip(skip)
-        .map(|message| bubble(customer, message, &shown, about.get(message.wamid.as_str())))
+        .map(|message| {
+            let mut bubble = bubble(customer, message, &shown, about.get(message.wamid.as_str()));
+            if let ("template", Some(bubble)) = (kind_of(message), bubble.as_object_mut()) {
+                let sent = message.body.get("template").unwrap_or(&Value::Null);
+                bubble.insert("text".to_owned(), template::words(sent, templates).into());
+                bubble.insert("choices".to_owned(), template::choices(sent, templates).into());
+            }
+            bubble
+        })
         .collect()
 }
 
@@ -218,7 +228,7 @@ mod tests {
             message("e", true, json!({"type": "text", "text": {"body": "x"}})),
             message("f", true, json!({"type": "revoke", "revoke": {"original_message_id": "e"}})),
         ];
-        let bubbles = bubbles("k", &thread);
+        let bubbles = bubbles("k", &thread, &[]);
         assert_eq!(bubbles.len(), 3);
         assert_eq!((&bubbles[0]["text"], &bubbles[0]["edited"]), (&json!("Hello"), &json!(true)));
         assert_eq!(bubbles[1]["quote"]["text"], "Helo");
@@ -233,13 +243,13 @@ mod tests {
             message("b", true, json!({"type": "reaction", "reaction": {"message_id": "a", "emoji": "👍"}})),
             message("c", true, json!({"type": "reaction", "reaction": {"message_id": "a"}})),
         ];
-        assert_eq!(bubbles("k", &thread)[0]["reactions"], json!([]));
+        assert_eq!(bubbles("k", &thread, &[])[0]["reactions"], json!([]));
     }
 
     #[test]
     fn what_failed_is_not_on_the_phone() {
         let mut failed = message("a", false, json!({"type": "text", "text": {"body": "Hi"}}));
         failed.failed = Some(131_047);
-        assert!(bubbles("k", &[failed]).is_empty());
+        assert!(bubbles("k", &[failed], &[]).is_empty());
     }
 }

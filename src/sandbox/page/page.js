@@ -249,6 +249,7 @@ function draw() {
   drawPeople(people);
   drawPhone(now);
   drawLine(now);
+  drawCrm();
   drawFaults();
   const { webhooks, events: portalEvents } = state.waiting;
   $("waiting").textContent = webhooks + portalEvents ? `${webhooks + portalEvents} on the way` : "";
@@ -349,8 +350,8 @@ function jump(list, id) {
 function media(m, list) {
   const type = m.media.mime.split(";")[0];
   const name = m.media.name || KINDS[m.kind] || "File";
-  if (m.kind === "image" || m.kind === "sticker") return picture(m.media.url, m.kind === "sticker" ? "Sticker" : m.text || "Picture", list);
-  if (m.kind === "video") return el("video", { className: "picture", controls: true, preload: "metadata", src: m.media.url, "aria-label": "Video", onloadedmetadata: settle(list) });
+  if (m.kind === "image" || m.kind === "sticker" || (m.kind === "template" && type.startsWith("image/"))) return picture(m.media.url, m.kind === "sticker" ? "Sticker" : m.text || "Picture", list);
+  if (m.kind === "video" || (m.kind === "template" && type.startsWith("video/"))) return el("video", { className: "picture", controls: true, preload: "metadata", src: m.media.url, "aria-label": "Video", onloadedmetadata: settle(list) });
   if (m.kind === "audio") return el("div", { className: "voice" + (m.heard ? " heard" : "") }, m.voice && icon("mic"),
     el("audio", { controls: true, preload: "metadata", src: m.media.url, "aria-label": m.voice ? "Voice note" : "Audio", onplay: () => !m.mine && m.voice && !m.heard && act({ do: "played", message: m.id }) }));
   return documentLink(m.media.url, name, type, m.media.size);
@@ -370,7 +371,7 @@ function contactCard(card) {
 }
 function choices(m) {
   return el("div", { className: "choices", role: "group", "aria-label": "Answers" }, m.choices.map((c) =>
-    el("button", { type: "button", onclick: () => act({ do: "press", customer, message: m.id, id: String(c.id), title: String(c.title), list: c.list }) }, c.title)));
+    c.url ? link(c.url, c.title) : c.id === undefined ? el("span", {}, c.title) : el("button", { type: "button", onclick: () => act({ do: "press", customer, message: m.id, id: String(c.id), title: String(c.title), list: c.list, template: Boolean(c.template) }) }, c.title)));
 }
 
 function drawLine(now) {
@@ -394,12 +395,64 @@ function drawLine(now) {
   $("line").classList.toggle("idle", !open);
   for (const control of all(".desk button, .desk textarea, .desk input, .samples button", $("line"))) control.disabled = !open;
   for (const item of all("#line-menu button")) item.disabled = !open;
+  $("templates").disabled = !open;
+  drawTemplates(now);
   const list = $("line-log");
   list.dataset.of = chat;
   reconcile(list, days(open?.messages ?? [], (m) => m.who + m.name, {
     title: now ? `Nothing from ${now.name} yet` : "No conversation yet",
     text: "When the customer writes, the conversation opens here as an operator of the contact center sees it.",
   }), (item) => item.day ? el("li", { className: "day" }, item.day) : item.empty ? empty(item.empty) : entry(item, list));
+}
+
+/** The templates of the account; choosing one puts its line into the operator's box. */
+function drawTemplates(now) {
+  const select = $("templates");
+  const sign = JSON.stringify(state.templates);
+  if (select.sign !== sign) {
+    select.sign = sign;
+    select.replaceChildren(el("option", { value: "" }, "Template…"), ...state.templates.map((one) =>
+      el("option", { value: one.line, disabled: one.status !== "APPROVED" || !one.line }, one.status === "APPROVED" ? one.name : `${one.name}: ${one.status.toLowerCase()}`)));
+  }
+  select.hidden = !state.templates.length;
+  const open = Boolean(now?.window_until);
+  $("close-window").disabled = !open;
+  $("close-window").textContent = open ? "Close the 24-hour window" : "The 24-hour window is closed";
+}
+
+/** The CRM: its senders, and what became of what it sent. */
+function drawCrm() {
+  const form = $("sms-form");
+  const { senders, sent, counts } = state.sms;
+  const options = (select, sign, children) => {
+    if (select.sign === sign) return;
+    const chosen = select.value;
+    select.sign = sign;
+    select.replaceChildren(...children);
+    if ([...select.options].some((option) => option.value === chosen)) select.value = chosen;
+  };
+  options(form.elements.code, JSON.stringify(senders), senders.map((one) => el("option", { value: one.code }, one.name)));
+  options($("sms-templates"), JSON.stringify(state.templates), [el("option", { value: "" }, "Template…"), ...state.templates.map((one) =>
+    el("option", { value: one.line, disabled: one.status !== "APPROVED" || !one.line }, one.status === "APPROVED" ? one.name : `${one.name}: ${one.status.toLowerCase()}`))]);
+  const phones = state.customers.filter((one) => one.detail.startsWith("+"));
+  options($("sms-phones"), JSON.stringify(phones.map((one) => one.detail)), phones.map((one) => el("option", { value: one.detail }, one.name)));
+  for (const button of [$("sms-send"), $("sms-robot")]) button.disabled = !senders.length;
+  $("sms-counts").textContent = Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(" · ");
+  const list = $("sms-list");
+  const top = list.scrollTop;
+  list.dataset.of = "crm";
+  reconcile(list, sent.length ? sent.map((one) => ({ ...one, key: one.id })) : [{ key: "empty", nothing: true }], (one) =>
+    one.nothing ? el("li", { className: "empty" }, senders.length ? "Nothing sent yet." : "The number is no SMS sender of the portal.")
+      : el("li", { "data-status": one.status }, el("span", {}, one.to, " ", el("small", {}, one.author ? "by a person" : "by a robot")),
+        el("b", { "data-status": one.status }, one.status), el("span", { className: "text", title: one.body }, one.body)));
+  // The newest stand above; whoever reads further down is not moved.
+  list.scrollTop = top;
+}
+async function sms(action, more) {
+  const form = $("sms-form");
+  if (!form.reportValidity()) return;
+  const { code, to, text } = Object.fromEntries(new FormData(form));
+  if (await act({ do: action, code, to, text, ...more })) $("sms-list").scrollTop = 0;
 }
 
 function entry(m, list) {
@@ -585,6 +638,20 @@ $("contact-dialog").addEventListener("close", (event) => {
 $("is-online").addEventListener("change", (event) => act({ do: "online", customer, on: event.target.checked }).then(draw));
 $("is-open").addEventListener("change", (event) => act({ do: "keep_open", customer, on: event.target.checked }).then(draw));
 $("is-window").addEventListener("change", (event) => act({ do: "window", customer, open: event.target.checked }).then(draw));
+$("close-window").addEventListener("click", () => act({ do: "window", customer, open: false }).then(draw));
+$("templates").addEventListener("change", () => {
+  const box = $("operator-text");
+  box.value = $("templates").value;
+  $("templates").value = "";
+  box.focus();
+  box.setSelectionRange(box.value.length, box.value.length);
+});
+$("sms-templates").addEventListener("change", () => {
+  $("sms-form").elements.text.value = $("sms-templates").value;
+  $("sms-templates").value = "";
+});
+$("sms-send").addEventListener("click", () => sms("sms", {}));
+$("sms-robot").addEventListener("click", () => sms("robot", { count: Number($("sms-form").elements.count.value) }));
 $("read-all").addEventListener("click", () => {
   $("phone-menu").hidePopover();
   act({ do: "read", customer });

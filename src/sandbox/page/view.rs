@@ -14,6 +14,9 @@ const CHATS: usize = 100;
 /// The latest messages of a chat that are drawn.
 const ENTRIES: usize = 300;
 
+/// The latest messages of the CRM that are listed.
+const SENT: usize = 40;
+
 /// Everything that the page shows but the strip.
 pub(super) fn snapshot(desk: &Desk) -> Value {
     let Desk { cloud, portal, scene, .. } = desk;
@@ -24,13 +27,14 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         let person = people.iter().find(|person| key_of(person) == key)?;
         chat_of(person, &chats).map(|chat| chat.external_id.clone())
     };
+    let templates = cloud.templates_of_phone(&scene.phone_number_id);
     let customers = people.iter().map(|person| {
         let key = key_of(person);
         let view = cloud.customer_view(&scene.phone_number_id, &key);
         let thread = cloud.thread(&scene.phone_number_id, &key);
         json!({"key": key, "name": person.name, "detail": detail(person), "online": view.online,
                "open": view.open, "window_until": view.window_until, "chat": of(&key),
-               "messages": bubbles(&key, &thread)})
+               "messages": bubbles(&key, &thread, &templates)})
     });
     let skip = chats.len().saturating_sub(CHATS);
     let shown_chats = chats.iter().skip(skip).map(|chat| {
@@ -46,9 +50,25 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         "line": line(portal, scene),
         "customers": customers.collect::<Vec<_>>(),
         "chats": shown_chats.collect::<Vec<_>>(),
+        "templates": lines_of(scene),
+        "sms": {"senders": senders(portal), "sent": portal.sms_list(SENT), "counts": portal.sms_counts()},
         "faults": {"cloud": cloud.faults(), "portal": portal.faults()},
         "waiting": {"webhooks": cloud.webhooks_pending(), "events": portal.events_waiting()},
     })
+}
+
+/// The CRM's senders: code and name.
+fn senders(portal: &SimPortal) -> Value {
+    let senders = portal.sms_senders();
+    senders.iter().map(|sender| json!({"code": sender.get("code"), "name": sender.get("name")})).collect()
+}
+
+/// The templates as the bridge lists them, each with the line that sends it.
+fn lines_of(scene: &Scene) -> Value {
+    let Some(bridge) = &scene.bridge else { return json!([]) };
+    let lines = bridge.templates.borrow();
+    let lines = lines.iter().map(|one| json!({"name": one.name, "status": one.status, "line": one.line}));
+    Value::Array(lines.collect())
 }
 
 /// The customers of the scene, and whoever else has a thread.

@@ -83,6 +83,9 @@ pub struct Faults {
     pub duplicate_events: bool,
     /// Events come without tokens, as those of robots do.
     pub events_without_tokens: bool,
+    /// An SMS is written only so many seconds after it was handed over: until then a status update ends in
+    /// `ERROR_MESSAGE_NOT_FOUND`.
+    pub sms_written_late: u32,
     /// Events are lost: the queue server never calls the handler.
     pub events_lost: bool,
 }

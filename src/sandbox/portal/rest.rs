@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::limits::seconds;
 use super::state::ADMIN;
-use super::{Inner, batch, changes, form, imconnector, messages, openlines, sms, system};
+use super::{Inner, batch, changes, crm, disk, form, imconnector, messages, openlines, sms, system};
 
 /// A refusal: HTTP status, code and text.
 #[derive(Debug)]
@@ -217,6 +217,8 @@ fn dispatch(inner: &Arc<Inner>, caller: &Caller, method: &str, args: &Args) -> R
         }
         "imconnector" => imconnector::call(inner, caller, method, args).map(Reply::from),
         "imopenlines" | "im" => openlines::call(inner, caller, method, args).map(Reply::from),
+        "disk" => disk::call(inner, method, args).map(Reply::from),
+        "crm" => crm::call(inner, method, args).map(Reply::from),
         "messageservice" => sms::call(inner, caller, method, args).map(Reply::from),
         _ => system::call(inner, caller, method, args),
     }
@@ -255,6 +257,8 @@ const METHODS: &[(&str, &[&str], bool)] = &[
     ("imopenlines.session.history.get", &["imopenlines"], false),
     ("im.message.add", &["im"], false),
     ("im.notify.system.add", &["im"], false),
+    ("disk.file.get", &["disk"], false),
+    ("crm.timeline.comment.add", &["crm"], false),
     ("messageservice.sender.add", &["messageservice"], true),
     ("messageservice.sender.update", &["messageservice"], true),
     ("messageservice.sender.delete", &["messageservice"], true),

@@ -1,5 +1,8 @@
 //! SMS providers of the CRM (bitrix24 facts §6).
 
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -38,10 +41,11 @@ pub(super) fn call(inner: &Inner, caller: &Caller, method: &str, args: &Args) ->
             if !STATUSES.contains(&status.as_str()) {
                 return Err(fail(400, "ERROR_MESSAGE_STATUS_INCORRECT", "Message status incorrect!"));
             }
-            let mut state = inner.state();
-            let sms = state.sms.get_mut(&message);
+            let (now, mut state) = (inner.options.clock.now(), inner.state());
+            let sms = state.sms.get_mut(&message).filter(|sms| sms.written <= now);
             let sms = sms.filter(|sms| sms.client_id == caller.client_id && sms.code == code);
-            sms.ok_or_else(|| fail(400, "ERROR_MESSAGE_NOT_FOUND", "Message not found!"))?.status = status;
+            let sms = sms.ok_or_else(|| fail(400, "ERROR_MESSAGE_NOT_FOUND", "Message not found!"))?;
+            sms.statuses.push(status);
             Ok(json!(true))
         }
         _ => Err(fail(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")),
@@ -126,9 +130,18 @@ impl SimPortal {
                 "ts": inner.options.clock.now().timestamp(), "auth": auth,
             });
             let form = form::build(&data);
-            // Handed to the queue = sent, as the portal sees it.
-            let sms = Sms { client_id, code: code.to_owned(), status: "sent".to_owned() };
+            let sms = Sms {
+                client_id,
+                code: code.to_owned(),
+                to: to.to_owned(),
+                body: body.to_owned(),
+                author,
+                written: inner.options.clock.now() + TimeDelta::seconds(state.faults.sms_written_late.into()),
+                // Handed to the queue = sent, as the portal sees it.
+                statuses: vec!["sent".to_owned()],
+            };
             state.sms.insert(id.clone(), sms);
+            state.sms_order.push(id.clone());
             let event =
                 Event { name: "SMS", client_id: None, data, user: author, lane: to, messages: Vec::new() };
             inner.post(&mut state, handler, &event, form);
@@ -139,6 +152,33 @@ impl SimPortal {
 
     /// The state of an SMS as the CRM shows it.
     pub fn sms_status(&self, message_id: &str) -> Option<String> {
-        self.inner.state().sms.get(message_id).map(|sms| sms.status.clone())
+        self.inner.state().sms.get(message_id).and_then(|sms| sms.statuses.last().cloned())
+    }
+
+    /// Every state that an SMS was in, the newest last; the first is the portal's own.
+    pub fn sms_statuses(&self, message_id: &str) -> Vec<String> {
+        self.inner.state().sms.get(message_id).map(|sms| sms.statuses.clone()).unwrap_or_default()
+    }
+
+    /// How many SMS are in each state.
+    pub fn sms_counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for status in self.inner.state().sms.values().filter_map(|sms| sms.statuses.last()) {
+            *counts.entry(status.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// What the CRM sent, the newest first: `id`, `code`, `to`, `body`, `author`, `status`.
+    pub fn sms_list(&self, most: usize) -> Vec<Value> {
+        let state = self.inner.state();
+        let newest = state.sms_order.iter().rev().take(most);
+        newest
+            .filter_map(|id| {
+                let sms = state.sms.get(id)?;
+                Some(json!({"id": id, "code": sms.code, "to": sms.to, "body": sms.body, "author": sms.author,
+                            "status": sms.statuses.last()}))
+            })
+            .collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What the simulated portal remembers: apps, tokens, users, lines, connectors, chats and files.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -207,7 +207,13 @@ pub(super) struct SmsSender {
 pub(super) struct Sms {
     pub(super) client_id: String,
     pub(super) code: String,
-    pub(super) status: String,
+    pub(super) to: String,
+    pub(super) body: String,
+    pub(super) author: Option<u64>,
+    /// From when on status updates find it.
+    pub(super) written: DateTime<Utc>,
+    /// Every state it was in, the newest last.
+    pub(super) statuses: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -233,8 +239,14 @@ pub(super) struct State {
     /// Chats that a call of `send.messages` holds at this moment.
     pub(super) busy: HashSet<String>,
     pub(super) files: BTreeMap<u64, StoredFile>,
+    /// Which of them lie on the disk.
+    pub(super) disk: BTreeSet<u64>,
     pub(super) sms_senders: BTreeMap<(String, String), SmsSender>,
     pub(super) sms: BTreeMap<String, Sms>,
+    /// Ids of `sms`, in the order in which they were sent.
+    pub(super) sms_order: Vec<String>,
+    /// Comments of the CRM's timeline.
+    pub(super) comments: Vec<Value>,
     pub(super) notifications: Vec<(u64, String)>,
     pub(super) faults: Faults,
     pub(super) dice: Dice,
@@ -278,8 +290,11 @@ impl State {
             entry_of: HashMap::new(),
             busy: HashSet::new(),
             files: BTreeMap::new(),
+            disk: BTreeSet::new(),
             sms_senders: BTreeMap::new(),
             sms: BTreeMap::new(),
+            sms_order: Vec::new(),
+            comments: Vec::new(),
             notifications: Vec::new(),
             faults,
             dice: Dice(seed),

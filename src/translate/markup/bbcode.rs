@@ -1,7 +1,7 @@
 //! BBCode to WhatsApp markup.
 
 mod pieces;
-mod tags;
+pub(super) mod tags;
 
 use super::BREAKER;
 use pieces::Piece;
@@ -166,7 +166,7 @@ fn code_block(code: &str) -> String {
 }
 
 /// Text outside of tags: emoji and line tokens decoded, our own breakers taken out.
-fn plain_text(raw: &str) -> String {
+pub(super) fn plain_text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(c) = rest.chars().next() {

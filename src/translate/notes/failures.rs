@@ -1,7 +1,12 @@
 //! Meta's codes in plain words (whatsapp-messaging facts §5.2): why a message was not delivered and what
 //! the operator can do.
 
+mod rare;
+
 use crate::domain::Language;
+
+#[cfg(test)]
+pub use rare::RARE;
 
 /// A reason of one or more codes.
 pub struct Entry {
@@ -35,7 +40,10 @@ impl Entry {
 
 /// The first entry whose ranges hold the code.
 pub fn find(code: i64) -> Option<&'static Entry> {
-    ENTRIES.iter().find(|entry| entry.codes.iter().any(|(first, last)| (*first..=*last).contains(&code)))
+    ENTRIES
+        .iter()
+        .chain(rare::RARE)
+        .find(|entry| entry.codes.iter().any(|(first, last)| (*first..=*last).contains(&code)))
 }
 
 /// The table; a narrower range stands before a wider one.

@@ -2,6 +2,10 @@
 
 use super::failures::ENTRIES;
 use super::*;
+use crate::translate::shorthand::Refusal;
+
+#[path = "tests/document.rs"]
+mod document;
 
 const BOTH: [Language; 2] = [Language::En, Language::Ru];
 
@@ -29,7 +33,7 @@ fn every_code_that_can_fail_a_send_is_told_in_plain_words_with_its_code() {
 
 #[test]
 fn every_row_is_complete_and_in_its_language() {
-    for entry in ENTRIES {
+    for entry in ENTRIES.iter().chain(super::failures::RARE) {
         let is_russian = |text: &str| text.chars().any(|c| ('а'..='я').contains(&c));
         for language in BOTH {
             for text in [entry.reason(language), entry.advice(language)] {
@@ -84,7 +88,11 @@ fn details_are_added_where_they_say_more() {
 fn every_note_exists_in_both_languages() {
     let name = "[b]a.pdf".to_owned();
     let notes = [
-        (Note::WindowClosed, true),
+        (Note::WindowClosed { reason: None, lines: vec![], more: 0 }, true),
+        (Note::Shorthand { refusal: Refusal::NameMissing }, true),
+        (Note::Held { days: 7 }, false),
+        (Note::HeldCancelled { text: name.clone() }, false),
+        (Note::HeldExpired { text: name.clone(), days: 7 }, true),
         (Note::PortalLink { link: "https://p.example/[crm]/".into() }, true),
         (Note::FileAsLink { name: name.clone(), limit: Some(16 * 1_048_576) }, false),
         (Note::FileAsLink { name: name.clone(), limit: None }, false),

@@ -26,7 +26,8 @@ pub fn summary(content: &Content, language: Language) -> String {
         content => {
             // A summary stands where the message reacted to is at hand.
             let quoted = Quoted::Known { author: String::new(), text: String::new(), when: None };
-            let view = View { known: &Known { quoted, utc_offset: None }, language };
+            let known = Known { quoted, ..Known::default() };
+            let view = View { known: &known, language };
             to_whatsapp(&text(&view, content).replace("[i]", "").replace("[/i]", ""))
         }
     }
@@ -55,7 +56,9 @@ pub fn text(view: &View<'_>, content: &Content) -> String {
         Content::ListReply { id, title, description } => {
             reply(view.say("☑ Choice", "☑ Выбор"), title, description, id)
         }
-        Content::Button { text, payload } => reply(view.say("🔘 Button", "🔘 Кнопка"), text, &None, payload),
+        Content::Button { text, payload } => {
+            lines([reply(view.say("🔘 Button", "🔘 Кнопка"), text, &None, payload), of_template(view)])
+        }
         Content::FlowReply { name, body, response } => {
             flow_reply(view, name.as_deref(), body.as_deref(), response)
         }
@@ -152,6 +155,15 @@ fn reply(
         description.as_deref().map(neutralise).unwrap_or_default(),
         payload.map(|payload| italic(&format!("({})", neutralise(payload)))).unwrap_or_default(),
     ])
+}
+
+/// The template whose button was tapped.
+fn of_template(view: &View<'_>) -> String {
+    let name = view.known.template.as_deref().unwrap_or_default();
+    match name {
+        "" => String::new(),
+        name => italic(&format!("{} {}", view.say("Template:", "Шаблон:"), neutralise(name))),
+    }
 }
 
 fn flow_reply(view: &View<'_>, name: Option<&str>, body: Option<&str>, response: &Value) -> String {

@@ -12,11 +12,11 @@ fn wire(mut value: Value) -> WireMessage {
 fn quoted(text: &str) -> Known {
     let when = "2026-03-01T10:00:00Z".parse().ok();
     let quoted = Quoted::Known { author: "Anna [sales]".into(), text: text.into(), when };
-    Known { quoted, utc_offset: FixedOffset::east_opt(3 * 3600) }
+    Known { quoted, template: None, utc_offset: FixedOffset::east_opt(3 * 3600) }
 }
 
 fn unknown() -> Known {
-    Known { quoted: Quoted::Unknown, utc_offset: None }
+    Known { quoted: Quoted::Unknown, ..Known::default() }
 }
 
 fn shown(value: Value) -> String {

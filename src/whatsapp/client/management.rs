@@ -12,10 +12,11 @@ use crate::whatsapp::error::GraphError;
 
 const PAGE: usize = 100;
 /// Pages of a list at most: more is a server that turns in circles.
-const MAX_PAGES: usize = 50;
+const MAX_PAGES: usize = 100;
 const WABA_FIELDS: &str = "id,name,timezone_id,currency,account_review_status,business_verification_status";
 const PHONE_FIELDS: &str = "id,display_phone_number,verified_name,status,quality_rating,name_status,\
-    code_verification_status,platform_type,account_mode,throughput,is_on_biz_app,webhook_configuration";
+    code_verification_status,platform_type,account_mode,throughput,is_on_biz_app,webhook_configuration,\
+    whatsapp_business_manager_messaging_limit";
 
 /// What a token is good for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,6 +109,9 @@ pub struct PhoneInfo {
     /// Whether the WhatsApp Business app shares the number.
     #[serde(default)]
     pub is_on_biz_app: Option<bool>,
+    /// `TIER_250` … `TIER_UNLIMITED`: people that may be written to first within 24 hours (§6.2).
+    #[serde(default, rename = "whatsapp_business_manager_messaging_limit")]
+    pub messaging_limit: Option<String>,
     /// `throughput.level` and `webhook_configuration`, as they stand.
     #[serde(default)]
     throughput: Value,
@@ -255,7 +259,10 @@ impl GraphClient {
     }
 
     /// Every page of a list, by `cursors.after`: `paging.next` has the token in it and is never followed.
-    async fn list<T: DeserializeOwned>(
+    ///
+    /// # Errors
+    /// A list that turns in circles is none.
+    pub(super) async fn list<T: DeserializeOwned>(
         &self,
         token: &Secret,
         parts: &[&str],
@@ -274,16 +281,27 @@ impl GraphClient {
             items.extend(page.data);
             let next = paging.pointer("/cursors/after").and_then(Value::as_str).map(str::to_owned);
             let more = count >= PAGE || paging.get("next").is_some_and(Value::is_string);
-            if count == 0 || !more || next.is_none() || next == after {
+            if count == 0 || !more || next.is_none() {
+                return Ok(items);
+            }
+            if next == after {
                 break;
             }
             after = next;
         }
-        Ok(items)
+        Err(GraphError::Unreadable { http: 200, retry_after: None })
+    }
+
+    /// Meta's id of the business portfolio that owns an account; `None` if Meta does not tell.
+    pub async fn portfolio(&self, token: &Secret, waba: &WabaId) -> Result<Option<String>, GraphError> {
+        let request =
+            self.call(Method::GET, token, &[waba.as_str()])?.query(&[("fields", "owner_business_info")]);
+        let answer: Value = self.answer(request, token).await?;
+        Ok(answer.pointer("/owner_business_info/id").and_then(id_text))
     }
 }
 
-fn id_text(value: &Value) -> Option<String> {
+pub(super) fn id_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -85,6 +85,18 @@ impl GraphClient {
         Ok(flat.map(|flat| serde_json::from_value(flat.clone()).unwrap_or_default()).unwrap_or_default())
     }
 
+    /// Gives the profile the picture of this handle (§3.3).
+    pub async fn set_picture(
+        &self,
+        token: &Secret,
+        phone: &PhoneNumberId,
+        handle: &str,
+    ) -> Result<(), GraphError> {
+        let body = json!({"messaging_product": "whatsapp", "profile_picture_handle": handle});
+        let parts = [phone.as_str(), "whatsapp_business_profile"];
+        self.success(self.call(Method::POST, token, &parts)?.json(&body), token).await
+    }
+
     /// Writes the business profile.
     pub async fn set_profile(
         &self,

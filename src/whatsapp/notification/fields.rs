@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Text, elements, object};
 use super::person::{Contacts, Person};
+use super::template_fields::{self, TemplateNews, TemplateRef};
 use super::updates::too_long;
 use crate::domain::{PhoneNumberId, WabaId};
 
@@ -70,6 +71,18 @@ pub enum FieldChange {
         event: String,
         /// Meta's id of the user who asked.
         requester: Option<String>,
+    },
+    /// Any of the fields about templates.
+    Template {
+        /// Which template.
+        template: TemplateRef,
+        /// What is told of it.
+        news: TemplateNews,
+    },
+    /// `business_capability_update`.
+    BusinessCapability {
+        /// People that may be written to first within 24 hours: a number, -1 for no limit, or `TIER_…`.
+        max_daily_conversations: String,
     },
     /// `user_preferences`.
     UserPreference(Vec<UserPreference>),
@@ -227,7 +240,11 @@ pub(super) fn read(scope: Scope, field: &str, raw: &RawValue) -> FieldUpdate {
             requester: wire.requester.owned(),
         },
         "user_preferences" => FieldChange::UserPreference(preferences(&wire)),
-        _ => FieldChange::Other,
+        "business_capability_update" => match wire.max_daily_conversations_per_business.owned() {
+            Some(max_daily_conversations) => FieldChange::BusinessCapability { max_daily_conversations },
+            None => FieldChange::Other,
+        },
+        _ => template_fields::read(field, raw).unwrap_or(FieldChange::Other),
     };
     update
 }

@@ -29,8 +29,17 @@ pub fn prepare_cloud(cloud: &SimCloud) {
     cloud.add_phone(WABA_ID, PHONE_ID, "+1 555-078-3881", "Lucky Shrub");
 }
 
+/// What the application asks for.
+pub const SCOPES: [&str; 7] =
+    ["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm", "disk"];
+
 /// Links everything.
 pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal) -> Linked {
+    link_with(api, cloud, portal, &SCOPES).await
+}
+
+/// The same with the scopes that the portal grants.
+pub async fn link_with(api: &Api, cloud: &SimCloud, portal: &SimPortal, scopes: &[&str]) -> Linked {
     let app = api
         .post(
             "/apps",
@@ -52,7 +61,7 @@ pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal) -> Linked {
         &format!("{}/api/bitrix/", base_of(&callback_url)),
         &format!("{}/app-install/", base_of(&callback_url)),
         true,
-        &["imopenlines", "imconnector", "im", "messageservice", "telephony", "crm"],
+        scopes,
     );
     api.post(
         "/portal-apps",

@@ -243,7 +243,7 @@ impl TestApp {
     pub fn advance(&self, by: chrono::Duration) {
         let Clock::Manual(hand) = &self.clock else { panic!("the clock is the system's") };
         hand.advance(by);
-        for class in [Class::Line, Class::Send, Class::Media] {
+        for class in Class::ALL {
             self.relay.scheduler.ring(class);
         }
     }

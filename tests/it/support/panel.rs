@@ -107,6 +107,14 @@ impl Panel {
         self.take(answer).await
     }
 
+    /// Sends a body that is no form, as the page's script does.
+    pub async fn send(&mut self, action: &str, token: &str, body: Vec<u8>) -> (u16, String) {
+        let request = self.http.post(format!("{}{action}", self.base)).header(COOKIE, self.cookies());
+        let request = request.header("x-form-token", token).header("content-type", "image/jpeg").body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     fn cookies(&self) -> String {
         let session = self.session.iter().map(|token| format!("wabridge_session={token}"));
         let visit = self.visit.iter().map(|token| format!("wabridge_visit={token}"));

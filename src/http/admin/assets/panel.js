@@ -38,6 +38,32 @@
     setTimeout(() => { button.textContent = label; button.classList.remove("copied"); }, 1600);
   };
 
+  // The middle of the picture, as a square: what is seen here is what is sent.
+  function picture(box) {
+    box.hidden = false;
+    const [input, canvas, button, error] = ["input", "canvas", "button", ".error"].map(part => box.querySelector(part));
+    input.addEventListener("change", async () => {
+      error.textContent = "";
+      const file = input.files[0];
+      if (!file) return;
+      try {
+        const image = await createImageBitmap(file);
+        const side = Math.min(image.width, image.height);
+        canvas.width = canvas.height = Math.min(side, 640);
+        canvas.getContext("2d").drawImage(image, (image.width - side) / 2, (image.height - side) / 2, side, side,
+          0, 0, canvas.width, canvas.height);
+        canvas.hidden = button.hidden = false;
+      } catch { error.textContent = file.name; }
+    });
+    button.addEventListener("click", () => canvas.toBlob(async blob => {
+      button.disabled = true;
+      const headers = { "content-type": "image/jpeg", "x-form-token": box.dataset.token };
+      const answer = await fetch(box.dataset.picture, { method: "POST", headers, body: blob });
+      if (answer.ok) location.reload();
+      else { error.textContent = await answer.text(); button.disabled = false; }
+    }, "image/jpeg", 0.92));
+  }
+
   function wire(root) {
     root.querySelectorAll(".copy button").forEach(button => {
       button.hidden = false;
@@ -56,11 +82,7 @@
       form.dataset.sent = "1";
       setTimeout(() => form.querySelectorAll("button").forEach(button => { button.disabled = true; }));
     }));
-    root.querySelectorAll("input[type=file][data-preview]").forEach(input => input.addEventListener("change", () => {
-      const image = document.getElementById(input.dataset.preview);
-      const file = input.files[0];
-      if (file && image) { image.src = URL.createObjectURL(file); image.hidden = false; }
-    }));
+    root.querySelectorAll("[data-picture]").forEach(picture);
   }
   wire(document);
   addEventListener("pageshow", event => {

@@ -20,7 +20,7 @@ fn a_cancel_while_it_rings_ends_both_legs() {
     let cancel = pair.pbx();
     assert_eq!((cancel.method(), cancel.get("Via")), ("CANCEL", invite.get("Via")));
     assert_eq!(cancel.get("CSeq"), "1 CANCEL");
-    pair.from_pbx(&cancel.reply(200, "", "", ""));
+    pair.pbx_sends(&cancel.reply(200, "", "", ""));
     pair.pbx_replies(&invite, 487, "", "");
     assert_eq!(pair.pbx().method(), "ACK");
     pair.over(call.conn, &call.ack_failure(&second));
@@ -57,7 +57,7 @@ fn a_200_that_crosses_the_cancel_is_acknowledged_and_hung_up() {
     pair.pbx_replies(&invite, 200, "", PBX_SDP);
     assert_eq!(pair.pbx().method(), "ACK", "a repeated 200 is acknowledged again");
     pair.quiet();
-    pair.from_pbx(&bye.reply(200, "", "", ""));
+    pair.pbx_sends(&bye.reply(200, "", "", ""));
     assert_eq!(pair.ended().cause, EndCause::Cancelled);
     pair.assert_clean();
 }
@@ -352,7 +352,7 @@ fn refer_and_info_stay_at_the_trunk_s_side() {
         invite.get("From"),
         invite.get("Call-ID"),
     );
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
     assert_eq!(pair.pbx().status(), 200);
     assert_eq!(pair.moments().iter().filter(|one| **one == "noted").count(), 2);
     pair.pbx_request(&invite, "MESSAGE", 10, "", "");
@@ -369,7 +369,7 @@ fn a_lost_ack_of_ours_is_repeated_when_the_200_comes_again() {
     assert_eq!((again.method(), again.get("Via")), ("ACK", ack.get("Via")));
     assert!(pair.at_meta.is_empty());
     let fork = invite.reply(200, "fork", "Contact: <sip:100@10.0.0.7>\r\n", PBX_SDP);
-    pair.from_pbx(&fork);
+    pair.pbx_sends(&fork);
     let (ack, bye) = (pair.pbx(), pair.pbx());
     assert_eq!((ack.method(), bye.method(), bye.uri()), ("ACK", "BYE", "sip:100@10.0.0.7"));
     assert_eq!(pair.end.running_calls(), 1);
@@ -430,12 +430,12 @@ fn pings_of_the_trunk_are_answered_and_ours_tell_its_state() {
     let mut pair = Pair::with(|config| config.trunks[0].options_interval = Some(Duration::from_secs(30)));
     let ping = pair.pbx();
     assert_eq!(ping.method(), "OPTIONS");
-    pair.from_pbx(&ping.reply(404, "x", "", ""));
+    pair.pbx_sends(&ping.reply(404, "x", "", ""));
     assert!(matches!(pair.notices[..], [Notice::TrunkState { up: true, .. }]));
     pair.seconds(200);
     assert!(matches!(pair.notices[..], [_, Notice::TrunkState { up: false, .. }]));
     pair.at_pbx.clear();
-    pair.from_pbx(
+    pair.pbx_sends(
         "OPTIONS sip:10.0.0.9:5062 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;rport;branch=z9hG4bKq\r\n\
          From: <sip:a@10.0.0.1>;tag=1\r\nTo: <sip:10.0.0.9>\r\nCall-ID: q\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
     );

@@ -30,7 +30,7 @@ fn a_call_from_whatsapp_is_proven_forwarded_answered_and_hung_up() {
     let bye = pair.pbx();
     assert_eq!((bye.method(), bye.get("Reason")), ("BYE", "Q.850;cause=16"));
     assert_eq!((bye.tag("To"), bye.tag("From")), ("as5f", invite.tag("From")));
-    pair.from_pbx(&bye.reply(200, "", "", ""));
+    pair.pbx_sends(&bye.reply(200, "", "", ""));
     assert_eq!(pair.moments(), ["arrived", "forwarded", "ringing", "answered", "ended"]);
     let agent = CallMoment::Answered { agent: Some("201".into()) };
     assert!(pair.events.iter().any(|event| event.moment == agent));
@@ -326,7 +326,7 @@ fn the_next_target_is_tried_when_one_is_dead_silent_or_overloaded() {
     assert_eq!(second.uri(), "sip:100@10.0.0.2:5060");
     assert_ne!(second.get("Call-ID"), invite.get("Call-ID"));
     pair.at_pbx.clear();
-    pair.from_pbx(&second.reply(503, "x", "", ""));
+    pair.pbx_sends(&second.reply(503, "x", "", ""));
     assert_eq!(pair.pbx().method(), "ACK");
     let third = pair.pbx();
     assert_eq!(third.uri(), "sip:100@10.0.0.3:5060");
@@ -402,7 +402,7 @@ fn the_trunk_s_challenge_is_answered() {
     });
     let (_, invite) = pair.call_in();
     let challenge = "WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"n1\",opaque=\"o\",algorithm=MD5,qop=\"auth\"\r\n";
-    pair.from_pbx(&invite.reply(401, "x", challenge, ""));
+    pair.pbx_sends(&invite.reply(401, "x", challenge, ""));
     assert_eq!(pair.pbx().method(), "ACK");
     let again = pair.pbx();
     assert_eq!((again.seq(), again.get("Call-ID")), (invite.seq() + 1, invite.get("Call-ID")));
@@ -418,7 +418,7 @@ fn the_trunk_s_challenge_is_answered() {
         &again.digest(name, "cnonce"),
     );
     assert_eq!(again.digest(name, "response"), expected);
-    pair.from_pbx(&again.reply(401, "x", challenge, ""));
+    pair.pbx_sends(&again.reply(401, "x", challenge, ""));
     assert_eq!(pair.pbx().method(), "ACK");
     pair.quiet_pbx();
     assert_eq!(pair.meta().status(), 480);

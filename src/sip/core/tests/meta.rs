@@ -44,6 +44,7 @@ impl MetaCall {
         )
     }
 
+    #[expect(clippy::too_many_arguments, reason = "these are the parts of a request")]
     pub fn request(
         &self,
         method: &str,

@@ -15,7 +15,7 @@ fn invite(pair: &mut Pair, uri: &str, extra: &str) -> Msg {
          Contact: <sip:201@10.0.0.1:5060>\r\n{extra}"
     );
     let text = with_body(head, PBX_SDP);
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
     Msg::read(To::Datagram(PBX.parse().unwrap()), text.as_bytes())
 }
 
@@ -121,7 +121,7 @@ fn in_dialog(pair: &mut Pair, request: &Msg, ok: &Msg, method: &str, seq: u32) {
         ok.get("To"),
         request.get("Call-ID"),
     );
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn meta_hangs_up_a_call_of_the_trunk() {
     let end = pair.ended();
     assert_eq!((end.by, end.meta_seconds), (EndedBy::Contact, Some(7)));
     assert!(pair.moments().contains(&"identified"));
-    pair.from_pbx(&bye.reply(200, "", "", ""));
+    pair.pbx_sends(&bye.reply(200, "", "", ""));
     pair.assert_clean();
 }
 
@@ -202,7 +202,7 @@ fn a_caller_who_gives_up_while_the_permission_is_asked_leaves_nothing() {
         request.get("To"),
         request.get("Call-ID")
     );
-    pair.from_pbx(&cancel);
+    pair.pbx_sends(&cancel);
     assert_eq!((pair.pbx().status(), pair.pbx().status()), (200, 487));
     let call = pair.asked[0].clone();
     pair.input(Input::Permission { call, answer: CallPermission::Allowed });
@@ -329,7 +329,7 @@ fn the_phone_may_stand_in_from() {
         .replace("<sip:201@", &format!("<sip:+{PHONE}@"))
         .replace("as-call-", "from-")
         .replace("z9hG4bKas", "z9hG4bKfrom");
-    pair.from_pbx(&format!("INVITE sip:00{CUSTOMER}@10.0.0.9 SIP/2.0\r\n{text}\r\n{PBX_SDP}"));
+    pair.pbx_sends(&format!("INVITE sip:00{CUSTOMER}@10.0.0.9 SIP/2.0\r\n{text}\r\n{PBX_SDP}"));
     assert_eq!(pair.meta().uri(), format!("sip:+{CUSTOMER}@wa.meta.vc;transport=tls"));
 }
 
@@ -397,7 +397,7 @@ fn a_caller_who_gives_up_cancels_at_meta_after_its_first_answer() {
         request.get("To"),
         request.get("Call-ID")
     );
-    pair.from_pbx(&cancel);
+    pair.pbx_sends(&cancel);
     assert_eq!((pair.pbx().status(), pair.pbx().status()), (200, 487));
     assert!(pair.at_meta.is_empty());
     meta_replies(&mut pair, &at_meta, 100, "", "");

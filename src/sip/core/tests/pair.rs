@@ -361,7 +361,7 @@ impl Pair {
         self.input(Input::Received { conn, bytes: text.as_bytes().to_vec() });
     }
 
-    pub fn from_pbx(&mut self, text: &str) {
+    pub fn pbx_sends(&mut self, text: &str) {
         let bytes = text.as_bytes().to_vec();
         self.input(Input::Datagram { peer: PBX.parse().unwrap(), trunk: Some(0), bytes });
     }
@@ -487,7 +487,7 @@ impl Pair {
     pub fn pbx_replies(&mut self, invite: &Msg, status: u16, extra: &str, body: &str) {
         let contact = "Contact: <sip:100@10.0.0.1:5060>\r\n";
         let text = invite.reply(status, "as5f", &format!("{contact}{extra}"), body);
-        self.from_pbx(&text);
+        self.pbx_sends(&text);
     }
 
     /// A call from WhatsApp that was answered and acknowledged: Meta's call, its 200, the trunk's INVITE, our ACK.
@@ -506,7 +506,7 @@ impl Pair {
     /// A request of the trunk within a dialog that we began with this INVITE.
     pub fn pbx_request(&mut self, invite: &Msg, method: &str, seq: u32, extra: &str, body: &str) {
         let text = in_dialog_of_trunk_with(self, invite, method, seq, extra, body);
-        self.from_pbx(&text);
+        self.pbx_sends(&text);
     }
 }
 

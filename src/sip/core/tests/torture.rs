@@ -7,7 +7,7 @@ use crate::sip::core::*;
 /// What the trunk's side gets for a datagram: the status of the answer, `None` = silence.
 fn datagram(text: &str) -> Option<u16> {
     let mut pair = Pair::with(|config| config.require_digest = false);
-    pair.from_pbx(text);
+    pair.pbx_sends(text);
     let answer = pair.at_pbx.pop_back();
     pair.at_pbx.clear();
     // Whatever it was, the next call works.
@@ -133,7 +133,7 @@ fn dblreq_what_is_behind_the_length_is_dropped() {
     // §3.1.1.8: a REGISTER and, behind its end, an INVITE.
     let first = request("REGISTER sip:example.com SIP/2.0", "", "");
     let mut pair = Pair::new();
-    pair.from_pbx(&format!("{first}INVITE sip:joe@example.com SIP/2.0\r\nt: <sip:joe@example.com>\r\n\r\n"));
+    pair.pbx_sends(&format!("{first}INVITE sip:joe@example.com SIP/2.0\r\nt: <sip:joe@example.com>\r\n\r\n"));
     assert_eq!(pair.pbx().status(), 405);
     pair.quiet();
 }
@@ -216,7 +216,7 @@ fn missing_and_doubled_headers() {
 fn requirements_and_types_that_nobody_has() {
     // §3.3.5 bext01, §3.3.6 invut, §3.3.11 zeromf, §3.3.4 unksm2.
     let mut pair = Pair::new();
-    pair.from_pbx(&request("OPTIONS sip:user@example.com SIP/2.0", "Require: nothingSupportsThis\r\n", ""));
+    pair.pbx_sends(&request("OPTIONS sip:user@example.com SIP/2.0", "Require: nothingSupportsThis\r\n", ""));
     let refused = pair.pbx();
     assert_eq!((refused.status(), refused.get("Unsupported")), (420, "nothingSupportsThis"));
     assert_eq!(
@@ -253,10 +253,10 @@ fn inv2543_an_invite_of_the_old_kind_is_answered() {
         PBX_SDP.len()
     );
     let mut pair = Pair::new();
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
     assert_eq!(pair.pbx().status(), 100);
     assert_eq!(pair.meta().method(), "INVITE");
-    pair.from_pbx(&text);
+    pair.pbx_sends(&text);
     assert_eq!(pair.pbx().status(), 100, "its repetition is known by its other headers");
     assert!(pair.at_meta.is_empty());
 }

@@ -1,0 +1,2 @@
+DROP TABLE held_messages;
+DROP TABLE uploaded_media;

@@ -1,0 +1,148 @@
+//! The short line by which an operator, a CRM user or a robot sends an approved template.
+//!
+//! [`recognise`] says whether a text is one, [`Parsed::fill`] finds its template and fills it. Nothing is
+//! guessed: what looks like a shorthand and is wrong becomes a [`Refusal`] for whoever wrote it, and never
+//! reaches the customer. `docs/shorthand.md` has every rule with its reason.
+
+mod bracket;
+mod clean;
+mod dash;
+mod fallback;
+mod fill;
+mod language;
+mod nearest;
+mod ready;
+mod refusal;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use fallback::{check_fallback, fill_fallback};
+pub use fill::{FillOptions, Filled};
+pub use ready::{ready, ready_lines};
+pub use refusal::Refusal;
+pub use source::MediaSource;
+
+/// A code of a language as templates spell it, `en_US`; `None` if it is none.
+pub use language::code as language_code;
+
+/// Where a text was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channel {
+    /// By an operator in an open line.
+    Line,
+    /// As the body of an SMS, where `name+en_US` is understood too.
+    Sms,
+}
+
+/// What a text is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Recognised {
+    /// No shorthand: a text for the customer.
+    Plain,
+    /// A shorthand, to be filled.
+    Shorthand(Parsed),
+    /// It looks like a shorthand and is wrong.
+    Wrong(Refusal),
+}
+
+/// A shorthand as it was typed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Parsed {
+    /// Name or id.
+    name: String,
+    /// With `_`.
+    language: Option<String>,
+    /// Values as typed, `name:…`, `code:…` and `payload:…` among them: the template tells which they are.
+    items: Vec<String>,
+    header_text: Option<String>,
+    header_file: Option<HeaderFile>,
+    header_filename: Option<String>,
+    buttons: Vec<ButtonGiven>,
+    fallback: Option<String>,
+}
+
+impl Parsed {
+    /// The name or id that was typed.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A file for the header, and the kind that the key says it is (`header_image=`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct HeaderFile {
+    source: MediaSource,
+    kind: Option<&'static str>,
+}
+
+/// Something for a button.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum ButtonGiven {
+    /// `button_param:`: the n-th button with a variable in its address, from 1.
+    UrlParam { number: usize, text: String },
+    /// `button_url=[[…]]` of the button at this place, or of the next one of its kind.
+    Url { index: Option<usize>, text: String },
+    /// `button_payload=[[…]]` likewise.
+    Payload { index: Option<usize>, text: String },
+}
+
+/// Reads a text. `exists` tells whether there is a template of a name, which decides about the bare form of
+/// an SMS (`hello_world+en_US`); the other forms do not ask it.
+pub fn recognise(text: &str, channel: Channel, exists: &dyn Fn(&str) -> bool) -> Recognised {
+    let text = trimmed(text);
+    let read = match opening(text) {
+        Some(Opening::Dash(rest)) => dash::read(rest),
+        Some(Opening::Bracket(rest)) => bracket::read(rest),
+        Some(Opening::OldBracket(rest)) => bracket::read_old(rest),
+        None if channel == Channel::Sms => match dash::bare(text) {
+            Some((name, rest)) if exists(name) => dash::read_named(name, rest),
+            _ => return Recognised::Plain,
+        },
+        None => return Recognised::Plain,
+    };
+    match read {
+        Ok(parsed) => Recognised::Shorthand(parsed),
+        Err(refusal) => Recognised::Wrong(refusal),
+    }
+}
+
+/// Whether a text begins as a shorthand does: such a text is never a customer's.
+pub fn looks_like(text: &str) -> bool {
+    opening(trimmed(text)).is_some()
+}
+
+enum Opening<'a> {
+    Dash(&'a str),
+    Bracket(&'a str),
+    OldBracket(&'a str),
+}
+
+/// What follows the opening of a shorthand. A telephone writes the first letter large, so case is nothing.
+fn opening(text: &str) -> Option<Opening<'_>> {
+    if let Some((word, rest)) = text.split_at_checked("template".len())
+        && word.eq_ignore_ascii_case("template")
+        && let Some(rest) = rest.strip_prefix(['-', '+'])
+    {
+        return Some(Opening::Dash(rest));
+    }
+    if let Some(rest) = text.strip_prefix("&((") {
+        return Some(Opening::Bracket(rest));
+    }
+    let rest = text.strip_prefix("&[")?;
+    rest.contains("](").then_some(Opening::OldBracket(rest))
+}
+
+/// Without white space at either end and marks that nobody sees at the beginning; at the end they may belong
+/// to a value.
+fn trimmed(text: &str) -> &str {
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    text.trim_start_matches(|c: char| is_blank(c) || is_invisible(c)).trim_end_matches(is_blank)
+}
+
+/// Marks of direction, joiners, byte order mark.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
