@@ -1,7 +1,10 @@
 //! Composition root: builds everything, runs it, joins every task. Reads like a table of contents.
 
+mod asterisk;
 pub mod backup;
+mod certificates;
 pub mod commands;
+mod edge;
 mod janitor;
 mod lock;
 pub mod sandbox;
@@ -43,9 +46,11 @@ use crate::setup::{Parts, Setup};
 use crate::store::db::WriterThread;
 use crate::store::{self, Db, DbUrl, jobs, migrate};
 use crate::telemetry::Metrics;
+use crate::tls::ReloadingCert;
 use crate::whatsapp::GraphClient;
 use crate::{bitrix, tls, whatsapp};
 
+use certificates::Watched;
 pub use web::Listeners;
 
 /// Chats of one phone whose messages go to WhatsApp at the same time.
@@ -129,6 +134,7 @@ impl App {
             texts: Arc::default(),
             stop: stop.clone(),
         });
+        let edge = edge::bind(&self.config.sip, &self.metrics).await?;
         let mut tasks = JoinSet::new();
         let (public, certificate) = web::public(listeners.public, state.clone(), &self.config.http)?;
         tasks.spawn(web::run(public, stop.clone()));
@@ -136,7 +142,13 @@ impl App {
             tasks.spawn(web::run(web::internal(internal, state.clone())?, stop.clone()));
         }
         if let Some(certificate) = certificate {
-            tasks.spawn(web::watch_certificate(certificate, stop.clone()));
+            tasks.spawn(certificates::watch(self.watched("http", certificate), stop.clone()));
+        }
+        let mut patience = DRAIN;
+        if let Some(edge) = edge {
+            patience += self.config.sip.drain;
+            tasks.spawn(certificates::watch(self.watched("sip", edge.certificate()), stop.clone()));
+            tasks.spawn(edge::run(edge, stop.clone()));
         }
         let worker = self.relay.worker.clone();
         tasks.spawn(worker.clone().serve(
@@ -175,7 +187,7 @@ impl App {
             ended = watch.join_next() => ended,
         };
         stop.cancel();
-        let drained = tokio::time::timeout(DRAIN, async {
+        let drained = tokio::time::timeout(patience, async {
             while tasks.join_next().await.is_some() {}
             self.relay.gateway.close().await;
         })
@@ -194,6 +206,11 @@ impl App {
         // Only now may another serve; unless one does already, which is an error here.
         drop(watched.transpose()?.transpose()?);
         Ok(())
+    }
+
+    fn watched(&self, listener: &'static str, certificate: Arc<ReloadingCert>) -> Watched {
+        let (clock, metrics) = (self.relay.clock.clone(), self.metrics.clone());
+        Watched { listener, certificate, clock, metrics }
     }
 }
 

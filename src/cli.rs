@@ -45,6 +45,10 @@ pub enum Command {
     },
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Print pjsip.conf and extensions.conf for an Asterisk behind this bridge, filled in for a phone
+    ///
+    /// Passwords of the trunk are in it, if the configuration has any.
+    AsteriskConfig(AsteriskOptions),
     /// Write a consistent copy of the embedded database and the media, without the master key
     ///
     /// Works while the bridge runs. Keep the master key elsewhere: without it the tokens and passwords in
@@ -106,6 +110,38 @@ pub struct Archive {
     pub file: PathBuf,
 }
 
+/// `wabridge asterisk-config`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct AsteriskOptions {
+    /// The business phone, as +12195550123
+    #[arg(long, value_name = "NUMBER")]
+    pub phone: String,
+    /// How the keys of speech are exchanged; as `srtp_key_exchange_protocol` of the phone at Meta
+    #[arg(long, value_enum, default_value_t = Keying::Sdes)]
+    pub keying: Keying,
+    /// Name of the trunk [default: the first that is configured]
+    #[arg(long, value_name = "NAME")]
+    pub trunk: Option<String>,
+    /// The extension that calls of this phone go to
+    #[arg(long, default_value = "100", value_name = "EXTENSION", value_parser = extension)]
+    pub extension: String,
+    /// What rings, as Dial() of Asterisk takes it
+    #[arg(long, default_value = "PJSIP/agent", value_name = "DEVICES", value_parser = devices)]
+    pub agents: String,
+    /// The address that Meta sends speech to: the public one of the machine of Asterisk [default: an example]
+    #[arg(long, value_name = "ADDRESS")]
+    pub media_address: Option<std::net::IpAddr>,
+}
+
+/// How the keys of speech are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Keying {
+    /// In the session description (RFC 4568)
+    Sdes,
+    /// By a handshake on the media path (RFC 5764)
+    Dtls,
+}
+
 impl TokenRole {
     /// `read`, `operate` or `admin`.
     pub fn as_str(self) -> &'static str {
@@ -115,6 +151,16 @@ impl TokenRole {
             Self::Admin => "admin",
         }
     }
+}
+
+fn extension(text: &str) -> Result<String, &'static str> {
+    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+*".contains(c));
+    if is_plain { Ok(text.to_owned()) } else { Err("an extension is letters, digits and _-+*") }
+}
+
+fn devices(text: &str) -> Result<String, &'static str> {
+    let is_safe = !text.is_empty() && !text.contains(|c: char| c.is_control() || "(),;$".contains(c));
+    if is_safe { Ok(text.to_owned()) } else { Err("devices are written as PJSIP/one&PJSIP/two") }
 }
 
 fn name(text: &str) -> Result<String, &'static str> {
@@ -134,6 +180,17 @@ mod tests {
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("wabridge").chain(line.split_whitespace()))
+    }
+
+    fn asterisk(keying: Keying) -> AsteriskOptions {
+        AsteriskOptions {
+            phone: "+12195550123".to_owned(),
+            keying,
+            trunk: None,
+            extension: "100".to_owned(),
+            agents: "PJSIP/agent".to_owned(),
+            media_address: None,
+        }
     }
 
     #[test]
@@ -157,6 +214,11 @@ mod tests {
             ("config", Command::Config { defaults: false }),
             ("config --defaults", Command::Config { defaults: true }),
             ("openapi", Command::Openapi),
+            ("asterisk-config --phone +12195550123", Command::AsteriskConfig(asterisk(Keying::Sdes))),
+            (
+                "asterisk-config --phone +12195550123 --keying dtls",
+                Command::AsteriskConfig(asterisk(Keying::Dtls)),
+            ),
             ("backup a.tar", Command::Backup(Archive { file: "a.tar".into() })),
             ("restore a.tar", Command::Restore(Archive { file: "a.tar".into() })),
         ] {
@@ -175,6 +237,7 @@ mod tests {
     fn wrong_usage_ends_with_code_2() {
         for line in ["", "fly", "token", "token create", "token create --name a --role king", "backup"]
             .into_iter()
+            .chain(["asterisk-config", "asterisk-config --phone +1 --agents a(b)"])
             .chain(["sandbox --port 70000", "serve --listen x", "token create --name a --expires 0"])
         {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

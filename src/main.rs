@@ -39,6 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Admin(AdminCommand::Invite) => app::commands::admin_invite(&config).await,
             Command::Config { .. } => app::commands::print(&config.effective_toml()),
             Command::Openapi => app::commands::openapi(),
+            Command::AsteriskConfig(options) => app::commands::asterisk_config(&config, &options),
             Command::Backup(archive) => app::backup::backup(&config, &archive.file).await,
             Command::Restore(archive) => app::backup::restore(&config, &archive.file).await,
         }

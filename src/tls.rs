@@ -41,6 +41,16 @@ pub enum TlsError {
         /// What rustls says.
         source: rustls::Error,
     },
+    /// A certificate of another name than the one that others call us by.
+    #[error("the certificate {} is not for {name}", path.display())]
+    Name {
+        /// The certificate.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// What rustls says.
+        source: rustls::Error,
+    },
     /// A root certificate that is none.
     #[error("the root certificate {} cannot be used", path.display())]
     Root {

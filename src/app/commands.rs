@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::{database_url, make_data_dir};
 use crate::access::{self, NewToken, Role};
-use crate::cli::TokenCommand;
+use crate::cli::{AsteriskOptions, TokenCommand};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Db, migrate};
@@ -25,6 +25,11 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// `wabridge openapi`
 pub fn openapi() -> anyhow::Result<()> {
     print(&crate::http::openapi_json())
+}
+
+/// `wabridge asterisk-config`
+pub fn asterisk_config(config: &Config, options: &AsteriskOptions) -> anyhow::Result<()> {
+    print(&super::asterisk::files(&config.sip, options)?)
 }
 
 /// `wabridge token …`

@@ -19,8 +19,6 @@ const WORKERS: usize = 2;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests under way may take to end after a stop.
 const SHUTDOWN_SECONDS: u64 = 3;
-/// Between two looks at the certificate's files.
-const CERTIFICATE_ROUND: Duration = Duration::from_secs(5);
 
 /// The sockets that a bridge listens on.
 pub struct Listeners {
@@ -74,22 +72,6 @@ pub async fn run(server: Server, stop: CancellationToken) {
         () = stop.cancelled() => {
             // The server works on its own end while it is polled.
             let _ = tokio::join!(handle.stop(true), serving);
-        }
-    }
-}
-
-/// Takes in a renewed certificate without a restart.
-pub async fn watch_certificate(certificate: Arc<ReloadingCert>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(CERTIFICATE_ROUND) => {}
-        }
-        let looked = certificate.clone();
-        match tokio::task::spawn_blocking(move || looked.reload_if_changed()).await {
-            Ok(Ok(true)) => tracing::info!("the certificate was renewed"),
-            Ok(Err(error)) => tracing::warn!(error = %error, "the new certificate is not used"),
-            Ok(Ok(false)) | Err(_) => {}
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct SipConfig {
     pub source_check: SourceCheck,
     /// Networks, one a line; `None` = Meta's published ranges.
     pub sources_file: Option<PathBuf>,
+    /// What a request from nowhere gets.
+    pub scanner_answer: ScannerAnswer,
     /// `host:port` of business-initiated calls and our BYEs.
     pub meta_host: String,
     /// A further root certificate for Meta's side; tests.
@@ -89,12 +91,22 @@ pub enum SourceCheck {
     Enforce,
 }
 
+/// What a request from nowhere gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScannerAnswer {
+    /// 403.
+    Forbidden,
+    /// Nothing.
+    Silence,
+}
+
 impl SipConfig {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let trunk_listen = r.text("sip.trunk_listen", parse::socket);
         let algorithms = &[("MD5", DigestAlgorithm::Md5), ("SHA-256", DigestAlgorithm::Sha256)];
         let checks =
             &[("off", SourceCheck::Off), ("warn", SourceCheck::Warn), ("enforce", SourceCheck::Enforce)];
+        let answers = &[("forbidden", ScannerAnswer::Forbidden), ("silence", ScannerAnswer::Silence)];
         let config = Self {
             enabled: r.flag("sip.enabled"),
             listen: r.text("sip.listen", parse::socket),
@@ -104,6 +116,7 @@ impl SipConfig {
             digest_algorithms: r.list("sip.digest_algorithms", |text| parse::word(text, algorithms)),
             source_check: r.text("sip.source_check", |text| parse::word(text, checks)),
             sources_file: r.path("sip.sources_file"),
+            scanner_answer: r.text("sip.scanner_answer", |text| parse::word(text, answers)),
             meta_host: r.text("sip.meta_host", parse::host_and_port),
             meta_ca_file: r.path("sip.meta_ca_file"),
             trunk_listen,

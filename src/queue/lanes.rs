@@ -61,6 +61,14 @@ struct Lane {
     newcomer: bool,
 }
 
+/// The first job of a lane, as far as claims look for it.
+struct Head {
+    queue: Arc<str>,
+    rank: u8,
+    seq: i64,
+    not_before: Option<DateTime<Utc>>,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     /// By rank of their kind, then in the order of commit.
@@ -321,6 +329,16 @@ impl Lanes {
         queues.iter().filter_map(|(_, queue)| queue.next_due(take)).min()
     }
 
+    /// Whether nothing of a class runs, and nothing may run now.
+    pub fn is_quiet(&self, class: Class, now: DateTime<Utc>) -> bool {
+        let quiet = |queue: &Queue| {
+            let open = queue.closed_until().is_none_or(|until| until <= now);
+            let due = !queue.ready.is_empty() || queue.waiting.first().is_some_and(|(at, _)| *at <= now);
+            queue.in_flight == 0 && !(open && due)
+        };
+        self.queues.get(&class).is_none_or(|queues| queues.iter().all(|(_, queue)| quiet(queue)))
+    }
+
     /// Jobs that are not finished.
     pub fn pending(&self) -> usize {
         self.lanes.values().map(|lane| lane.entries.len()).sum()
@@ -348,7 +366,7 @@ impl Lanes {
 
     /// Puts the head of an idle lane where claims look for it.
     fn index(&mut self, lane_key: &Arc<str>) {
-        let Some((name, (rank, seq), not_before)) = self.head(lane_key) else { return };
+        let Some(Head { queue: name, rank, seq, not_before }) = self.head(lane_key) else { return };
         let Some(queue) = self.queue_mut(&name) else { return };
         match not_before {
             Some(at) => queue.waiting.insert((at, lane_key.clone())),
@@ -358,7 +376,7 @@ impl Lanes {
 
     /// Takes the head of a lane out of there, before the head changes.
     fn unindex(&mut self, lane_key: &Arc<str>) {
-        let Some((name, (rank, seq), not_before)) = self.head(lane_key) else { return };
+        let Some(Head { queue: name, rank, seq, not_before }) = self.head(lane_key) else { return };
         let Some(queue) = self.queue_mut(&name) else { return };
         queue.ready.remove(&(rank, seq, lane_key.clone()));
         if let Some(at) = not_before {
@@ -366,10 +384,11 @@ impl Lanes {
         }
     }
 
-    fn head(&self, lane_key: &Arc<str>) -> Option<(Arc<str>, (u8, i64), Option<DateTime<Utc>>)> {
+    fn head(&self, lane_key: &Arc<str>) -> Option<Head> {
         let lane = self.lanes.get(lane_key)?;
         let entry = lane.entries.front()?;
-        Some((lane.queue.clone(), (entry.kind.rank(), entry.seq), entry.not_before))
+        let (rank, seq, not_before) = (entry.kind.rank(), entry.seq, entry.not_before);
+        Some(Head { queue: lane.queue.clone(), rank, seq, not_before })
     }
 }
 

@@ -116,6 +116,11 @@ impl Scheduler {
         self.lock().next_due(class, take)
     }
 
+    /// Whether nothing of a class runs, and nothing may run now.
+    pub fn is_quiet(&self, class: Class, now: DateTime<Utc>) -> bool {
+        self.lock().is_quiet(class, now)
+    }
+
     /// Jobs that are not finished.
     pub fn pending(&self) -> usize {
         self.lock().pending()

@@ -34,7 +34,7 @@ pub fn apply(
     let row = TemplateRow { updated_at: now.naive_utc(), ..row };
     match news {
         TemplateNews::Status { event, .. } if event == "DELETED" => {
-            return templates::delete(tx.conn, &row.id).map(drop);
+            templates::delete(tx.conn, &row.id).map(drop)
         }
         TemplateNews::Status { event, reason, category } => {
             let status = if event == "REINSTATED" { "APPROVED" } else { event.as_str() };

@@ -39,6 +39,13 @@ pub struct Metrics {
     sms_waiting: Gauge,
     relay_seconds: Family<Labels<1>, Histogram, RelayHistogram>,
     write_group_size: Histogram,
+    sip_connections: Counters<2>,
+    sip_calls: Counters<1>,
+    sip_calls_ended: Counters<1>,
+    sip_notices: Counters<1>,
+    sip_calls_running: Gauge,
+    sip_connections_open: Gauge,
+    certificate_expires_seconds: Family<Labels<1>, Gauge>,
 }
 
 /// Makes the histogram of a direction.
@@ -88,6 +95,17 @@ impl Metrics {
                 "write_group_size",
                 "Requests committed together",
                 Histogram::new(GROUP_BUCKETS),
+            ),
+            sip_connections: register(&mut r, "sip_connections", "Connections to us, by side and outcome"),
+            sip_calls: register(&mut r, "sip_calls", "Calls that arrived, by direction"),
+            sip_calls_ended: register(&mut r, "sip_calls_ended", "Calls that ended, by cause"),
+            sip_notices: register(&mut r, "sip_notices", "What belongs to no call, by kind"),
+            sip_calls_running: register(&mut r, "sip_calls_running", "Calls that run"),
+            sip_connections_open: register(&mut r, "sip_connections_open", "SIP connections that are open"),
+            certificate_expires_seconds: register(
+                &mut r,
+                "certificate_expires_seconds",
+                "When a certificate of ours expires, as Unix time, by listener",
             ),
             registry: r,
         }
@@ -155,6 +173,37 @@ impl Metrics {
         self.write_group_size.observe(size as f64);
     }
 
+    /// A connection to the SIP edge came to this; `meta` or `trunk`.
+    pub fn sip_connection(&self, side: &'static str, outcome: &'static str) {
+        self.sip_connections.get_or_create(&[("side", side), ("outcome", outcome)]).inc();
+    }
+
+    /// A call arrived; `inbound` or `outbound`.
+    pub fn sip_call(&self, direction: &'static str) {
+        self.sip_calls.get_or_create(&[("direction", direction)]).inc();
+    }
+
+    /// A call ended.
+    pub fn sip_call_ended(&self, cause: &'static str) {
+        self.sip_calls_ended.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// Something at the SIP edge that belongs to no call.
+    pub fn sip_notice(&self, kind: &'static str) {
+        self.sip_notices.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// How many calls run, and how many SIP connections are open.
+    pub fn sip_running(&self, calls: usize, connections: usize) {
+        self.sip_calls_running.set(i64::try_from(calls).unwrap_or(i64::MAX));
+        self.sip_connections_open.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// When the certificate of a listener expires, as Unix time; `http` or `sip`.
+    pub fn certificate_expires(&self, listener: &'static str, at: i64) {
+        self.certificate_expires_seconds.get_or_create(&[("listener", listener)]).set(at);
+    }
+
     /// The body of `/metrics`; content type `application/openmetrics-text; version=1.0.0; charset=utf-8`.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -198,6 +247,12 @@ mod tests {
         metrics.sms(3);
         metrics.relayed("inbound", Duration::from_millis(7));
         metrics.write_group(64);
+        metrics.sip_connection("meta", "accepted");
+        metrics.sip_call("inbound");
+        metrics.sip_call_ended("hung_up");
+        metrics.sip_notice("scanner");
+        metrics.sip_running(2, 3);
+        metrics.certificate_expires("sip", 1_800_000_000);
         let text = metrics.encode();
         for line in [
             r#"wabridge_notifications_total{outcome="accepted"} 1"#,
@@ -214,6 +269,13 @@ mod tests {
             "wabridge_sms_waiting 3",
             r#"wabridge_relay_seconds_bucket{le="0.01",direction="inbound"} 1"#,
             r#"wabridge_write_group_size_bucket{le="64.0"} 1"#,
+            r#"wabridge_sip_connections_total{side="meta",outcome="accepted"} 1"#,
+            r#"wabridge_sip_calls_total{direction="inbound"} 1"#,
+            r#"wabridge_sip_calls_ended_total{cause="hung_up"} 1"#,
+            r#"wabridge_sip_notices_total{kind="scanner"} 1"#,
+            "wabridge_sip_calls_running 2",
+            "wabridge_sip_connections_open 3",
+            r#"wabridge_certificate_expires_seconds{listener="sip"} 1800000000"#,
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::{TlsError, expiry, provider, read_chain};
@@ -56,6 +57,18 @@ impl ReloadingCert {
         state.seen = now;
         state.current = read(&self.certificate, &self.private_key)?;
         Ok(true)
+    }
+
+    /// Whether the certificate in use is for this name, as those who call us check it.
+    pub fn check_name(&self, name: &str) -> Result<(), TlsError> {
+        let wrong = |source| TlsError::Name { path: self.certificate.clone(), name: name.to_owned(), source };
+        let current = self.current();
+        let empty = || TlsError::Empty { path: self.certificate.clone() };
+        let certificate =
+            ParsedCertificate::try_from(current.cert.first().ok_or_else(empty)?).map_err(wrong)?;
+        let server = ServerName::try_from(name)
+            .map_err(|_| wrong(rustls::Error::General("this is no host name".to_owned())))?;
+        verify_server_name(&certificate, &server).map_err(wrong)
     }
 
     /// When the certificate in use expires; `None` if that cannot be read.

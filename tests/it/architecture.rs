@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &str)] = &[
         "access bitrix calls clock config directory domain media relay setup store telemetry tls whatsapp",
     ),
     ("sip::core", "domain"),
-    ("sip", "clock domain telemetry tls"),
+    ("sip", "clock config domain telemetry tls"),
     ("sandbox", "clock domain telemetry"),
 ];
 

@@ -34,6 +34,8 @@ mod rate;
 mod retention;
 mod sandbox_page;
 mod shorthand;
+mod sip_edge;
+mod sip_real;
 mod sms;
 mod sms_burst;
 mod sms_senders;

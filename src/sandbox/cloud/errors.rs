@@ -17,7 +17,7 @@ pub(super) struct GraphError {
     pub details: Option<String>,
     pub transient: bool,
     /// Title and text meant for people.
-    pub user: Option<(String, String)>,
+    pub user: Option<Box<(String, String)>>,
 }
 
 impl GraphError {
@@ -98,7 +98,7 @@ impl GraphError {
 
     /// The same with a title and a text for people.
     pub fn for_people(self, title: &str, message: impl Into<String>) -> Self {
-        Self { user: Some((title.to_owned(), message.into())), ..self }
+        Self { user: Some(Box::new((title.to_owned(), message.into()))), ..self }
     }
 
     /// The body of the answer.
@@ -116,7 +116,7 @@ impl GraphError {
             if let Some(details) = &self.details {
                 map.insert("error_data".into(), json!({"messaging_product": "whatsapp", "details": details}));
             }
-            if let Some((title, message)) = &self.user {
+            if let Some((title, message)) = self.user.as_deref() {
                 map.insert("error_user_title".into(), title.as_str().into());
                 map.insert("error_user_msg".into(), message.as_str().into());
             }

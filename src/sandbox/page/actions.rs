@@ -268,10 +268,10 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
         }
         Action::Sms { code, to, text } => {
             let (to, text) = (filled(&to)?, filled(&text)?);
-            let sent = portal.send_sms(&code, &to, &text, Some(OPERATOR));
+            let sent = portal.send_sms(&code, to, text, Some(OPERATOR));
             sent.ok_or_else(|| "The portal has no such sender.".to_owned())
         }
-        Action::Robot { code, to, text, count } => robot(desk, &code, &filled(&to)?, &filled(&text)?, count),
+        Action::Robot { code, to, text, count } => robot(desk, &code, filled(&to)?, filled(&text)?, count),
         Action::CloudFaults { change } => {
             cloud.set_faults(changed(&cloud.faults(), change)?);
             done()

@@ -7,6 +7,7 @@ pub mod files;
 pub mod linking;
 pub mod panel;
 pub mod process;
+pub mod sip;
 
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -1,0 +1,103 @@
+//! `wabridge asterisk-config`: the two files of an Asterisk behind this bridge, filled in. The same text is
+//! in `docs/calls.md`, and the tests run a real Asterisk on it.
+
+use anyhow::{Context, bail};
+
+use crate::cli::{AsteriskOptions, Keying};
+use crate::config::{SipConfig, TrunkConfig};
+use crate::domain::PhoneNumber;
+
+const PJSIP: &str = include_str!("asterisk/pjsip.conf");
+const EXTENSIONS: &str = include_str!("asterisk/extensions.conf");
+
+/// Media keys by SDP (RFC 4568): the simplest, and what we advise to set at Meta.
+const SDES: &str = "media_encryption=sdes";
+/// Media keys by a handshake on the media path (RFC 5764), with ICE: what a new number has at Meta.
+const DTLS: &str = "media_encryption=dtls
+dtls_auto_generate_cert=yes
+dtls_setup=actpass
+dtls_verify=fingerprint
+use_avpf=yes
+ice_support=yes
+media_use_received_transport=yes";
+
+/// Both files, one after the other, each under a line with its name.
+pub fn files(sip: &SipConfig, options: &AsteriskOptions) -> anyhow::Result<String> {
+    let (pjsip, extensions) = (pjsip(sip, options)?, extensions(options)?);
+    Ok(format!("; ===== pjsip.conf =====\n{pjsip}\n; ===== extensions.conf =====\n{extensions}"))
+}
+
+fn pjsip(sip: &SipConfig, options: &AsteriskOptions) -> anyhow::Result<String> {
+    let trunk = trunk(sip, options.trunk.as_deref())?;
+    let (auth, endpoint_auth) = trunk.map(auth).unwrap_or_default();
+    let asterisk = trunk.and_then(|trunk| trunk.uris.first()).map_or("127.0.0.1:5060", |uri| address(uri));
+    Ok(fill(
+        PJSIP,
+        &[
+            ("asterisk", asterisk),
+            ("bridge", &sip.trunk_advertised.to_string()),
+            ("bridge_host", &sip.trunk_advertised.ip().to_string()),
+            ("media", &options.media_address.map_or("203.0.113.10".to_owned(), |media| media.to_string())),
+            (
+                "keying",
+                match options.keying {
+                    Keying::Sdes => SDES,
+                    Keying::Dtls => DTLS,
+                },
+            ),
+            ("phone", &number(options)?),
+            ("auth", &auth),
+            ("endpoint_auth", &endpoint_auth),
+        ],
+    ))
+}
+
+fn extensions(options: &AsteriskOptions) -> anyhow::Result<String> {
+    let phone = number(options)?;
+    let values = [("extension", options.extension.as_str()), ("agents", &options.agents), ("phone", &phone)];
+    Ok(fill(EXTENSIONS, &values))
+}
+
+fn number(options: &AsteriskOptions) -> anyhow::Result<String> {
+    let number = PhoneNumber::parse(&options.phone).context("--phone")?;
+    Ok(number.e164())
+}
+
+/// The one that is named, else the first; `None` = none is configured yet.
+fn trunk<'c>(sip: &'c SipConfig, name: Option<&str>) -> anyhow::Result<Option<&'c TrunkConfig>> {
+    let Some(name) = name else { return Ok(sip.trunks.first()) };
+    match sip.trunks.iter().find(|trunk| trunk.name == name) {
+        Some(trunk) => Ok(Some(trunk)),
+        None => bail!("there is no [[sip.trunks]] named {name}"),
+    }
+}
+
+/// `host:port` of a trunk's URI; Asterisk binds to it.
+fn address(uri: &str) -> &str {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    rest.split(';').next().unwrap_or(rest)
+}
+
+/// Sections and options of the digest that each side asks of the other.
+fn auth(trunk: &TrunkConfig) -> (String, String) {
+    let (mut sections, mut options) = (String::new(), String::new());
+    let both = [
+        ("outbound_auth", "wabridge-out", &trunk.inbound_username, &trunk.inbound_password),
+        ("auth", "wabridge-in", &trunk.username, &trunk.password),
+    ];
+    for (option, section, username, password) in both {
+        if let (Some(username), Some(password)) = (username, password) {
+            sections.push_str(&format!(
+                "\n[{section}]\ntype=auth\nauth_type=userpass\nusername={username}\npassword={}\n",
+                password.expose()
+            ));
+            options.push_str(&format!("{option}={section}\n"));
+        }
+    }
+    (sections, options)
+}
+
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
