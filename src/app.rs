@@ -23,6 +23,7 @@ use chrono::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::bitrix::client::RestClient;
 use crate::bitrix::oauth::AllowedServers;
 use crate::calls::card::{self, CardRunner};
@@ -128,6 +129,9 @@ impl App {
             setup: self.setup.clone(),
             blobs: self.relay.blobs.clone(),
             metrics: self.metrics.clone(),
+            access: Access::new(self.db.clone(), self.relay.clock.clone()),
+            texts: Arc::default(),
+            stop: stop.clone(),
         });
         let edge = edge::bind(&self.config.sip, &self.metrics).await?;
         let mut tasks = JoinSet::new();

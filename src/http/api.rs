@@ -4,6 +4,7 @@ mod alarms;
 mod apps;
 mod auth;
 mod body;
+mod by;
 mod calling;
 mod calls;
 mod contacts;
@@ -32,6 +33,7 @@ pub use doctor::report_json;
 pub(super) use document::openapi;
 pub use document::openapi_json;
 pub(super) use nul::refuse_nul;
+pub(super) use templates::{SPREADSHEET_ROWS, spreadsheet};
 
 /// Every row of the API; the paths are below `/api/v1`.
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {

@@ -32,6 +32,7 @@ mod messages;
 mod multipart;
 mod options;
 mod raw;
+mod registration;
 mod server;
 mod state;
 mod statuses;

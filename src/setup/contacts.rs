@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::behalf::Object;
 use super::{Setup, SetupError};
 use crate::domain::BlobId;
 use crate::queue::job::{lane_call, lane_in, lane_out};
@@ -104,7 +105,7 @@ impl Setup {
         id: &str,
         forget: impl Fn() + Send + 'static,
     ) -> Result<(), SetupError> {
-        let key = id.to_owned();
+        let (key, own) = (id.to_owned(), self.clone());
         let (lanes, files) = self
             .db
             .write(move |tx| {
@@ -120,6 +121,11 @@ impl Setup {
                     .chain(calls.iter().map(|call| lane_call(&call.id.as_str().into())))
                     .collect();
                 let files = people::erase(tx.conn, &key)?;
+                if files.is_some() {
+                    // The name is what is to be forgotten.
+                    let object = Object { kind: "contact", id: &key, name: "" };
+                    own.note::<Value>(tx, "erase", object, None, None)?;
+                }
                 forget();
                 Ok((lanes, files))
             })

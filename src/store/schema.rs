@@ -382,6 +382,19 @@ table! {
 }
 
 table! {
+    administrators (id) {
+        id -> Text,
+        name -> Text,
+        name_key -> Text,
+        password_hash -> Text,
+        role -> Text,
+        language -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
     calls (id) {
         id -> Text,
         phone_id -> Nullable<Text>,
@@ -474,9 +487,53 @@ table! {
     }
 }
 
+table! {
+    invites (id) {
+        id -> Text,
+        token_hash -> Text,
+        role -> Text,
+        invited_by -> Nullable<Text>,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    sessions (id) {
+        id -> Text,
+        token_hash -> Text,
+        administrator_id -> Text,
+        source -> Text,
+        user_agent -> Text,
+        created_at -> Timestamp,
+        seen_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+table! {
+    audit_log (id) {
+        id -> Text,
+        actor_kind -> Text,
+        actor -> Text,
+        action -> Text,
+        object -> Text,
+        object_id -> Text,
+        object_name -> Text,
+        state_before -> Text,
+        state_after -> Text,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(alarm_notices -> alarms (alarm_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    administrators,
+    invites,
+    sessions,
+    audit_log,
     vault_checks,
     apps,
     wabas,

@@ -3,9 +3,11 @@
 
 mod calling;
 mod diagnosis;
+mod login;
 mod management;
 mod media;
 mod messages;
+mod numbers;
 mod templates;
 mod transport;
 
@@ -19,6 +21,7 @@ pub use diagnosis::{Health, HealthEntity, HealthError, PhoneExtras, Subscription
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
+pub use numbers::BusinessProfile;
 pub use templates::{CreatedTemplate, Sample};
 
 /// Until a connection stands, TLS included.

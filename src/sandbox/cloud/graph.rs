@@ -7,7 +7,7 @@ use super::errors::GraphError;
 use super::server::{Call, Reply};
 use super::state::State;
 use super::tokens::authorize;
-use super::{SimCloud, calling, media, subscriptions, templates, tokens};
+use super::{SimCloud, calling, media, registration, subscriptions, templates, tokens};
 
 /// The version that fields are subscribed with.
 pub(super) const VERSION: &str = "v25.0";
@@ -104,9 +104,14 @@ pub(super) async fn answer(cloud: &SimCloud, call: &Call) -> Result<Reply, Graph
         (Kind::Phone, "GET", Some("call_permissions")) => calling::permissions(cloud, call, object),
         (Kind::Phone, "POST", Some("calls")) => Err(calling::start_by_graph(cloud, object)),
         (Kind::Phone, "POST", Some("media")) => media::upload(cloud, call, object),
-        (Kind::Phone, "POST", Some("register")) => {
-            cloud.set_phone(object, json!({"platform_type": "CLOUD_API", "status": "CONNECTED"}));
-            Ok(Reply::ok(json!({"success": true})))
+        (Kind::Phone, "POST", Some("register")) => registration::register(cloud, call, object),
+        (Kind::Phone, "POST", Some("request_code")) => registration::request_code(call),
+        (Kind::Phone, "POST", Some("verify_code")) => registration::verify_code(cloud, call, object),
+        (Kind::Phone, "GET", Some("whatsapp_business_profile")) => {
+            Ok(registration::profile(cloud, call, object))
+        }
+        (Kind::Phone, "POST", Some("whatsapp_business_profile")) => {
+            registration::set_profile(cloud, call, object)
         }
         (Kind::Media, "GET", None) => media::lookup(cloud, call, object),
         (Kind::Media, "DELETE", None) => media::delete(cloud, call, object),

@@ -201,6 +201,12 @@ pub(super) struct State {
     pub uploads: HashMap<String, Session>,
     /// By portfolio and person: when the business wrote first, last.
     pub first_writes: HashMap<String, HashMap<usize, DateTime<Utc>>>,
+    /// Codes of logins: whose, and for which address.
+    pub codes: HashMap<String, (String, String)>,
+    /// Two-step PINs of numbers.
+    pub pins: HashMap<String, String>,
+    /// Business profiles of numbers.
+    pub profiles: HashMap<String, Map<String, Value>>,
     pub faults: Faults,
     pub rng: Rng,
     pub dice: Rng,
@@ -229,6 +235,9 @@ impl State {
             call_permissions: HashMap::new(),
             uploads: HashMap::new(),
             first_writes: HashMap::new(),
+            codes: HashMap::new(),
+            pins: HashMap::new(),
+            profiles: HashMap::new(),
             faults: Faults::default(),
             rng,
             dice,

@@ -1,10 +1,12 @@
 //! What every test stands on: a whole bridge between two simulated clouds, set up as an administrator would.
 
 pub mod api;
+pub mod browser;
 pub mod calls;
 pub mod database;
 pub mod files;
 pub mod linking;
+pub mod panel;
 pub mod process;
 pub mod sip;
 
