@@ -140,9 +140,14 @@ impl TestApp {
 
     /// The only card at the portal, once it is as wanted.
     pub async fn card(&self, what: &str, mut is: impl FnMut(&SimCard) -> bool) -> SimCard {
-        let found = self.portal.wait_until(DEADLINE, |portal| portal.cards().iter().any(&mut is)).await;
-        assert!(found, "no card is {what}: {:#?}", self.portal.cards());
-        self.portal.cards().remove(0)
+        let mut seen = None;
+        self.portal
+            .wait_until(DEADLINE, |portal| {
+                seen = portal.cards().into_iter().find(&mut is);
+                seen.is_some()
+            })
+            .await;
+        seen.unwrap_or_else(|| panic!("no card is {what}: {:#?}", self.portal.cards()))
     }
 
     /// May this person be called?
