@@ -301,6 +301,7 @@ async fn stuck_10_a_connector_that_is_not_active_is_found_and_switched_on() {
     // The event that tells of it never came.
     app.portal.change_faults(|faults| faults.events_lost = true);
     app.portal.disconnect("wabridge", &app.line);
+    app.settled().await;
     app.portal.change_faults(|faults| faults.events_lost = false);
     found_and_repaired(&app, "line.connector", "not active").await;
     app.opened(&anna()).await;
