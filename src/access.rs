@@ -1,12 +1,32 @@
-//! Who may use the API: tokens, stored as hashes, each with a role.
+//! Who may do what: tokens of the API; administrators of the panel, their invitations and sessions.
+//!
+//! Tokens, links and session cookies are stored as hashes, passwords as argon2id. Whoever is invited by the
+//! command line on the machine may also set a new password for a name that exists: that is how an
+//! administrator who forgot it comes back in.
 
+mod administrators;
+mod error;
+pub mod forms;
+mod invites;
+mod password;
+mod sessions;
+mod throttle;
 mod tokens;
 
-use thiserror::Error;
+use std::sync::{Arc, Mutex};
 
-use crate::store::StoreError;
+use tokio::sync::Semaphore;
 
+use crate::clock::Clock;
+use crate::store::Db;
+
+pub use error::{AccessError, PanelError};
+pub use invites::{INVITE_MINUTES, invite};
+pub use sessions::{LoggedIn, Login, Visitor};
 pub use tokens::{NewToken, authenticate, create, list, revoke};
+
+/// Passwords that are tried at the same time: each takes 19 MiB and some milliseconds.
+const HASHES_AT_ONCE: usize = 2;
 
 /// What a token may do; each role includes the ones before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,6 +53,19 @@ impl Role {
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Read, Self::Operate, Self::Admin].into_iter().find(|role| role.as_str() == text)
     }
+
+    /// The role of the panel by this name.
+    pub fn of_panel(text: &str) -> Option<Self> {
+        [Self::Operate, Self::Admin].into_iter().find(|role| role.panel_name() == text)
+    }
+
+    /// The name in the panel: an operator looks and replays, an administrator does everything.
+    pub fn panel_name(self) -> &'static str {
+        match self {
+            Self::Read | Self::Operate => "operator",
+            Self::Admin => "administrator",
+        }
+    }
 }
 
 /// Who calls.
@@ -44,19 +77,18 @@ pub struct Caller {
     pub role: Role,
 }
 
-/// Why somebody has no access, or a token cannot be made.
-#[derive(Debug, Error)]
-pub enum AccessError {
-    /// No token, an unknown or an expired one.
-    #[error("a valid token is needed: Authorization: Bearer TOKEN")]
-    Unknown,
-    /// The name is taken.
-    #[error("a token of this name exists already")]
-    NameTaken,
-    /// The name is empty or too long, or the life of the token is not 1 to 36500 days.
-    #[error("{0}")]
-    Invalid(&'static str),
-    /// The database failed.
-    #[error("the tokens cannot be read or written")]
-    Store(#[from] StoreError),
+/// The doors of the panel: administrators, invitations, sessions.
+#[derive(Clone)]
+pub struct Access {
+    db: Db,
+    clock: Clock,
+    throttle: Arc<Mutex<throttle::Throttle>>,
+    hashing: Arc<Semaphore>,
+}
+
+impl Access {
+    /// The doors of this database.
+    pub fn new(db: Db, clock: Clock) -> Self {
+        Self { db, clock, throttle: Arc::default(), hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)) }
+    }
 }

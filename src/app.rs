@@ -23,8 +23,11 @@ use chrono::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::bitrix::client::RestClient;
 use crate::bitrix::oauth::AllowedServers;
+use crate::calls::card::{self, CardRunner};
+use crate::calls::{CallLine, Calls, Inbox};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
 use crate::directory::Directory;
@@ -48,7 +51,7 @@ use crate::store::{self, Db, DbUrl, jobs, migrate};
 use crate::telemetry::Metrics;
 use crate::tls::ReloadingCert;
 use crate::whatsapp::GraphClient;
-use crate::{bitrix, tls, whatsapp};
+use crate::{bitrix, calls, tls, whatsapp};
 
 use certificates::Watched;
 pub use web::Listeners;
@@ -70,8 +73,13 @@ pub struct App {
     pub relay: Arc<Relay>,
     /// Use cases on the installation.
     pub setup: Arc<Setup>,
+    /// Use cases on calls.
+    pub calls: Arc<Calls>,
+    /// What the SIP edge is given; whoever holds a clone past the stop delays it.
+    pub call_line: CallLine,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    call_inbox: Inbox,
     writer: WriterThread,
     lock: lock::Lock,
 }
@@ -103,9 +111,11 @@ impl App {
         relay.limits.load(db.read(move |conn| store::limits::since(conn, since)).await?);
         let config = Arc::new(config);
         let setup = Arc::new(build_setup(&config, &relay)?);
+        let (calls, call_line, call_inbox) = Calls::new(call_parts(&config, &relay));
+        let calls = Arc::new(calls);
         let waiting = scheduler.load(&db).await?;
         tracing::info!(waiting, in_doubt, "jobs of the last run are taken up");
-        Ok(Self { config, setup, db, directory, relay, metrics, writer, lock })
+        Ok(Self { config, setup, db, directory, relay, calls, call_line, metrics, call_inbox, writer, lock })
     }
 
     /// Runs until `stop`, then lets what runs come to its end and closes the database.
@@ -119,6 +129,9 @@ impl App {
             setup: self.setup.clone(),
             blobs: self.relay.blobs.clone(),
             metrics: self.metrics.clone(),
+            access: Access::new(self.db.clone(), self.relay.clock.clone()),
+            texts: Arc::default(),
+            stop: stop.clone(),
         });
         let edge = edge::bind(&self.config.sip, &self.metrics).await?;
         let mut tasks = JoinSet::new();
@@ -134,7 +147,8 @@ impl App {
         if let Some(edge) = edge {
             patience += self.config.sip.drain;
             tasks.spawn(certificates::watch(self.watched("sip", edge.certificate()), stop.clone()));
-            tasks.spawn(edge::run(edge, stop.clone()));
+            let (line, clock) = (self.call_line.clone(), self.relay.clock.clone());
+            tasks.spawn(edge::run(edge, line, clock, stop.clone()));
         }
         let worker = self.relay.worker.clone();
         tasks.spawn(worker.clone().serve(
@@ -155,6 +169,15 @@ impl App {
             Arc::new(MediaFetcher(self.relay.clone())),
             stop.clone(),
         ));
+        tasks.spawn(self.relay.worker.clone().serve(
+            Class::Call,
+            card::TAKE,
+            Arc::new(CardRunner(self.calls.clone())),
+            stop.clone(),
+        ));
+        tasks.spawn(self.calls.serve(self.call_inbox, stop.clone()));
+        // The edge alone keeps the line: where there is none, nobody's last words are waited for.
+        drop(self.call_line);
         tasks.spawn(worker.serve(
             Class::Portal,
             report::TAKE,
@@ -277,6 +300,20 @@ fn build_relay(
         pace: Pace::default(),
         pairs: Pairs::default(),
     })
+}
+
+fn call_parts(config: &Config, relay: &Relay) -> calls::Parts {
+    calls::Parts {
+        db: relay.db.clone(),
+        clock: relay.clock.clone(),
+        directory: relay.directory.clone(),
+        gateway: relay.gateway.clone(),
+        graph: relay.graph.clone(),
+        worker: relay.worker.clone(),
+        policy: relay.settings.policy,
+        drain: config.sip.drain,
+        window_opened: Arc::new(crate::relay::held::release),
+    }
 }
 
 fn build_setup(config: &Arc<Config>, relay: &Relay) -> anyhow::Result<Setup> {

@@ -3,7 +3,8 @@
 //! In: [`form`] reads PHP-style bodies, [`event`] and [`page`] decode what the portal posts.
 //! Out: [`client`] makes one call and never retries, [`error`] says what a failure means, [`governor`]
 //! says when the next call may go, [`oauth`] renews tokens. The methods themselves ([`imconnector`],
-//! [`openlines`], [`events`], [`users`], [`messageservice`], [`timeline`]) are pure pairs of parameters and answer, see [`method::Method`].
+//! [`openlines`], [`events`], [`telephony`], [`users`], [`messageservice`], [`timeline`]) are pure pairs of
+//! parameters and answer, see [`method::Method`].
 
 pub mod client;
 pub mod disk;
@@ -20,6 +21,7 @@ pub mod notify;
 pub mod oauth;
 pub mod openlines;
 pub mod page;
+pub mod telephony;
 pub mod timeline;
 pub mod users;
 

@@ -42,6 +42,9 @@ pub enum Command {
     /// Create, list and revoke tokens of the API
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),
+    /// Let people into the panel
+    #[command(subcommand, arg_required_else_help = true)]
+    Admin(AdminCommand),
     /// Print the effective configuration, secrets masked
     Config {
         /// Print the commented default file instead: every setting and its meaning
@@ -86,6 +89,15 @@ pub enum TokenCommand {
         #[arg(value_parser = name)]
         name: String,
     },
+}
+
+/// `wabridge admin …`.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum AdminCommand {
+    /// Print a link that lets an administrator set a name and a password, once, within 30 minutes
+    ///
+    /// Whoever forgot the password sets a new one by it under the same name.
+    Invite,
 }
 
 /// What a token may do.
@@ -208,6 +220,7 @@ mod tests {
             ("token revoke ci", Command::Token(TokenCommand::Revoke { name: "ci".to_owned() })),
             ("doctor", Command::Doctor { json: false }),
             ("doctor --json", Command::Doctor { json: true }),
+            ("admin invite", Command::Admin(AdminCommand::Invite)),
             ("config", Command::Config { defaults: false }),
             ("config --defaults", Command::Config { defaults: true }),
             ("openapi", Command::Openapi),

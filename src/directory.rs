@@ -6,7 +6,9 @@
 
 mod entries;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use crate::domain::{
     AppId, LineId, MemberId, PhoneKey, PhoneNumberId, PortalAppId, PortalId, WabaId, WabaKey,
@@ -14,7 +16,7 @@ use crate::domain::{
 use crate::secrets::Vault;
 use crate::store::{self, Conn, Db, StoreError};
 
-pub use entries::{App, Binding, Broken, Channel, Phone, Portal, PortalApp, Waba, context};
+pub use entries::{App, Binding, Broken, Calling, Channel, Phone, Portal, PortalApp, Waba, context};
 
 /// Everything that is configured, at one moment.
 #[derive(Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub portals: Vec<Portal>,
     /// Lines.
     pub bindings: Vec<Binding>,
+    /// Phones with settings for calls.
+    pub calling: Vec<Calling>,
 }
 
 impl Snapshot {
@@ -102,6 +106,11 @@ impl Snapshot {
         self.bindings.iter().find(|binding| binding.phone == *phone)
     }
 
+    /// How a phone is set up for calls.
+    pub fn calling(&self, phone: &PhoneKey) -> Option<&Calling> {
+        self.calling.iter().find(|calling| calling.phone == *phone)
+    }
+
     /// The phone of a line.
     pub fn binding_of_line(&self, portal: &PortalId, line: &LineId) -> Option<&Binding> {
         self.bindings.iter().find(|binding| binding.portal == *portal && binding.line == *line)
@@ -113,7 +122,7 @@ impl Snapshot {
 pub struct Directory {
     db: Db,
     vault: Arc<Vault>,
-    current: Arc<RwLock<Arc<Snapshot>>>,
+    current: Arc<watch::Sender<Arc<Snapshot>>>,
     /// One at a time, or an older reading could replace a newer one.
     reading: Arc<tokio::sync::Mutex<()>>,
 }
@@ -121,14 +130,20 @@ pub struct Directory {
 impl Directory {
     /// Reads what is configured.
     pub async fn open(db: Db, vault: Arc<Vault>) -> Result<Self, StoreError> {
-        let directory = Self { db, vault, current: Arc::default(), reading: Arc::default() };
+        let current = Arc::new(watch::Sender::new(Arc::default()));
+        let directory = Self { db, vault, current, reading: Arc::default() };
         directory.reload().await?;
         Ok(directory)
     }
 
     /// What is configured now.
     pub fn now(&self) -> Arc<Snapshot> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.borrow().clone()
+    }
+
+    /// Tells of each new reading, for those who derive something from it.
+    pub fn changes(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.current.subscribe()
     }
 
     /// The key to stored secrets.
@@ -141,7 +156,7 @@ impl Directory {
         let _one_at_a_time = self.reading.lock().await;
         let vault = self.vault.clone();
         let snapshot = self.db.read(move |conn| read(conn, &vault)).await?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        self.current.send_replace(Arc::new(snapshot));
         Ok(())
     }
 }
@@ -157,5 +172,6 @@ fn read(conn: &mut Conn, vault: &Vault) -> Result<Snapshot, StoreError> {
             .collect(),
         portals: store::portals::list(conn)?.into_iter().map(|row| Portal::open(row, vault)).collect(),
         bindings: store::lines::list(conn)?.into_iter().map(Binding::from).collect(),
+        calling: store::calling::list(conn)?.into_iter().map(|row| Calling::open(row, vault)).collect(),
     })
 }

@@ -1,6 +1,7 @@
 //! The vocabulary of the bridge: ids, phone numbers, delivery states, directions, languages.
 //! Values and pure rules only; nothing here does I/O or knows another module.
 
+pub mod actor;
 pub mod call;
 pub mod ids;
 pub mod language;
@@ -13,6 +14,7 @@ pub mod template;
 pub mod verdict;
 pub mod window;
 
+pub use actor::Actor;
 pub use ids::*;
 pub use language::Language;
 pub use phone_number::PhoneNumber;

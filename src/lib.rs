@@ -5,6 +5,7 @@
 pub mod access;
 pub mod app;
 pub mod bitrix;
+pub mod calls;
 pub mod cli;
 pub mod clock;
 pub mod config;

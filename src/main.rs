@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use wabridge::app;
-use wabridge::cli::{Cli, Command};
+use wabridge::cli::{AdminCommand, Cli, Command};
 use wabridge::config::{self, Config};
 use wabridge::telemetry;
 
@@ -37,6 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Sandbox { port } => app::sandbox::run(config, port).await,
             Command::Doctor { json } => app::doctor::command(config, json).await,
             Command::Token(command) => app::commands::token(&config, command).await,
+            Command::Admin(AdminCommand::Invite) => app::commands::admin_invite(&config).await,
             Command::Config { .. } => app::commands::print(&config.effective_toml()),
             Command::Openapi => app::commands::openapi(),
             Command::AsteriskConfig(options) => app::commands::asterisk_config(&config, &options),

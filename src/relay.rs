@@ -4,13 +4,13 @@
 //! | --- | --- |
 //! | [`inbound`] | takes in what Meta posts |
 //! | `whose`, [`known_chats`] | find the chat that a message belongs to |
-//! | [`statuses`], [`fields`], `template_news` | apply what it says of our sends, phones and accounts |
+//! | [`statuses`], [`fields`], `template_news`, `permission` | apply what it says of our sends, phones and accounts, and of whom we may call |
 //! | [`outbound`] | takes in what operators write |
 //! | [`courier`] | hands what waits for a line to the portal |
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in [`pace`], `pairs`, `gate` and [`limits`] |
 //! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
 //! | `shorthand`, `uploads` | what becomes an approved template: found, filled, its file brought here and uploaded once |
-//! | `held` | what becomes of an operator's text while the window is closed |
+//! | [`held`] | what becomes of an operator's text while the window is closed |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
@@ -18,7 +18,7 @@ mod effects;
 pub mod fetch;
 pub mod fields;
 pub mod gate;
-mod held;
+pub mod held;
 pub mod inbound;
 pub mod known_chats;
 pub mod limits;
@@ -26,6 +26,7 @@ pub mod outbound;
 pub mod pace;
 mod pairs;
 pub mod parts;
+mod permission;
 pub mod plan;
 mod prepare;
 pub mod sender;

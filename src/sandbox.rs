@@ -3,3 +3,4 @@
 pub mod cloud;
 pub mod page;
 pub mod portal;
+pub mod sip;

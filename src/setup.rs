@@ -6,20 +6,28 @@
 
 mod alarms;
 pub mod apps;
+mod behalf;
 mod budget;
+pub mod calling;
 pub mod connector;
 pub mod contacts;
 pub mod doctor;
 mod error;
+pub mod facebook;
 mod fallback;
+pub mod findings;
 pub mod install;
+pub mod jobs;
 pub mod lines;
 pub mod phones;
+pub mod picture;
 pub mod portal_apps;
 pub mod portals;
 mod proof;
+pub mod registration;
 pub mod senders;
 mod sequence;
+pub mod settings;
 pub mod templates;
 mod trust;
 mod validate;
@@ -82,6 +90,8 @@ pub struct Setup {
     told: Arc<Mutex<HashSet<String>>>,
     claims: Arc<Mutex<budget::Budget>>,
     switched_off: Arc<Mutex<Vec<SwitchOff>>>,
+    behalf: behalf::Behalf,
+    logins: Arc<Mutex<facebook::Logins>>,
 }
 
 /// A line that we switched off ourselves, and until when its event is awaited.
@@ -141,6 +151,8 @@ impl Setup {
             told: Arc::default(),
             claims: Arc::default(),
             switched_off: Arc::default(),
+            behalf: behalf::Behalf::default(),
+            logins: Arc::default(),
         }
     }
 

@@ -54,6 +54,16 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
     outcome
 }
 
+/// `wabridge admin invite`
+pub async fn admin_invite(config: &Config) -> anyhow::Result<()> {
+    let (db, writer) = open(config).await?;
+    let invited = access::invite(&db, &Clock::System, Role::Admin, None).await;
+    tokio::task::spawn_blocking(move || writer.close()).await?;
+    let mut link = config.public_url.clone();
+    link.set_path(&format!("/admin/login/{}", invited?.expose()));
+    print(link.as_str())
+}
+
 async fn list(db: &Db) -> anyhow::Result<()> {
     let mut text = String::from("NAME\tROLE\tCREATED\tEXPIRES\n");
     for row in access::list(db).await? {

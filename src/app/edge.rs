@@ -1,14 +1,15 @@
-//! The SIP edge, and what joins it to the use cases on calls.
+//! The SIP edge, and what joins it to the use cases on calls: neither knows the other.
 
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::calls::{CallLine, Question};
+use crate::clock::Clock;
 use crate::config::SipConfig;
-use crate::domain::call::RouteTable;
-use crate::sip::{Channels, Edge, EdgeOptions};
+use crate::sip::{Channels, Edge, EdgeOptions, PermissionRequest};
 use crate::telemetry::Metrics;
 
 /// Questions for permission that may wait; the edge does not wait long for an answer.
@@ -28,12 +29,24 @@ pub async fn bind(config: &SipConfig, metrics: &Arc<Metrics>) -> anyhow::Result<
     Ok(Some(edge))
 }
 
-/// Runs the edge until `stop` and the end of its drain.
-pub async fn run(edge: Edge, stop: CancellationToken) {
-    let (_routes, routes) = watch::channel(Arc::new(RouteTable::default()));
+/// Runs the edge until `stop` and the end of its drain; what it tells gets its time here.
+pub async fn run(edge: Edge, line: CallLine, clock: Clock, stop: CancellationToken) {
+    let CallLine { routes, events: record, questions: ask } = line;
     let (events, mut told) = mpsc::unbounded_channel();
-    let (permissions, _questions) = mpsc::channel(QUESTIONS);
+    let (permissions, mut asked) = mpsc::channel(QUESTIONS);
     let serving = edge.run(Channels { routes, events, permissions }, stop);
-    let recording = async { while told.recv().await.is_some() {} };
-    tokio::join!(serving, recording);
+    let recording = async move {
+        while let Some(event) = told.recv().await {
+            if record.send((clock.now(), event)).is_err() {
+                return;
+            }
+        }
+    };
+    let asking = async move {
+        while let Some(PermissionRequest { phone, peer, answer }) = asked.recv().await {
+            // Too many questions: the call goes out, and Meta refuses it itself.
+            let _ = ask.try_send(Question { phone, peer, reply: answer });
+        }
+    };
+    tokio::join!(serving, recording, asking);
 }

@@ -50,6 +50,8 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::AlarmNotices, before(keep.events)),
         (Kind::Alarms, before(keep.events)),
         (Kind::Messages, messages),
+        (Kind::Calls, before(keep.calls)),
+        (Kind::CallPermissions, now - SHORT_LIVED),
         (Kind::Sms, messages),
     ] {
         loop {

@@ -6,7 +6,8 @@
 mod hands;
 mod templates;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -15,14 +16,16 @@ use tokio_util::sync::CancellationToken;
 use super::serve::stop_on_signal;
 use super::{App, Listeners, commands};
 use crate::clock::Clock;
-use crate::config::{Config, InternalListen};
+use crate::config::{Config, InternalListen, SourceCheck, TlsFiles, TrunkConfig};
 use crate::domain::Secret;
 use crate::sandbox::cloud::{CloudOptions, SimApp, SimCloud, SimCustomer};
 use crate::sandbox::page::{SandboxPage, Scene};
-use crate::sandbox::portal::{PortalOptions, SimPortal};
+use crate::sandbox::portal::{OPERATOR, PortalOptions, SimPortal};
+use crate::sandbox::sip::{SimTelephony, TelephonyOptions, certificate};
 use crate::secrets::random_token;
 use crate::setup::Setup;
 use crate::setup::apps::NewApp;
+use crate::setup::calling::NewCalling;
 use crate::setup::lines::NewLink;
 use crate::setup::phones::NewPhone;
 use crate::setup::portal_apps::NewPortalApp;
@@ -32,6 +35,8 @@ const CLIENT_ID: &str = "1029384756102938";
 const WABA_ID: &str = "104996122399160";
 const PHONE_ID: &str = "106540352242922";
 const PHONE_NUMBER: &str = "15550783881";
+const SIP_HOSTNAME: &str = "sip.sandbox.example";
+const TRUNK: &str = "agents";
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: Config, port: u16) -> anyhow::Result<()> {
@@ -51,6 +56,8 @@ pub struct Sandbox {
     pub cloud: SimCloud,
     /// The simulated portal.
     pub portal: SimPortal,
+    /// The simulated callers and agents.
+    pub telephony: SimTelephony,
     page: SandboxPage,
     hands: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
@@ -66,7 +73,10 @@ impl Sandbox {
         let portal = SimPortal::start(loopback()?, loopback()?, PortalOptions::default()).await?;
         let public = loopback()?;
         let base_url = format!("http://{}", public.local_addr()?);
+        let socket = SimTelephony::socket().await?;
         let config = for_sandbox(config, &base_url, data.path(), &cloud, &portal)?;
+        let (config, options) = with_telephony(config, data.path(), socket.local_addr()?)?;
+        let telephony = SimTelephony::start(socket, cloud.clone(), options)?;
         let app = App::build(config, Clock::System).await?;
         let (setup, relay, stop) = (app.setup.clone(), app.relay.clone(), CancellationToken::new());
         let listeners = Listeners { public, internal: None };
@@ -78,10 +88,11 @@ impl Sandbox {
             line_id,
             customers: customers(),
             bridge_url: base_url,
+            telephony: Some(telephony.clone()),
             bridge: Some(bridge_hands),
         };
         let page = SandboxPage::start(page, cloud.clone(), portal.clone(), scene).await?;
-        Ok(Self { cloud, portal, page, hands, stop, bridge, _data: data })
+        Ok(Self { cloud, portal, telephony, page, hands, stop, bridge, _data: data })
     }
 
     /// The address to open, with its token.
@@ -95,6 +106,7 @@ impl Sandbox {
         self.stop.cancel();
         self.hands.await?;
         let ended = self.bridge.await?;
+        self.telephony.stop().await;
         self.cloud.stop().await;
         self.portal.stop().await;
         ended
@@ -108,7 +120,7 @@ fn loopback() -> std::io::Result<TcpListener> {
 fn for_sandbox(
     mut config: Config,
     base_url: &str,
-    data: &std::path::Path,
+    data: &Path,
     cloud: &SimCloud,
     portal: &SimPortal,
 ) -> anyhow::Result<Config> {
@@ -124,6 +136,50 @@ fn for_sandbox(
     config.http.tls = None;
     config.relay.doubt = Duration::from_secs(10);
     Ok(config)
+}
+
+/// The SIP edge on loopback, between a simulated Meta and a simulated telephone system.
+fn with_telephony(
+    mut config: Config,
+    data: &Path,
+    trunk: SocketAddr,
+) -> anyhow::Result<(Config, TelephonyOptions)> {
+    let certificate = certificate::write(data, SIP_HOSTNAME)?;
+    // The edge binds it itself, a moment later.
+    let edge = loopback()?.local_addr()?;
+    let sip = &mut config.sip;
+    sip.enabled = true;
+    sip.listen = edge;
+    sip.hostname = Some(SIP_HOSTNAME.to_owned());
+    sip.tls = Some(TlsFiles { certificate: data.join("sip.pem"), private_key: data.join("sip.key") });
+    sip.require_digest = true;
+    sip.source_check = SourceCheck::Off;
+    sip.sources_file = None;
+    // Nothing leaves this machine.
+    sip.meta_host = "localhost:9".to_owned();
+    sip.meta_ca_file = None;
+    sip.trunk_listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    sip.trunk_advertised = sip.trunk_listen;
+    sip.drain = Duration::ZERO;
+    sip.trunks = vec![TrunkConfig {
+        name: TRUNK.to_owned(),
+        uris: vec![format!("sip:{trunk};transport=udp")],
+        username: None,
+        password: None,
+        inbound_username: None,
+        inbound_password: None,
+        tls_ca_file: None,
+        options_interval: None,
+    }];
+    let options = TelephonyOptions {
+        edge,
+        hostname: SIP_HOSTNAME.to_owned(),
+        certificate,
+        phone_number_id: PHONE_ID.to_owned(),
+        number: PHONE_NUMBER.to_owned(),
+        client_id: CLIENT_ID.to_owned(),
+    };
+    Ok((config, options))
 }
 
 /// The set-up that an administrator does once, in its order.
@@ -177,10 +233,21 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
     if outcome.status != Some(200) {
         bail!("the simulated portal could not install the application: {:?}", outcome.status);
     }
+    // A customer who is known, so that the card of a call shows one.
+    portal.add_crm_contact("Maria Lopez", "+15550101234", OPERATOR);
     // What the installation page does in the administrator's browser.
     portal.finish_install(&local.client_id);
     let snapshot = setup.directory.now();
     let installed = snapshot.portals.first().context("the portal did not install the application")?;
+    let calling = NewCalling {
+        status: "ENABLED".to_owned(),
+        trunk: Some(TRUNK.to_owned()),
+        extension: Some("100".to_owned()),
+        ..NewCalling::default()
+    };
+    if let Some(error) = setup.set_calling(&phone.id, calling).await?.error {
+        bail!("calls could not be switched on: {} ({})", error.title, error.explanation);
+    }
     let new =
         NewLink { phone_id: phone.id, portal_id: installed.id.to_string(), line_id: None, replace: false };
     Ok(setup.link(new).await?.line_id.into_string())

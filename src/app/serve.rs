@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Listeners};
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::{Config, InternalListen};
 
@@ -19,6 +20,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         // A bridge that stands by can be stopped as well.
         () = stop.cancelled() => return Ok(()),
     };
+    if !Access::new(app.db.clone(), Clock::System).is_set_up().await.unwrap_or(true) {
+        tracing::info!("nobody can enter the panel yet: run `wabridge admin invite` for the first link");
+    }
     // Only now: one that stands by must not take connections that it does not serve.
     app.run(bind(&config)?, stop).await
 }

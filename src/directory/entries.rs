@@ -8,6 +8,7 @@ use crate::domain::{
 };
 use crate::secrets::Vault;
 use crate::store::apps::AppRow;
+use crate::store::calling::CallingRow;
 use crate::store::lines::LineBindingRow;
 use crate::store::phones::PhoneRow;
 use crate::store::portal_apps::PortalAppRow;
@@ -34,6 +35,8 @@ pub mod context {
     pub const APPLICATION_TOKEN: &str = "portals.application_token";
     /// `portals.sms_secret_sealed`.
     pub const SMS_SECRET: &str = "portals.sms_secret";
+    /// `phone_calling.sip_password_sealed`.
+    pub const SIP_PASSWORD: &str = "phone_calling.sip_password";
 }
 
 /// Why an object cannot work: one of its stored secrets cannot be opened.
@@ -299,5 +302,42 @@ impl From<LineBindingRow> for Binding {
             line: LineId::from(row.line_id),
             line_name: row.line_name,
         }
+    }
+}
+
+/// How a phone is set up for calls.
+#[derive(Clone, Debug)]
+pub struct Calling {
+    /// The phone.
+    pub phone: PhoneKey,
+    /// Its SIP password; `None` = not read yet, or it cannot be opened.
+    pub sip_password: Option<Secret>,
+    /// Everything else, as stored.
+    pub row: CallingRow,
+    /// Why it cannot work.
+    pub broken: Broken,
+}
+
+impl Calling {
+    pub(super) fn open(row: CallingRow, vault: &Vault) -> Self {
+        let mut opener = Opener { vault, broken: None };
+        let sealed = row.sip_password_sealed.as_deref();
+        let password = sealed.map(|sealed| opener.open(sealed, context::SIP_PASSWORD));
+        Self {
+            phone: PhoneKey::from(row.phone_id.as_str()),
+            sip_password: password.filter(|password| !password.is_empty()),
+            broken: opener.broken,
+            row,
+        }
+    }
+
+    /// Whether calls come at all.
+    pub fn is_enabled(&self) -> bool {
+        self.row.status == "ENABLED" && self.row.sip_status == "ENABLED"
+    }
+
+    /// Whether they come to this bridge.
+    pub fn is_ours(&self) -> bool {
+        self.is_enabled() && self.row.edge == "own"
     }
 }

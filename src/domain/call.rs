@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{CallId, Direction, PhoneKey, PhoneNumberId, Secret, UserId, Wacid};
 
 /// Where a phone's calls go: one row of the table that the SIP edge looks an INVITE up in.
@@ -230,4 +232,20 @@ pub enum CallPermission {
     Allowed,
     /// Not permitted; the sentence says how to ask for it.
     Refused(String),
+}
+
+/// Meta's "yes" is believed so long: limits and revocations are not told (whatsapp-sip facts §3.3).
+const YES_FOR: TimeDelta = TimeDelta::hours(1);
+/// Meta's "no" is believed so long: the person may agree at any moment.
+const NO_FOR: TimeDelta = TimeDelta::minutes(1);
+
+impl CallPermission {
+    /// Until when an answer of `now` is believed; `expires`: the end of a temporary permission.
+    pub fn good_until(allowed: bool, expires: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+        match (allowed, expires) {
+            (true, Some(expires)) => expires.min(now + YES_FOR),
+            (true, None) => now + YES_FOR,
+            (false, _) => now + NO_FOR,
+        }
+    }
 }

@@ -4,6 +4,9 @@ mod alarms;
 mod apps;
 mod auth;
 mod body;
+mod by;
+mod calling;
+mod calls;
 mod contacts;
 mod csv;
 mod doctor;
@@ -30,6 +33,7 @@ pub use doctor::report_json;
 pub(super) use document::openapi;
 pub use document::openapi_json;
 pub(super) use nul::refuse_nul;
+pub(super) use templates::{SPREADSHEET_ROWS, spreadsheet};
 
 /// Every row of the API; the paths are below `/api/v1`.
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
@@ -57,6 +61,10 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/phones/{id}/line", get().to(lines::show))
         .route("/phones/{id}/line", put().to(lines::link))
         .route("/phones/{id}/line", delete().to(lines::unlink))
+        .route("/phones/{id}/calling", get().to(calling::show))
+        .route("/phones/{id}/calling", put().to(calling::save))
+        .route("/calls", get().to(calls::list))
+        .route("/calls/{id}", get().to(calls::show))
         .route("/portal-apps", get().to(portal_apps::list))
         .route("/portal-apps", post().to(portal_apps::create))
         .route("/portal-apps/{id}", get().to(portal_apps::show))

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use serde_json::Value;
 
 use super::pages::{self, Frame};
-use super::{Problem, State};
+use super::{Problem, State, settings};
 use crate::bitrix::event::{EventBody, PortalEvent};
 use crate::bitrix::form::{FormLimits, parse_form};
 use crate::bitrix::page::PortalPage;
@@ -91,6 +91,13 @@ async fn known_portal(state: &State, event: &PortalEvent) -> Result<(), Problem>
 async fn open(state: &State, page: PortalPage, reinstall: bool) -> HttpResponse {
     let language = Language::from_code(&page.lang);
     let outcome = state.setup.open(Claim::of_page(&page), reinstall).await;
+    if !reinstall
+        && matches!(outcome, Ok(Opened::Installed { finish: false, .. }))
+        && let Ok(shown) = state.setup.open_settings(&page).await
+    {
+        // Nothing is left to install: the administrator comes for the settings.
+        return settings::draw(state, language, shown, false);
+    }
     match outcome {
         Ok(opened) => {
             let (id, finish) = match &opened {

@@ -14,7 +14,9 @@ use crate::setup::connector::{ConnectorPage, Place};
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:32px auto;max-width:560px;padding:0 16px;\
 color:#1f2933}h1{font-size:20px}label{display:block;border:1px solid #d5dbe1;border-radius:8px;padding:10px 12px;\
 margin:8px 0}label.off{color:#8a94a0}small{color:#6b7682}button{font:inherit;border:0;border-radius:8px;\
-padding:10px 20px;background:#128c4b;color:#fff;cursor:pointer}.ok{color:#128c4b}.bad{color:#b42318}";
+padding:10px 20px;background:#128c4b;color:#fff;cursor:pointer}.ok{color:#0f7a40}.bad{color:#b42318}section{border:1px solid #d5dbe1;border-radius:10px;padding:14px 16px;margin:14px 0}\
+select{font:inherit;padding:8px;border-radius:8px;border:1px solid #aab4bd;max-width:100%}form{margin:10px 0 0}\
+button.plain{background:#fff;color:#1f2933;border:1px solid #aab4bd}";
 const FINISH: &str = "BX24.init(function(){BX24.installFinish();});";
 
 /// Who may frame a page.
@@ -147,7 +149,7 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-fn page(
+pub(super) fn page(
     status: StatusCode,
     language: Language,
     title: &str,

@@ -7,12 +7,13 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
 use super::bodies::{self, Room};
-use super::{Problem, State, api, bitrix, connector, health, media, sms, whatsapp};
+use super::{Problem, State, admin, api, bitrix, button, connector, health, media, settings, sms, whatsapp};
 use crate::config::InternalListen;
 use crate::http::observe::observe;
 
 const WEBHOOK_BYTES: usize = 4 * 1024 * 1024;
 const FORM_BYTES: usize = 1024 * 1024;
+const PANEL_BYTES: usize = 128 * 1024;
 const JSON_BYTES: usize = 256 * 1024;
 
 /// The public listener.
@@ -44,11 +45,24 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
                 .route(web::post().to(bitrix::post_install)),
         )
         .service(
+            form("/app-settings").route(web::get().to(settings::get)).route(web::post().to(settings::post)),
+        )
+        .service(
             web::resource("/media/{token}/{name}")
                 .route(web::get().to(media::file))
                 .route(web::head().to(media::file)),
         )
-        .service(api);
+        .service(api)
+        .route("/facebook/", web::get().to(admin::landing))
+        .route("/button/{phone}.js", web::get().to(button::script))
+        .service(web::redirect("/admin", "/admin/"))
+        .service(
+            web::scope("/admin")
+                .app_data(web::PayloadConfig::new(PANEL_BYTES))
+                .wrap(from_fn(admin::guard))
+                .configure(admin::routes)
+                .default_service(web::to(admin::unknown)),
+        );
     if internal_too {
         for (path, route) in internal_routes() {
             public = public.service(web::resource(path).wrap(from_fn(api::authorize)).route(route));

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
+use super::admin::Texts;
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -29,4 +33,10 @@ pub struct State {
     pub blobs: BlobStore,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Administrators and their sessions.
+    pub access: Access,
+    /// What the panel says, in each language.
+    pub texts: Arc<Texts>,
+    /// Cancelled when the bridge stops: streams end then.
+    pub stop: CancellationToken,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ChatId, PhoneKey, PortalId};
+use crate::domain::{CallId, ChatId, PhoneKey, PortalId};
 use crate::store::jobs::NewJob;
 
 /// Which workers take a job.
@@ -14,19 +14,22 @@ pub enum Class {
     Send,
     /// Files from WhatsApp.
     Media,
+    /// Cards of calls in the CRM.
+    Call,
     /// To the portal beside its lines: what became of the CRM's messages.
     Portal,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 4] = [Self::Line, Self::Send, Self::Media, Self::Portal];
+    pub const ALL: [Self; 5] = [Self::Line, Self::Send, Self::Media, Self::Call, Self::Portal];
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Line => "line",
             Self::Send => "send",
             Self::Media => "media",
+            Self::Call => "call",
             Self::Portal => "portal",
         }
     }
@@ -70,6 +73,12 @@ pub enum Kind {
     Fetch,
     /// The last inbound message is marked read.
     MarkRead,
+    /// A call's card opens in the CRM.
+    CallRegister,
+    /// A call's card goes to whoever answered.
+    CallAnswered,
+    /// A call's card ends.
+    CallFinish,
     /// A message of the CRM goes to WhatsApp.
     Sms,
     /// The portal is told how far a message of its CRM has come.
@@ -79,7 +88,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Message,
         Self::File,
         Self::Note,
@@ -89,6 +98,9 @@ impl Kind {
         Self::Send,
         Self::Fetch,
         Self::MarkRead,
+        Self::CallRegister,
+        Self::CallAnswered,
+        Self::CallFinish,
         Self::Sms,
         Self::SmsStatus,
         Self::Comment,
@@ -106,6 +118,9 @@ impl Kind {
             Self::Send => "send",
             Self::Fetch => "fetch",
             Self::MarkRead => "mark_read",
+            Self::CallRegister => "call_register",
+            Self::CallAnswered => "call_answered",
+            Self::CallFinish => "call_finish",
             Self::Sms => "sms",
             Self::SmsStatus => "sms_status",
             Self::Comment => "comment",
@@ -197,6 +212,11 @@ pub enum Job {
     MarkRead {
         /// Meta's id of the message.
         wamid: String,
+    },
+    /// Tells the CRM of a call; what exactly is the job's kind.
+    Card {
+        /// Our id of the call.
+        call_id: String,
     },
     /// Sends a message of the CRM; the request names this job.
     Sms {
@@ -291,6 +311,24 @@ pub fn lane_in(chat: &ChatId) -> String {
 /// The lane to the contact of a chat.
 pub fn lane_out(chat: &ChatId) -> String {
     format!("out:{chat}")
+}
+
+/// The lane of a call's card: it opens before it ends.
+pub fn lane_call(call: &CallId) -> String {
+    format!("call:{call}")
+}
+
+/// A job on the card of a call; each kind once.
+pub fn card(kind: Kind, phone: &PhoneKey, call: &CallId) -> NewJob {
+    NewJob {
+        kind: kind.as_str(),
+        queue: Class::Call.queue(phone),
+        lane: lane_call(call),
+        dedupe_key: Some(format!("{}:{call}", kind.as_str())),
+        payload: Job::Card { call_id: call.to_string() }.to_json(),
+        message_id: None,
+        not_before: None,
+    }
 }
 
 /// A job into the line of a chat.

@@ -20,6 +20,7 @@ pub struct Scheduler {
     line: Notify,
     send: Notify,
     media: Notify,
+    call: Notify,
     portal: Notify,
 }
 
@@ -137,6 +138,7 @@ impl Scheduler {
             Class::Line => &self.line,
             Class::Send => &self.send,
             Class::Media => &self.media,
+            Class::Call => &self.call,
             Class::Portal => &self.portal,
         }
     }

@@ -3,11 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use super::template_news;
+use super::whose::clean;
 use crate::domain::WabaId;
+use crate::store::calls::{self, MetaError, MetaReport};
 use crate::store::contacts::{self, Aliases};
 use crate::store::phones::{self, PhoneRow};
-use crate::store::{StoreError, Tx, chats, wabas};
-use crate::whatsapp::notification::{FieldChange, FieldUpdate, UserPreference};
+use crate::store::{StoreError, Tx, calling, chats, wabas};
+use crate::whatsapp::notification::{
+    CallReport, ErrorBody, FieldChange, FieldUpdate, PhoneSettings, UserPreference,
+};
 
 /// A change of a field, ready to be applied.
 pub struct Change(FieldUpdate);
@@ -107,6 +111,17 @@ pub fn apply(
             }
             Ok(false)
         }
+        FieldChange::Calls(reports) => {
+            let Some(phone) = phone_of(tx, apps, update)? else { return Ok(false) };
+            for report in reports {
+                calls::reported(tx.conn, &phone.id, &told(report, now))?;
+            }
+            Ok(false)
+        }
+        FieldChange::PhoneSettings(settings) => {
+            let Some(phone) = phone_of(tx, apps, update)? else { return Ok(false) };
+            settings_changed(tx, &phone, settings, now)
+        }
         FieldChange::Template { template, news } => {
             if let Some(waba) = update.waba_id.as_ref() {
                 template_news::apply(tx, apps, waba, template, news, now)?;
@@ -118,6 +133,92 @@ pub fn apply(
             limit_of_account(tx, apps, waba, max_daily_conversations, now)
         }
         FieldChange::Other => Ok(false),
+    }
+}
+
+/// What Meta tells of a call, in the words of the record.
+fn told(report: &CallReport, now: DateTime<Utc>) -> MetaReport {
+    let person = &report.person;
+    let error = |error: &ErrorBody| MetaError {
+        code: error.code,
+        title: clean(if error.title.is_empty() { &error.message } else { &error.title }),
+        details: error.details.as_deref().map(clean),
+    };
+    MetaReport {
+        wacid: clean(report.wacid.as_str()),
+        event: clean(&report.event),
+        direction: report.direction,
+        digits: person.wa_id.as_ref().map(|id| clean(id.as_str())),
+        user_id: person.user_id.as_ref().map(|id| clean(id.as_str())),
+        name: person.name.as_deref().map(clean),
+        at: report.timestamp.unwrap_or(now),
+        status: report.status.as_deref().map(clean),
+        seconds: report.duration,
+        started_at: report.started_at,
+        ended_at: report.ended_at,
+        payload: report.payload.as_deref().map(clean),
+        errors: report.errors.iter().map(error).collect(),
+    }
+}
+
+/// Somebody changed a number's settings for calls at Meta: what Meta has now is shown, our wish stays.
+fn settings_changed(
+    tx: &mut Tx<'_>,
+    phone: &PhoneRow,
+    settings: &PhoneSettings,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(mut row) = calling::get(tx.conn, &phone.id)? else { return Ok(false) };
+    let meta = row.meta.as_deref().and_then(|meta| serde_json::from_str(meta).ok());
+    let mut meta: serde_json::Value = meta.unwrap_or_else(|| serde_json::json!({}));
+    let mut set = |path: &[&str], value: &Option<String>| {
+        let Some(value) = value else { return };
+        let mut place = &mut meta;
+        for key in path {
+            if !place.is_object() {
+                *place = serde_json::json!({});
+            }
+            let Some(map) = place.as_object_mut() else { return };
+            place = map.entry(*key).or_insert(serde_json::Value::Null);
+        }
+        *place = clean(value).into();
+    };
+    set(&["status"], &settings.status);
+    set(&["sip", "status"], &settings.sip_status);
+    set(&["srtp_key_exchange_protocol"], &settings.keying);
+    let differs = [
+        (&settings.status, &row.status),
+        (&settings.sip_status, &row.sip_status),
+        (&settings.keying, &row.keying),
+    ]
+    .into_iter()
+    .any(|(meta, ours)| meta.as_ref().is_some_and(|meta| meta != ours));
+    if differs {
+        tracing::warn!(phone.id = phone.phone_number_id, "Meta's settings for calls were changed elsewhere");
+        row.error_code = Some(0);
+        row.error_title = Some("Changed at Meta".to_owned());
+        row.error_explanation = Some(
+            "Somebody changed the settings of this number at Meta, so that they are not what was saved here. \
+             Save them here again, or here as they are there."
+                .to_owned(),
+        );
+    }
+    row.meta = Some(meta.to_string());
+    row.checked_at = Some(now.naive_utc());
+    row.updated_at = now.naive_utc();
+    calling::put(tx.conn, &row)?;
+    Ok(true)
+}
+
+/// The phone that a field names by its id, if it is one of these apps'.
+fn phone_of(tx: &mut Tx<'_>, apps: &[String], update: &FieldUpdate) -> Result<Option<PhoneRow>, StoreError> {
+    let phone = match update.phone_number_id.as_ref() {
+        Some(id) => phones::by_phone_number_id(tx.conn, id.as_str())?,
+        None => None,
+    };
+    match phone {
+        Some(phone) if is_of(tx, apps, &phone)? => Ok(Some(phone)),
+        _ => Ok(None),
     }
 }
 
@@ -191,14 +292,7 @@ fn apply_preference(
         "resume" | "signup" => false,
         _ => return Ok(()),
     };
-    let phone = match update.phone_number_id.as_ref() {
-        Some(id) => phones::by_phone_number_id(tx.conn, id.as_str())?,
-        None => None,
-    };
-    let Some(phone) = phone else { return Ok(()) };
-    if !is_of(tx, apps, &phone)? {
-        return Ok(());
-    }
+    let Some(phone) = phone_of(tx, apps, update)? else { return Ok(()) };
     let aliases = Aliases {
         others: preference.person.parent_user_id.iter().map(|id| id.to_string()).collect(),
         user_id: preference.person.user_id.as_ref().map(|id| id.to_string()),

@@ -247,8 +247,11 @@ impl Relay {
     }
 }
 
-/// The contact wrote: what waited for that is sent, in its order, before whatever is written from now on.
-pub(super) fn release(
+/// The contact wrote or called: what waited for that is sent, in its order, before whatever is written from now on.
+///
+/// # Errors
+/// A failure of the database.
+pub fn release(
     tx: &mut Tx<'_>,
     phone: &PhoneKey,
     chat_id: &str,

@@ -10,7 +10,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::known_chats::{Known, KnownChats};
 use super::whose::{cache_key, clean_wamid, open_chat, system_change};
-use super::{Relay, fields, held, statuses};
+use super::{Relay, fields, held, permission, statuses};
 use crate::directory::{App, Phone, Snapshot};
 use crate::domain::stop_words::{self, MarketingWish};
 use crate::domain::{ChatId, DeliveryState, Direction, Language, PhoneNumberId, WabaKey, Wamid};
@@ -344,6 +344,9 @@ fn arrive(
     };
     if arrival.direction == Direction::Inbound && system.is_none() {
         chats::contact_wrote(tx.conn, &chat_id, arrival.wamid.as_str(), arrival.at.min(now))?;
+        if arrival.kind == "interactive" {
+            permission::answered(tx, arrival.phone.key.as_str(), &arrival.person, &arrival.raw, now)?;
+        }
         held::release(tx, &arrival.phone.key, &chat_id, now)?;
         note_wish(tx, arrival, &chat_id)?;
     }

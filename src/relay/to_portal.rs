@@ -106,6 +106,7 @@ fn chat_of(job: &Job) -> Option<&str> {
         | Job::Fallback { .. }
         | Job::Fetch { .. }
         | Job::MarkRead { .. }
+        | Job::Card { .. }
         | Job::Sms { .. }
         | Job::SmsStatus { .. }
         | Job::Comment { .. } => None,

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 
 mod account;
+mod calling;
 mod control;
 mod customer;
 mod errors;
@@ -31,6 +32,7 @@ mod messages;
 mod multipart;
 mod options;
 mod raw;
+mod registration;
 mod server;
 mod state;
 mod statuses;
@@ -43,6 +45,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use calling::SimPermission;
 pub use customer::{SimCustomer, SimMedia};
 pub use faults::{Faults, SendFault};
 pub use look::CustomerView;

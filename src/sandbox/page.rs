@@ -21,10 +21,12 @@ use tokio_util::task::TaskTracker;
 
 use super::cloud::{SimCloud, SimCustomer};
 use super::portal::SimPortal;
+use super::sip::SimTelephony;
 use strip::Strip;
 
 mod actions;
 mod bubble;
+mod calls;
 mod samples;
 mod server;
 mod strip;
@@ -37,7 +39,7 @@ mod view;
 const SETTLE: Duration = Duration::from_millis(30);
 
 /// Who plays in the sandbox.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Scene {
     /// The business number that the customers write to.
     pub phone_number_id: String,
@@ -47,6 +49,8 @@ pub struct Scene {
     pub customers: Vec<SimCustomer>,
     /// Where the bridge itself listens; only shown.
     pub bridge_url: String,
+    /// Who calls and who answers; `None` = no calls.
+    pub telephony: Option<SimTelephony>,
     /// Its templates and windows; `None` = they are not shown.
     pub bridge: Option<BridgeHands>,
 }
@@ -175,13 +179,18 @@ async fn renewed(templates: &mut Option<watch::Receiver<Vec<TemplateLine>>>) {
 /// Publishes a snapshot after each change, while somebody looks.
 async fn publish(desk: Arc<Desk>) {
     let (mut cloud, mut portal) = (desk.cloud.changes(), desk.portal.changes());
+    // Without telephony a channel that nobody sends to.
+    let nothing = watch::Sender::new(0);
+    let mut calls = desk.scene.telephony.as_ref().map_or_else(|| nothing.subscribe(), SimTelephony::changes);
     let mut templates = desk.scene.bridge.as_ref().map(|bridge| bridge.templates.clone());
     loop {
         tokio::select! {
             () = desk.cancel.cancelled() => return,
             () = desk.looked.notified() => {}
             () = renewed(&mut templates) => {}
-            changed = async { tokio::select! { c = cloud.changed() => c, p = portal.changed() => p } } => {
+            changed = async {
+                tokio::select! { c = cloud.changed() => c, p = portal.changed() => p, t = calls.changed() => t }
+            } => {
                 if changed.is_err() {
                     return;
                 }
@@ -190,6 +199,7 @@ async fn publish(desk: Arc<Desk>) {
         }
         cloud.mark_unchanged();
         portal.mark_unchanged();
+        calls.mark_unchanged();
         if desk.snapshot.receiver_count() > 0 {
             let now: Arc<str> = Arc::from(view::snapshot(&desk).to_string());
             desk.snapshot.send_if_modified(|shown| {

@@ -2,7 +2,7 @@
 //!
 //! Two real HTTP servers on loopback. Cast: `server` takes requests, applies faults and limits and hands
 //! calls to `rest`, which finds the method's file (`system`, `imconnector`, `messages`, `changes`, `openlines`,
-//! `sms`, `crm`, `batch`); `oauth` keeps tokens; `events` posts to bound handlers; `operator` and `install` are what
+//! `sms`, `crm`, `telephony`, `batch`); `oauth` keeps tokens; `events` posts to bound handlers; `operator` and `install` are what
 //! people do in the portal. What differs from the real thing: no TLS, one source address for the rate
 //! limit, and the test aids that say so in [`PortalOptions`].
 
@@ -27,6 +27,7 @@ mod server;
 mod sms;
 mod state;
 mod system;
+mod telephony;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -48,6 +49,7 @@ pub use faults::{FaultKind, Faults, PlannedFault};
 pub use install::{InstallOutcome, PageAnswer, SimApp};
 pub use operator::{OperatorMessage, SimError, SimFile, quote};
 pub use state::{ADMIN, Author, LineEntry, LineFile, OPERATOR};
+pub use telephony::{SimCallEnd, SimCard};
 pub use views::ChatInfo;
 
 use crate::clock::Clock;

@@ -1,5 +1,6 @@
 //! Meta apps: whose webhooks are believed and whose tokens are used.
 
+use super::behalf::{Change, Object};
 use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
@@ -100,7 +101,13 @@ impl Setup {
             updated_at: now,
         };
         let stored = row.clone();
-        self.db.write(move |tx| apps::insert(tx.conn, &stored)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                apps::insert(tx.conn, &stored)?;
+                own.note(tx, "create", object(&stored), None, Some(&stored))
+            })
+            .await?;
         self.directory.reload().await?;
         self.check_later(Scope::App(row.id.clone()));
         Ok((row, verify_token))
@@ -134,9 +141,13 @@ impl Setup {
             }
             false => None,
         };
-        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
+        let (id, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
         let written = self.db.write(move |tx| {
-            let Some(mut row) = apps::get(tx.conn, &id)? else { return Ok(None) };
+            let Some(before) = apps::get(tx.conn, &id)? else { return Ok(Change::Gone) };
+            if own.behalf.is_stale(before.updated_at) {
+                return Ok(Change::Stale);
+            }
+            let mut row = before.clone();
             row.name = name.clone().unwrap_or(row.name);
             row.site = site.clone().unwrap_or(row.site);
             row.graph_version = version.clone().unwrap_or(row.graph_version);
@@ -145,9 +156,11 @@ impl Setup {
                 credentials.put(&mut row);
             }
             row.updated_at = now;
-            Ok(apps::update(tx.conn, &row)?.then_some(row))
+            apps::update(tx.conn, &row)?;
+            own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+            Ok(Change::Done(row))
         });
-        let row = written.await?.ok_or(SetupError::NotFound("app"))?;
+        let row = written.await?.done("app")?;
         self.directory.reload().await?;
         self.resume_phones();
         self.check_later(Scope::App(row.id.clone()));
@@ -156,12 +169,17 @@ impl Setup {
 
     /// Removes an app on which no WABA hangs.
     pub async fn delete_app(&self, id: &str) -> Result<(), SetupError> {
-        self.app(id).await?;
+        let row = self.app(id).await?;
         if self.directory.now().wabas.iter().any(|waba| waba.app_id.as_str() == id) {
             return Err(SetupError::Conflict("the app still has WABAs; delete them first".to_owned()));
         }
-        let id = id.to_owned();
-        self.db.write(move |tx| apps::delete(tx.conn, &id)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                apps::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
+            })
+            .await?;
         Ok(self.directory.reload().await?)
     }
 
@@ -270,4 +288,8 @@ impl Setup {
         self.metrics.graph_call(kind, if outcome.is_ok() { "ok" } else { "failed" });
         outcome
     }
+}
+
+fn object(row: &AppRow) -> Object<'_> {
+    Object { kind: "app", id: &row.id, name: &row.name }
 }

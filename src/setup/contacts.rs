@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::behalf::Object;
 use super::{Setup, SetupError};
 use crate::domain::BlobId;
-use crate::queue::job::{lane_in, lane_out};
+use crate::queue::job::{lane_call, lane_in, lane_out};
+use crate::store::calls::{self, CallRow};
 use crate::store::contacts::{self, ContactRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::messages::MessageRow;
@@ -49,7 +51,7 @@ impl Setup {
     pub async fn export_contact(&self, id: &str) -> Result<Value, SetupError> {
         let person = self.contact(id).await?;
         let id = id.to_owned();
-        let (threads, files) = self
+        let (threads, files, calls) = self
             .db
             .read(move |conn| {
                 let mut threads = Vec::new();
@@ -61,7 +63,9 @@ impl Setup {
                     let waiting = held::of_chat(conn, &chat.id)?;
                     threads.push((chat, rows, requests, waiting));
                 }
-                Ok((threads, blobs::get_many(conn, &ids)?))
+                let (numbers, user_ids) = people::aliases(conn, &id)?;
+                let calls = calls::of_person(conn, &id, &numbers, &user_ids)?;
+                Ok((threads, blobs::get_many(conn, &ids)?, calls))
             })
             .await?;
         let chats: Vec<Value> = threads
@@ -90,6 +94,7 @@ impl Setup {
             },
             "chats": chats,
             "media": media,
+            "calls": calls.iter().map(call).collect::<Vec<_>>(),
         }))
     }
 
@@ -100,19 +105,27 @@ impl Setup {
         id: &str,
         forget: impl Fn() + Send + 'static,
     ) -> Result<(), SetupError> {
-        let key = id.to_owned();
+        let (key, own) = (id.to_owned(), self.clone());
         let (lanes, files) = self
             .db
             .write(move |tx| {
                 let chats = chats::of_contact(tx.conn, &key)?;
+                let (numbers, user_ids) = people::aliases(tx.conn, &key)?;
+                let calls = calls::of_person(tx.conn, &key, &numbers, &user_ids)?;
                 let lanes: Vec<String> = chats
                     .iter()
                     .flat_map(|chat| {
                         let id = chat.id.as_str().into();
                         [lane_in(&id), lane_out(&id)]
                     })
+                    .chain(calls.iter().map(|call| lane_call(&call.id.as_str().into())))
                     .collect();
                 let files = people::erase(tx.conn, &key)?;
+                if files.is_some() {
+                    // The name is what is to be forgotten.
+                    let object = Object { kind: "contact", id: &key, name: "" };
+                    own.note::<Value>(tx, "erase", object, None, None)?;
+                }
                 forget();
                 Ok((lanes, files))
             })
@@ -131,6 +144,16 @@ impl Setup {
 
 fn time(at: chrono::NaiveDateTime) -> String {
     at.and_utc().to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+fn call(row: &CallRow) -> Value {
+    json!({
+        "id": row.id, "wacid": row.wacid, "sip_call_id": row.sip_call_id, "phone_id": row.phone_id,
+        "direction": row.direction, "number": row.peer_digits, "user_id": row.peer_user_id,
+        "name": row.peer_name, "payload": row.payload, "agent": row.agent, "created_at": time(row.created_at),
+        "answered_at": row.answered_at.map(time), "ended_at": row.ended_at.map(time),
+        "end_cause": row.end_cause, "ended_by": row.ended_by,
+    })
 }
 
 fn message(row: &MessageRow) -> Value {

@@ -1,5 +1,6 @@
 //! Which phone feeds which open line of a portal.
 
+use super::behalf::Object;
 use super::doctor::Scope;
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::{Activate, ConnectorDataSet};
@@ -84,7 +85,15 @@ impl Setup {
         {
             tracing::warn!(portal.id = %old.portal, line = %old.line, error = %error, "the former line stays switched on");
         }
-        self.scheduler.resume(&Class::Line.queue(&phone.key));
+        if let Some(old) = bound.binding_of_phone(&phone.key)
+            && old.portal != portal.id
+        {
+            self.forget_telephony_line(&old.portal, phone).await;
+        }
+        self.show_line(phone.key.as_str()).await;
+        for class in [Class::Line, Class::Call] {
+            self.scheduler.resume(&class.queue(&phone.key));
+        }
         self.check_later(Scope::Phone(phone.key.to_string()));
         Ok(Linked { line_id: line.id, line_name: line.name })
     }
@@ -108,10 +117,31 @@ impl Setup {
                 self.remove_sender(&binding.portal, phone).await?;
             }
             self.switch_off(&binding.portal, &binding.line).await?;
+            self.forget_telephony_line(&binding.portal, phone).await;
         }
-        let key = phone_id.to_owned();
-        self.db.write(move |tx| lines::unbind_phone(tx.conn, &key)).await?;
+        let (key, own) = (phone_id.to_owned(), self.clone());
+        self.db
+            .write(move |tx| {
+                let Some(row) = lines::by_phone(tx.conn, &key)? else { return Ok(()) };
+                lines::unbind_phone(tx.conn, &key)?;
+                own.note(tx, "unlink", object(&row), Some(&row), None)
+            })
+            .await?;
         Ok(self.directory.reload().await?)
+    }
+
+    /// The open lines of a portal, by id.
+    pub async fn open_lines(&self, portal: &PortalId) -> Result<Vec<LineConfig>, SetupError> {
+        let mut all = Vec::new();
+        for page in 0..MAX_PAGES {
+            let lines = self.gateway.call(portal, &ConfigList { offset: page * LINES_PER_PAGE }).await?;
+            let last = lines.len() < LINES_PER_PAGE;
+            all.extend(lines);
+            if last {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// The portal switched our connector off on a line: whoever did it, unless it was us.
@@ -211,17 +241,24 @@ impl Setup {
             line_name: line.name.clone(),
             created_at: self.clock.now().naive_utc(),
         };
+        let own = self.clone();
         self.db
             .write(move |tx| {
+                let before = lines::by_phone(tx.conn, &row.phone_id)?;
                 if let Some(other) = lines::by_line(tx.conn, &row.portal_id, &row.line_id)? {
                     lines::delete(tx.conn, &other.id)?;
                 }
                 lines::unbind_phone(tx.conn, &row.phone_id)?;
-                lines::insert(tx.conn, &row)
+                lines::insert(tx.conn, &row)?;
+                own.note(tx, "link", object(&row), before.as_ref(), Some(&row))
             })
             .await?;
         Ok(self.directory.reload().await?)
     }
+}
+
+fn object(row: &LineBindingRow) -> Object<'_> {
+    Object { kind: "line", id: &row.phone_id, name: &row.line_name }
 }
 
 fn link_runs() -> SetupError {

@@ -1,12 +1,13 @@
 //! Business phones and their settings.
 
+use super::behalf::{Change, Object};
 use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
-use crate::store::Page;
 use crate::store::phones::{self, PhoneRow};
+use crate::store::{Page, Tx, call_permissions, calling, calls};
 use crate::translate::shorthand;
 use crate::whatsapp::client::PhoneInfo;
 
@@ -79,7 +80,13 @@ impl Setup {
         }
         let row = self.new_row(&new.waba_id, &number, info, new.sms_service);
         let stored = row.clone();
-        self.db.write(move |tx| phones::insert(tx.conn, &stored)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                phones::insert(tx.conn, &stored)?;
+                own.note(tx, "create", object(&stored), None, Some(&stored))
+            })
+            .await?;
         self.directory.reload().await?;
         self.check_later(Scope::Phone(row.id.clone()));
         Ok(row)
@@ -88,6 +95,9 @@ impl Setup {
     /// Changes a phone's settings.
     pub async fn change_phone(&self, id: &str, change: PhoneChange) -> Result<PhoneRow, SetupError> {
         let row = changed(&change, self.phone(id).await?)?;
+        if self.behalf.is_stale(self.phone(id).await?.updated_at) {
+            return Change::<PhoneRow>::Stale.done("phone");
+        }
         let names_one = change.fallback_template.is_some() || change.default_language.is_some();
         if let Some(template) = row.fallback_template.as_deref().filter(|_| names_one) {
             let mut faults = Faults::default();
@@ -96,18 +106,20 @@ impl Setup {
         }
         // The portal goes first: what it refuses is not stored.
         let _one_at_a_time = self.switch_sender(&row).await?;
-        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
-        let written = self
-            .db
-            .write(move |tx| {
-                // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
-                let Some(row) = phones::get(tx.conn, &id)? else { return Ok(None) };
-                let Ok(row) = changed(&change, row) else { return Ok(None) };
-                let row = PhoneRow { updated_at: now, ..row };
-                Ok(phones::update(tx.conn, &row)?.then_some(row))
-            })
-            .await?;
-        let row = written.ok_or(SetupError::NotFound("phone"))?;
+        let (id, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
+        let written = self.db.write(move |tx| {
+            // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+            let Some(before) = phones::get(tx.conn, &id)? else { return Ok(Change::Gone) };
+            if own.behalf.is_stale(before.updated_at) {
+                return Ok(Change::Stale);
+            }
+            let Ok(row) = changed(&change, before.clone()) else { return Ok(Change::Gone) };
+            let row = PhoneRow { updated_at: now, ..row };
+            phones::update(tx.conn, &row)?;
+            own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+            Ok(Change::Done(row))
+        });
+        let row = written.await?.done("phone")?;
         self.directory.reload().await?;
         self.resume_phones();
         self.check_later(Scope::Phone(row.id.clone()));
@@ -116,12 +128,19 @@ impl Setup {
 
     /// Removes a phone that is bound to no line and has no conversations.
     pub async fn delete_phone(&self, id: &str) -> Result<(), SetupError> {
-        self.phone(id).await?;
+        let row = self.phone(id).await?;
         if self.directory.now().binding_of_phone(&PhoneKey::from(id)).is_some() {
             return Err(SetupError::Conflict("the phone is linked to a line; unlink it first".to_owned()));
         }
-        let key = id.to_owned();
-        let outcome = self.db.write(move |tx| phones::delete(tx.conn, &key)).await.map_err(SetupError::from);
+        let own = self.clone();
+        let delete = move |tx: &mut Tx<'_>| {
+            calling::delete(tx.conn, &row.id)?;
+            call_permissions::forget_phone(tx.conn, &row.id)?;
+            calls::forget_phone(tx.conn, &row.id)?;
+            phones::delete(tx.conn, &row.id)?;
+            own.note(tx, "delete", object(&row), Some(&row), None)
+        };
+        let outcome = self.db.write(delete).await.map_err(SetupError::from);
         match outcome {
             Err(SetupError::Conflict(_)) => Err(SetupError::Conflict(
                 "the phone has conversations, which its deletion would lose; erase their contacts first, \
@@ -209,6 +228,10 @@ fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRow, SetupErr
     }
     faults.done()?;
     Ok(row)
+}
+
+fn object(row: &PhoneRow) -> Object<'_> {
+    Object { kind: "phone", id: &row.id, name: &row.phone_number }
 }
 
 /// The number that Meta shows, which it formats (whatsapp-messaging facts §7.6).

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::behalf::{Change, Object};
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -52,7 +53,13 @@ impl Setup {
             updated_at: now,
         };
         let stored = row.clone();
-        self.db.write(move |tx| portal_apps::insert(tx.conn, &stored)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                portal_apps::insert(tx.conn, &stored)?;
+                own.note(tx, "create", object(&stored), None, Some(&stored))
+            })
+            .await?;
         self.directory.reload().await?;
         Ok(row)
     }
@@ -74,22 +81,36 @@ impl Setup {
         }
         faults.done()?;
         row.updated_at = self.clock.now().naive_utc();
-        let stored = row.clone();
-        self.db.write(move |tx| portal_apps::update(tx.conn, &stored)).await?;
+        let (changed, own) = (row, self.clone());
+        let written = self.db.write(move |tx| {
+            let Some(before) = portal_apps::get(tx.conn, &changed.id)? else { return Ok(Change::Gone) };
+            if own.behalf.is_stale(before.updated_at) {
+                return Ok(Change::Stale);
+            }
+            portal_apps::update(tx.conn, &changed)?;
+            own.note(tx, "change", object(&changed), Some(&before), Some(&changed))?;
+            Ok(Change::Done(changed.clone()))
+        });
+        let row = written.await?.done("portal application")?;
         self.directory.reload().await?;
         Ok(row)
     }
 
     /// Removes an application that is installed nowhere.
     pub async fn delete_portal_app(&self, id: &str) -> Result<(), SetupError> {
-        self.portal_app(id).await?;
+        let row = self.portal_app(id).await?;
         if self.directory.now().portals.iter().any(|portal| portal.portal_app_id.as_str() == id) {
             return Err(SetupError::Conflict(
                 "portals still use this application; delete them first".to_owned(),
             ));
         }
-        let id = id.to_owned();
-        self.db.write(move |tx| portal_apps::delete(tx.conn, &id)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                portal_apps::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
+            })
+            .await?;
         Ok(self.directory.reload().await?)
     }
 
@@ -119,4 +140,8 @@ impl Setup {
     pub fn connector_url(&self) -> Url {
         self.public("/api/bitrix/connector/")
     }
+}
+
+fn object(row: &PortalAppRow) -> Object<'_> {
+    Object { kind: "portal_app", id: &row.id, name: &row.name }
 }

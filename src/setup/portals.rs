@@ -1,10 +1,12 @@
 //! Portals: what is set of them, and what they lack.
 
+use super::behalf::{Change, Object};
 use super::doctor::Scope;
 use super::senders::SMS_SCOPE;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::imconnector::Unregister;
+use crate::directory::{Phone, Portal, Snapshot};
 use crate::domain::PortalId;
 use crate::store::Page;
 use crate::store::portals::{self, PortalRow};
@@ -31,20 +33,25 @@ impl Setup {
         let user = change.alarm_user_id.map(|user| user.as_deref().map(validate::user_id).transpose());
         let user = user.map(|user| faults.check("alarm_user_id", user));
         faults.done()?;
-        let (key, now) = (id.to_owned(), self.clock.now().naive_utc());
+        let (key, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
         // Read and written in one transaction: tokens may be rotated meanwhile.
         let row = self
             .db
             .write(move |tx| {
-                let Some(mut row) = portals::get(tx.conn, &key)? else { return Ok(None) };
+                let Some(before) = portals::get(tx.conn, &key)? else { return Ok(Change::Gone) };
+                if own.behalf.is_stale(before.updated_at) {
+                    return Ok(Change::Stale);
+                }
+                let mut row = before.clone();
                 row.default_country = country.clone().unwrap_or(row.default_country);
                 row.alarm_user_id = user.clone().unwrap_or(row.alarm_user_id);
                 row.updated_at = now;
                 portals::update(tx.conn, &row)?;
-                Ok(Some(row))
+                own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+                Ok(Change::Done(row))
             })
             .await?
-            .ok_or(SetupError::NotFound("portal"))?;
+            .done("portal")?;
         self.directory.reload().await?;
         self.check_later(Scope::Portal(row.id.clone()));
         Ok(row)
@@ -52,7 +59,7 @@ impl Setup {
 
     /// Forgets a portal to which no phone is bound; our connector there is removed if it still answers.
     pub async fn delete_portal(&self, id: &str) -> Result<(), SetupError> {
-        self.portal(id).await?;
+        let row = self.portal(id).await?;
         let portal = PortalId::from(id);
         let snapshot = self.directory.now();
         if snapshot.bindings.iter().any(|binding| binding.portal == portal) {
@@ -60,14 +67,19 @@ impl Setup {
                 "phones are linked to lines of this portal; unlink them first".to_owned(),
             ));
         }
-        if snapshot.portal(&portal).is_some_and(crate::directory::Portal::is_active) {
+        if snapshot.portal(&portal).is_some_and(Portal::is_active) {
             let unregister = Unregister { id: &self.config.bitrix.connector_code };
             if let Err(error) = self.gateway.call(&portal, &unregister).await {
                 tracing::warn!(portal.id = id, error = %error, "our connector could not be removed from the portal");
             }
         }
-        let key = id.to_owned();
-        self.db.write(move |tx| portals::delete(tx.conn, &key)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                portals::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
+            })
+            .await?;
         Ok(self.directory.reload().await?)
     }
 
@@ -103,6 +115,10 @@ impl Setup {
     }
 }
 
+fn object(row: &PortalRow) -> Object<'_> {
+    Object { kind: "portal", id: &row.id, name: &row.domain }
+}
+
 /// Scopes as a list.
 pub fn scope_list(scopes: &str) -> Vec<String> {
     scopes.split(',').map(|scope| scope.trim().to_lowercase()).filter(|scope| !scope.is_empty()).collect()
@@ -113,6 +129,16 @@ pub fn missing_scopes(scopes: &str, sms: bool) -> Vec<String> {
     let granted = scope_list(scopes);
     let needed = NEEDED_SCOPES.iter().chain(sms.then_some(&SMS_SCOPE));
     needed.filter(|needed| !granted.iter().any(|scope| scope == *needed)).map(|s| (*s).to_owned()).collect()
+}
+
+/// The needed scopes that a portal did not grant, those of its SMS senders among them.
+pub fn lacks(snapshot: &Snapshot, portal: &Portal) -> Vec<String> {
+    // A phone that is a sender there, or will be once it is linked.
+    let is_sender = |phone: &Phone| {
+        let binding = snapshot.binding_of_phone(&phone.key);
+        phone.row.sms_service && binding.is_none_or(|binding| binding.portal == portal.id)
+    };
+    missing_scopes(&portal.row.scopes, snapshot.phones.iter().any(is_sender))
 }
 
 #[cfg(test)]

@@ -112,6 +112,9 @@ impl Setup {
             let Some(phone) = snapshot.phone(&binding.phone) else { continue };
             if self.gateway.call(id, &ConfigGet { line: &binding.line }).await?.is_some() {
                 self.switch_on(id, &binding.line, phone).await?;
+                if let Some(portal) = snapshot.portal(id) {
+                    self.telephony_line(portal, phone).await?;
+                }
             } else {
                 tracing::warn!(portal.id = %id, line = %binding.line, "a linked line is gone; it is unlinked");
                 let phone = binding.phone.to_string();
@@ -135,7 +138,9 @@ impl Setup {
         self.scheduler.resume(&Class::portal_queue(id));
         let snapshot = self.directory.now();
         for binding in snapshot.bindings.iter().filter(|binding| binding.portal == *id) {
-            self.scheduler.resume(&Class::Line.queue(&binding.phone));
+            for class in [Class::Line, Class::Call] {
+                self.scheduler.resume(&class.queue(&binding.phone));
+            }
         }
     }
 }

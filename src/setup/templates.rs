@@ -5,11 +5,12 @@ mod sync;
 
 use serde_json::{Value, json};
 
+use super::behalf::Object;
 use super::validate::Faults;
 use super::{Setup, SetupError};
 use crate::clock::new_id;
-use crate::store::Page;
 use crate::store::templates::{self, Filter, SyncRow, TemplateRow};
+use crate::store::{Conn, Page};
 use crate::whatsapp::template::ListedTemplate;
 use crate::whatsapp::template::rules::{self, Fault, Kind};
 
@@ -102,7 +103,7 @@ impl Setup {
             parameter_format: format.unwrap_or_else(|| "POSITIONAL".to_owned()),
             components: Value::Array(components),
         };
-        self.store_template(&waba_id, sent).await
+        self.store_template("create", &waba_id, sent).await
     }
 
     /// Edits a template: Meta replaces all its components, and reviews it again.
@@ -145,7 +146,7 @@ impl Setup {
         let (graph, token, _) = self.waba_access(&row.waba_key)?;
         let body = Value::Object(body);
         self.counted("edit_template", graph.edit_template(&token, &row.meta_id, &body).await)?;
-        self.store_template(&row.waba_key, edited(&row, &body)).await
+        self.store_template("change", &row.waba_key, edited(&row, &body)).await
     }
 
     /// Deletes a template at Meta and here; in every language of its name, if that is wished.
@@ -155,20 +156,27 @@ impl Setup {
         let one = (!all_languages).then_some(row.meta_id.as_str());
         let outcome = graph.delete_template(&token, &meta_id, &row.name, one).await;
         self.counted("delete_template", outcome)?;
+        let own = self.clone();
         self.db
             .write(move |tx| {
                 let all = templates::for_waba(tx.conn, &row.waba_key)?;
                 for other in all.iter().filter(|other| all_languages && other.name == row.name) {
                     templates::delete(tx.conn, &other.id)?;
                 }
-                templates::delete(tx.conn, &row.id).map(drop)
+                templates::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
             })
             .await?;
         Ok(())
     }
 
     /// Writes what Meta has now, or if that cannot be read what it was sent.
-    async fn store_template(&self, waba_key: &str, sent: ListedTemplate) -> Result<TemplateRow, SetupError> {
+    async fn store_template(
+        &self,
+        action: &'static str,
+        waba_key: &str,
+        sent: ListedTemplate,
+    ) -> Result<TemplateRow, SetupError> {
         let (graph, token, _) = self.waba_access(waba_key)?;
         let read = self.counted("template", graph.template(&token, &sent.id).await);
         let listed = read.unwrap_or_else(|error| {
@@ -176,12 +184,20 @@ impl Setup {
             sent
         });
         let row = row_of(waba_key, listed, self.clock.now().naive_utc());
-        let stored = row.clone();
+        let (stored, own) = (row.clone(), self.clone());
         let written = self
             .db
             .write(move |tx| {
+                let read = |conn: &mut Conn| {
+                    templates::by_name(conn, &stored.waba_key, &stored.name, &stored.language)
+                };
+                let before = read(tx.conn)?;
                 templates::put(tx.conn, &stored)?;
-                templates::by_name(tx.conn, &stored.waba_key, &stored.name, &stored.language)
+                let after = read(tx.conn)?;
+                if let Some(after) = &after {
+                    own.note(tx, action, object(after), before.as_ref(), Some(after))?;
+                }
+                Ok(after)
             })
             .await?;
         Ok(written.unwrap_or(row))
@@ -224,6 +240,10 @@ fn edited(row: &TemplateRow, body: &Value) -> ListedTemplate {
         parameter_format: row.parameter_format.clone(),
         components: body.get("components").cloned().unwrap_or_else(stored),
     }
+}
+
+fn object(row: &TemplateRow) -> Object<'_> {
+    Object { kind: "template", id: &row.id, name: &row.name }
 }
 
 fn tell(faults: &mut Faults, found: Vec<Fault>) {

@@ -1,5 +1,6 @@
 //! WhatsApp Business Accounts: subscribed to their app, or nothing arrives (whatsapp-messaging facts §7.5).
 
+use super::behalf::{Change, Object};
 use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
@@ -72,7 +73,13 @@ impl Setup {
             updated_at: now,
         };
         let stored = row.clone();
-        self.db.write(move |tx| wabas::insert(tx.conn, &stored)).await?;
+        let own = self.clone();
+        self.db
+            .write(move |tx| {
+                wabas::insert(tx.conn, &stored)?;
+                own.note(tx, "create", object(&stored), None, Some(&stored))
+            })
+            .await?;
         self.directory.reload().await?;
         // A failure is written down and repeated by the clock: the WABA is linked all the same.
         self.sync_waba(&row.id).await?;
@@ -103,22 +110,25 @@ impl Setup {
         let sealed = change
             .access_token
             .map(|token| token.as_ref().map(|token| self.directory.vault().seal(token, context::WABA_TOKEN)));
-        let (id, now) = (id.to_owned(), self.clock.now().naive_utc());
-        let written = self
-            .db
-            .write(move |tx| {
-                // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
-                let Some(mut row) = wabas::get(tx.conn, &id)? else { return Ok(None) };
-                row.name = name.clone().unwrap_or(row.name);
-                row.portfolio = portfolio.clone().unwrap_or(row.portfolio);
-                if let Some(sealed) = &sealed {
-                    (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
-                }
-                row.updated_at = now;
-                Ok(wabas::update(tx.conn, &row)?.then_some(row))
-            })
-            .await?;
-        let row = written.ok_or(SetupError::NotFound("waba"))?;
+        let (id, now, own) = (id.to_owned(), self.clock.now().naive_utc(), self.clone());
+        let written = self.db.write(move |tx| {
+            // Only what is asked for: Meta or somebody else may have changed the rest meanwhile.
+            let Some(before) = wabas::get(tx.conn, &id)? else { return Ok(Change::Gone) };
+            if own.behalf.is_stale(before.updated_at) {
+                return Ok(Change::Stale);
+            }
+            let mut row = before.clone();
+            row.name = name.clone().unwrap_or(row.name);
+            row.portfolio = portfolio.clone().unwrap_or(row.portfolio);
+            if let Some(sealed) = &sealed {
+                (row.subscribed, row.access_token_sealed) = (true, sealed.clone());
+            }
+            row.updated_at = now;
+            wabas::update(tx.conn, &row)?;
+            own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
+            Ok(Change::Done(row))
+        });
+        let row = written.await?.done("WABA")?;
         self.directory.reload().await?;
         self.resume_phones();
         self.check_later(Scope::Waba(row.id.clone()));
@@ -136,16 +146,17 @@ impl Setup {
 
     /// Removes a WABA that has no phones here. Its subscription at Meta is ended if Meta lets us.
     pub async fn delete_waba(&self, id: &str) -> Result<(), SetupError> {
-        self.waba(id).await?;
+        let row = self.waba(id).await?;
         let snapshot = self.directory.now();
         if snapshot.phones.iter().any(|phone| phone.waba_key.as_str() == id) {
             return Err(SetupError::Conflict("the WABA still has phones; delete them first".to_owned()));
         }
-        let key = id.to_owned();
+        let own = self.clone();
         self.db
             .write(move |tx| {
-                templates::remove_of_waba(tx.conn, &key)?;
-                wabas::delete(tx.conn, &key)
+                templates::remove_of_waba(tx.conn, &row.id)?;
+                wabas::delete(tx.conn, &row.id)?;
+                own.note(tx, "delete", object(&row), Some(&row), None)
             })
             .await?;
         if let Ok((graph, token, waba_id)) = self.waba_access(id)
@@ -185,6 +196,14 @@ impl Setup {
         Ok((self.graph_at(app.graph_version.as_deref()), token, waba.waba_id.clone()))
     }
 
+    /// Meta's id of the app of a WABA (our id).
+    pub(super) fn app_of_waba(&self, id: &str) -> Result<String, SetupError> {
+        let snapshot = self.directory.now();
+        let waba = snapshot.waba(&WabaKey::from(id)).ok_or(SetupError::NotFound("WABA"))?;
+        let app = snapshot.app(&waba.app_id).ok_or(SetupError::NotFound("app"))?;
+        Ok(app.client_id.clone())
+    }
+
     /// Subscribes the app and reads it back; gives the WABA's name.
     async fn subscribe(&self, app: &App, waba_id: &WabaId, token: &Secret) -> Result<String, SetupError> {
         let graph = self.graph_at(app.graph_version.as_deref());
@@ -205,4 +224,8 @@ impl Setup {
         }
         Ok(info.name.filter(|name| !name.is_empty()).unwrap_or_else(|| waba_id.to_string()))
     }
+}
+
+fn object(row: &WabaRow) -> Object<'_> {
+    Object { kind: "waba", id: &row.id, name: &row.name }
 }

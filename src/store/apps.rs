@@ -1,13 +1,14 @@
 //! Meta apps.
 
 use chrono::NaiveDateTime;
+use serde::Serialize;
 
 use super::crud::crud;
 
 crud!(apps, AppRow);
 
 /// A Meta app.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = apps, treat_none_as_null = true)]
 pub struct AppRow {
     /// Our id.

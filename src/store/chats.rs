@@ -119,6 +119,20 @@ pub fn contact_wrote(conn: &mut Conn, id: &str, wamid: &str, at: DateTime<Utc>) 
     Ok(())
 }
 
+/// The contact called: that opens the window as a message does, whether or not it is answered.
+pub fn contact_called(conn: &mut Conn, id: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    diesel::update(
+        chats::table.find(id).filter(chats::last_inbound_at.is_null().or(chats::last_inbound_at.le(ts(at)))),
+    )
+    .set((
+        chats::last_inbound_at.eq(ts(at)),
+        chats::window_until.eq(ts(at + Duration::hours(ServiceWindow::HOURS))),
+        chats::window_closed.eq(false),
+    ))
+    .execute(conn)?;
+    Ok(())
+}
+
 /// Meta refused a free text (131047): closed until the contact writes again.
 pub fn window_closed(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
     diesel::update(chats::table.find(id)).set(chats::window_closed.eq(true)).execute(conn)?;

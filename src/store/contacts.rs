@@ -9,8 +9,11 @@ use diesel::prelude::*;
 
 use super::db::{Conn, StoreError, on_backend};
 use super::schema::{contact_aliases, contacts};
-use super::{Page, ts};
+use super::{Page, lower, pattern, ts};
 use crate::clock::new_id;
+
+/// People that a search finds at most.
+const MATCHES: i64 = 200;
 
 /// A person.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -106,6 +109,30 @@ pub fn resolve(
         add_alias(conn, waba_key, kind, value, &contact_id, now)?;
     }
     Ok(Some(contact_id))
+}
+
+/// People whose name, or whose number or user id, has these words in it; the newest few.
+pub fn matching(conn: &mut Conn, words: &str) -> Result<Vec<String>, StoreError> {
+    let digits: String = words.chars().filter(char::is_ascii_digit).collect();
+    let numeric = digits.len() >= 4 && words.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+    if numeric {
+        return Ok(contact_aliases::table
+            .filter(contact_aliases::value.like(format!("%{digits}%")))
+            .order(contact_aliases::created_at.desc())
+            .limit(MATCHES)
+            .select(contact_aliases::contact_id)
+            .load(conn)?);
+    }
+    let name = lower(contacts::name).like(pattern(words)).escape('\\');
+    let own = contact_aliases::table
+        .filter(contact_aliases::value.eq(words.to_owned()))
+        .select(contact_aliases::contact_id);
+    Ok(contacts::table
+        .filter(name.or(contacts::id.eq_any(own)))
+        .order(contacts::id.desc())
+        .limit(MATCHES)
+        .select(contacts::id)
+        .load(conn)?)
 }
 
 /// Attaches an alias unless somebody has it.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use super::db::{Conn, StoreError};
 use super::schema::{events, expected_echoes};
-use super::{Page, ts};
+use super::{Page, lower, pattern, ts};
 use crate::clock::new_id;
 
 /// A kept event.
@@ -77,6 +77,23 @@ pub fn list(conn: &mut Conn, app_id: Option<&str>, page: &Page) -> Result<Vec<Ev
         query = query.filter(events::id.lt(cursor.clone()));
     }
     Ok(query.load(conn)?)
+}
+
+/// Kept events that name `words`, between two instants; the oldest few first.
+pub fn naming(
+    conn: &mut Conn,
+    words: &str,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<EventRow>, StoreError> {
+    Ok(events::table
+        .filter(events::created_at.ge(ts(from)))
+        .filter(events::created_at.le(ts(until)))
+        .filter(lower(events::payload).like(pattern(words)).escape('\\'))
+        .order(events::created_at)
+        .limit(20)
+        .select(EventRow::as_select())
+        .load(conn)?)
 }
 
 /// One kept event.

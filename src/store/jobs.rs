@@ -366,9 +366,71 @@ pub fn retry(tx: &mut Tx<'_>, id: &str) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// The ids of all dead jobs, oldest first.
-pub fn dead_ids(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    Ok(jobs::table.filter(jobs::state.eq("dead")).order(jobs::lane_seq).select(jobs::id).load(conn)?)
+/// Which jobs are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// In this state.
+    pub state: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this queue, as `class:owner`.
+    pub queue: Option<String>,
+}
+
+/// Jobs that a filter names, newest first.
+pub fn search(conn: &mut Conn, filter: &JobFilter, page: &Page) -> Result<Vec<JobRow>, StoreError> {
+    let mut query =
+        jobs::table.select(JobRow::as_select()).order(jobs::id.desc()).limit(page.limit).into_boxed();
+    if let Some(state) = &filter.state {
+        query = query.filter(jobs::state.eq(state.clone()));
+    }
+    if let Some(kind) = &filter.kind {
+        query = query.filter(jobs::kind.eq(kind.clone()));
+    }
+    if let Some(queue) = &filter.queue {
+        query = query.filter(jobs::queue.eq(queue.clone()));
+    }
+    if let Some(cursor) = &page.cursor {
+        query = query.filter(jobs::id.lt(cursor.clone()));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// Every job of a message and the one that sends it, oldest first.
+pub fn around_message(
+    conn: &mut Conn,
+    message_id: &str,
+    job_id: Option<&str>,
+) -> Result<Vec<JobRow>, StoreError> {
+    let own = job_id.unwrap_or_default().to_owned();
+    Ok(jobs::table
+        .filter(jobs::message_id.eq(message_id).or(jobs::id.eq(own)))
+        .order(jobs::id)
+        .select(JobRow::as_select())
+        .load(conn)?)
+}
+
+/// The job that has waited longest among those that still have work to do.
+pub fn oldest_open(conn: &mut Conn) -> Result<Option<JobRow>, StoreError> {
+    Ok(jobs::table
+        .filter(jobs::state.eq_any(["ready", "running"]))
+        .order(jobs::created_at)
+        .select(JobRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// The ids of the dead jobs that a filter names, whatever its state, oldest first.
+pub fn dead_ids(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<String>, StoreError> {
+    let mut query =
+        jobs::table.filter(jobs::state.eq("dead")).order(jobs::lane_seq).select(jobs::id).into_boxed();
+    if let Some(kind) = &filter.kind {
+        query = query.filter(jobs::kind.eq(kind.clone()));
+    }
+    if let Some(queue) = &filter.queue {
+        query = query.filter(jobs::queue.eq(queue.clone()));
+    }
+    Ok(query.load(conn)?)
 }
 
 /// Gives a dead job up for good. `false`: it is not dead.

@@ -1,13 +1,14 @@
 //! Which phone feeds which open line.
 
 use chrono::NaiveDateTime;
+use serde::Serialize;
 
 use super::crud::crud;
 
 crud!(line_bindings, LineBindingRow);
 
 /// A phone bound to an open line.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = line_bindings, treat_none_as_null = true)]
 pub struct LineBindingRow {
     /// Our id.

@@ -1,12 +1,12 @@
 //! The ledger: one row per WhatsApp message, in both directions.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::db::{Conn, StoreError, on_backend};
 use super::schema::{chats, messages};
-use super::{Page, ts};
+use super::{Page, contacts, lower, pattern, ts};
 use crate::clock::new_id;
 use crate::domain::{DeliveryState, Direction};
 
@@ -242,10 +242,42 @@ pub fn list(conn: &mut Conn, filter: &LedgerFilter, page: &Page) -> Result<Vec<M
         let chats = chats::table.filter(chats::contact_id.eq(contact_id.clone())).select(chats::id);
         query = query.filter(messages::chat_id.eq_any(chats));
     }
+    if let Some(direction) = filter.direction {
+        query = query.filter(messages::direction.eq(direction.as_str()));
+    }
+    if let Some(wamid) = &filter.wamid {
+        query = query.filter(messages::wamid.eq(wamid.clone()));
+    }
+    if let Some(words) = &filter.words {
+        let people = contacts::matching(conn, words)?;
+        let chats = chats::table.filter(chats::contact_id.eq_any(people)).select(chats::id);
+        let text = lower(messages::body).like(pattern(words)).escape('\\');
+        query = query.filter(text.or(messages::chat_id.eq_any(chats)));
+    }
     if let Some(cursor) = &page.cursor {
         query = query.filter(messages::id.lt(cursor.clone()));
     }
     Ok(query.load(conn)?)
+}
+
+/// How many messages there were in each of the last `hours` hours up to `now`, the oldest first: those of
+/// contacts and those to contacts.
+pub fn hourly(conn: &mut Conn, now: DateTime<Utc>, hours: i32) -> Result<Vec<(i64, i64)>, StoreError> {
+    let mut counts = Vec::new();
+    for back in (0..hours).rev() {
+        let end = now - TimeDelta::hours(back.into());
+        let rows: Vec<(String, i64)> = messages::table
+            .filter(messages::created_at.gt(ts(end - TimeDelta::hours(1))))
+            .filter(messages::created_at.le(ts(end)))
+            .group_by(messages::direction)
+            .select((messages::direction, diesel::dsl::count_star()))
+            .load(conn)?;
+        let of = |direction: Direction| {
+            rows.iter().find(|(name, _)| name == direction.as_str()).map_or(0, |(_, count)| *count)
+        };
+        counts.push((of(Direction::Inbound), of(Direction::Outbound)));
+    }
+    Ok(counts)
 }
 
 /// What of the ledger is wanted.
@@ -257,6 +289,12 @@ pub struct LedgerFilter {
     pub contact_id: Option<String>,
     /// In this state.
     pub state: Option<DeliveryState>,
+    /// To or from the contact.
+    pub direction: Option<Direction>,
+    /// With this id of Meta's.
+    pub wamid: Option<String>,
+    /// With these words in the text, or of a person whose name or number has them.
+    pub words: Option<String>,
 }
 
 /// The portal took a message; `body` is its readable text, once it was translated.

@@ -6,7 +6,7 @@ use super::db::{Conn, StoreError};
 use super::schema::{
     chats, contact_aliases, contacts, expected_echoes, jobs, limit_uses, messages, sms_requests,
 };
-use super::{blobs, held, sms};
+use super::{blobs, call_permissions, calls, held, sms};
 
 /// Removes a contact with aliases, chats, messages and their jobs. Returns the files that were theirs, whose
 /// rows and links are gone and whose bytes the caller removes; `None`: no such contact.
@@ -41,6 +41,7 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
     diesel::delete(expected_echoes::table.filter(expected_echoes::chat_id.eq_any(&chat_ids)))
         .execute(conn)?;
     diesel::delete(messages::table.filter(messages::chat_id.eq_any(&chat_ids))).execute(conn)?;
+    erase_calls(conn, contact_id)?;
     diesel::delete(chats::table.filter(chats::contact_id.eq(contact_id))).execute(conn)?;
     let ids: Vec<String> = contact_aliases::table
         .filter(contact_aliases::contact_id.eq(contact_id))
@@ -52,4 +53,25 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
     diesel::delete(contacts::table.find(contact_id)).execute(conn)?;
     blobs::delete(conn, &files)?;
     Ok(Some(files))
+}
+
+/// Calls of a contact go with their cards and jobs, and with what Meta said of their permission.
+fn erase_calls(conn: &mut Conn, contact_id: &str) -> Result<(), StoreError> {
+    let (numbers, user_ids) = aliases(conn, contact_id)?;
+    let theirs = calls::of_person(conn, contact_id, &numbers, &user_ids)?;
+    let ids: Vec<String> = theirs.into_iter().map(|call| call.id).collect();
+    let lanes: Vec<String> = ids.iter().map(|id| format!("call:{id}")).collect();
+    for some in lanes.chunks(500) {
+        diesel::delete(jobs::table.filter(jobs::lane.eq_any(some))).execute(conn)?;
+    }
+    calls::delete(conn, &ids)?;
+    call_permissions::forget_people(conn, &[numbers, user_ids].concat())
+}
+
+/// Numbers and user ids by which a contact is known.
+pub fn aliases(conn: &mut Conn, contact_id: &str) -> Result<(Vec<String>, Vec<String>), StoreError> {
+    let all = super::contacts::aliases(conn, contact_id)?;
+    let (user_ids, numbers): (Vec<_>, Vec<_>) = all.into_iter().partition(|(kind, _)| kind == "user_id");
+    let value = |(_, value)| value;
+    Ok((numbers.into_iter().map(value).collect(), user_ids.into_iter().map(value).collect()))
 }

@@ -1,13 +1,14 @@
 //! Business phones and their settings.
 
 use chrono::NaiveDateTime;
+use serde::Serialize;
 
 use super::crud::crud;
 
 crud!(phones, PhoneRow);
 
 /// A business phone.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = phones, treat_none_as_null = true)]
 pub struct PhoneRow {
     /// Our id.

@@ -1,13 +1,14 @@
 //! Credentials of local applications.
 
 use chrono::NaiveDateTime;
+use serde::Serialize;
 
 use super::crud::crud;
 
 crud!(portal_apps, PortalAppRow);
 
 /// A local application of a portal.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = portal_apps, treat_none_as_null = true)]
 pub struct PortalAppRow {
     /// Our id.

@@ -1,13 +1,14 @@
 //! Bitrix24 accounts with our installation on them.
 
 use chrono::NaiveDateTime;
+use serde::Serialize;
 
 use super::crud::crud;
 
 crud!(portals, PortalRow);
 
 /// A Bitrix24 account.
-#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = portals, treat_none_as_null = true)]
 pub struct PortalRow {
     /// Our id.

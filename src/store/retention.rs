@@ -7,7 +7,7 @@ use super::db::{Conn, StoreError};
 use super::schema::{
     alarm_notices, alarms, events, expected_echoes, jobs, messages, parked_statuses, sms_requests,
 };
-use super::ts;
+use super::{call_permissions, calls, ts};
 
 /// Rows that one step removes at most.
 pub const STEP: i64 = 500;
@@ -27,6 +27,10 @@ pub enum Kind {
     ParkedStatuses,
     /// Echoes that never came.
     Echoes,
+    /// Records of calls.
+    Calls,
+    /// What Meta said of permissions to call.
+    CallPermissions,
     /// Who was told of alarms; goes before the alarms.
     AlarmNotices,
     /// Alarms that have ended.
@@ -53,6 +57,15 @@ pub fn step(conn: &mut Conn, kind: Kind, before: DateTime<Utc>) -> Result<usize,
         Kind::Events => oldest!(conn, events, created_at, before),
         Kind::ParkedStatuses => oldest!(conn, parked_statuses, created_at, before),
         Kind::Echoes => oldest!(conn, expected_echoes, created_at, before),
+        Kind::Calls => {
+            let ids = calls::older_than(conn, before, STEP)?;
+            calls::delete(conn, &ids)?;
+            ids.len()
+        }
+        Kind::CallPermissions => {
+            call_permissions::sweep(conn, before)?;
+            0
+        }
         Kind::AlarmNotices => {
             // Those of alarms that are open stay with them.
             let ids: Vec<String> = alarm_notices::table

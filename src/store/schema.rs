@@ -357,6 +357,106 @@ table! {
 }
 
 table! {
+    phone_calling (phone_id) {
+        phone_id -> Text,
+        status -> Text,
+        sip_status -> Text,
+        hostname -> Nullable<Text>,
+        port -> Integer,
+        keying -> Text,
+        webhook_delivery -> Text,
+        trunk -> Nullable<Text>,
+        extension -> Nullable<Text>,
+        edge -> Text,
+        tgrp -> Nullable<Text>,
+        crm_create -> Bool,
+        sip_password_sealed -> Nullable<Text>,
+        meta -> Nullable<Text>,
+        error_code -> Nullable<BigInt>,
+        error_title -> Nullable<Text>,
+        error_explanation -> Nullable<Text>,
+        checked_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    administrators (id) {
+        id -> Text,
+        name -> Text,
+        name_key -> Text,
+        password_hash -> Text,
+        role -> Text,
+        language -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+table! {
+    calls (id) {
+        id -> Text,
+        phone_id -> Nullable<Text>,
+        contact_id -> Nullable<Text>,
+        chat_id -> Nullable<Text>,
+        direction -> Text,
+        state -> Text,
+        wacid -> Nullable<Text>,
+        sip_call_id -> Nullable<Text>,
+        trunk -> Nullable<Text>,
+        target -> Nullable<Text>,
+        agent -> Nullable<Text>,
+        peer_digits -> Nullable<Text>,
+        peer_user_id -> Nullable<Text>,
+        peer_name -> Nullable<Text>,
+        payload -> Nullable<Text>,
+        created_at -> Timestamp,
+        ringing_at -> Nullable<Timestamp>,
+        answered_at -> Nullable<Timestamp>,
+        ended_at -> Nullable<Timestamp>,
+        ended_by -> Nullable<Text>,
+        end_cause -> Nullable<Text>,
+        sip_status -> Nullable<Integer>,
+        q850 -> Nullable<Integer>,
+        end_text -> Nullable<Text>,
+        meta_status -> Nullable<Text>,
+        meta_seconds -> Nullable<Integer>,
+        meta_started_at -> Nullable<Timestamp>,
+        meta_ended_at -> Nullable<Timestamp>,
+        meta_errors -> Nullable<Text>,
+        report -> Text,
+        timeline -> Text,
+    }
+}
+
+table! {
+    call_cards (call_id) {
+        call_id -> Text,
+        portal_id -> Text,
+        crm_call_id -> Text,
+        user_id -> Text,
+        user_inner -> Nullable<Text>,
+        shown -> Bool,
+        entity_type -> Nullable<Text>,
+        entity_id -> Nullable<Text>,
+        activity_id -> Nullable<Text>,
+        created_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+table! {
+    call_permissions (phone_id, person) {
+        phone_id -> Text,
+        person -> Text,
+        allowed -> Bool,
+        can_ask -> Bool,
+        good_until -> Timestamp,
+    }
+}
+
+table! {
     alarms (id) {
         id -> Text,
         check_id -> Text,
@@ -387,9 +487,53 @@ table! {
     }
 }
 
+table! {
+    invites (id) {
+        id -> Text,
+        token_hash -> Text,
+        role -> Text,
+        invited_by -> Nullable<Text>,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    sessions (id) {
+        id -> Text,
+        token_hash -> Text,
+        administrator_id -> Text,
+        source -> Text,
+        user_agent -> Text,
+        created_at -> Timestamp,
+        seen_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+table! {
+    audit_log (id) {
+        id -> Text,
+        actor_kind -> Text,
+        actor -> Text,
+        action -> Text,
+        object -> Text,
+        object_id -> Text,
+        object_name -> Text,
+        state_before -> Text,
+        state_after -> Text,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(alarm_notices -> alarms (alarm_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    administrators,
+    invites,
+    sessions,
+    audit_log,
     vault_checks,
     apps,
     wabas,
@@ -416,4 +560,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     limit_uses,
     uploaded_media,
     held_messages,
+    phone_calling,
+    calls,
+    call_cards,
+    call_permissions,
 );

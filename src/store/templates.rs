@@ -1,6 +1,7 @@
 //! Message templates as Meta lists them, and how the last reading of each account went.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use serde::Serialize;
 
 use super::crud::crud;
 use super::schema::template_syncs;
@@ -9,7 +10,7 @@ use super::ts;
 crud!(templates, TemplateRow);
 
 /// A template. Name and language are its key in its account.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = templates, treat_none_as_null = true)]
 pub struct TemplateRow {
     /// Our id.

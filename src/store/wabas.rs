@@ -1,13 +1,14 @@
 //! WhatsApp Business Accounts.
 
 use chrono::NaiveDateTime;
+use serde::Serialize;
 
 use super::crud::crud;
 
 crud!(wabas, WabaRow);
 
 /// A WhatsApp Business Account.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = wabas, treat_none_as_null = true)]
 pub struct WabaRow {
     /// Our id.

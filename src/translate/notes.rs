@@ -86,6 +86,23 @@ pub enum Note {
     EditNotPossible,
     /// The operator deleted a message; WhatsApp has no way to take it back.
     DeleteNotPossible,
+    /// A customer calls whose number is not shown, so that there is no card.
+    CallWithoutNumber,
+    /// A customer called and was not answered.
+    MissedCall(MissedCall),
+}
+
+/// Why a customer's call was not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MissedCall {
+    /// The customer hung up before.
+    GaveUp,
+    /// It rang too long.
+    NoAnswer,
+    /// It was declined, or the line was busy.
+    Declined,
+    /// It could not be put through.
+    NotConnected,
 }
 
 /// The text of a note.
@@ -190,7 +207,40 @@ pub fn text(note: &Note, language: Language) -> String {
             "Сообщение удалено только здесь: в WhatsApp у клиента оно осталось.",
         )
         .to_owned(),
+        Note::CallWithoutNumber => say(
+            "📞 The customer is calling by WhatsApp. WhatsApp does not show this customer's number, so there is \
+             no call card.",
+            "📞 Клиент звонит через WhatsApp. WhatsApp не показывает номер этого клиента, поэтому карточки \
+             звонка нет.",
+        )
+        .to_owned(),
+        Note::MissedCall(why) => missed_call(*why, language),
     }
+}
+
+fn missed_call(why: MissedCall, language: Language) -> String {
+    let say = |en, ru| say(language, en, ru);
+    let missed = say("📞 Missed WhatsApp call.", "📞 Пропущенный звонок WhatsApp.");
+    let reason = match why {
+        MissedCall::GaveUp => say(
+            "The customer hung up before anybody answered.",
+            "Клиент положил трубку раньше, чем ему ответили.",
+        ),
+        MissedCall::NoAnswer => say("Nobody answered in time.", "Никто не ответил вовремя."),
+        MissedCall::Declined => {
+            say("The call was declined, or the line was busy.", "Звонок отклонён, или линия была занята.")
+        }
+        MissedCall::NotConnected => say(
+            "It could not be put through to the telephone system: tell your administrator.",
+            "Его не удалось передать в телефонную систему: сообщите администратору.",
+        ),
+    };
+    let advice = say(
+        "You can write to the customer: the 24-hour window is open.",
+        "Клиенту можно написать: окно 24 часа открыто.",
+    );
+    let text = format!("{missed} {reason} {advice}");
+    if why == MissedCall::NotConnected { red(&text) } else { text }
 }
 
 fn window_closed(reason: Option<&str>, lines: &[String], more: usize, language: Language) -> String {

@@ -1,10 +1,13 @@
 //! The Graph API, one method a call (whatsapp-messaging facts §2, §3, §7). No retries here: a failure
 //! tells its verdict and the queue decides.
 
+mod calling;
 mod diagnosis;
+mod login;
 mod management;
 mod media;
 mod messages;
+mod numbers;
 mod templates;
 mod transport;
 
@@ -13,10 +16,12 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use url::Url;
 
+pub use calling::{CallPermissions, CallingSettings, CallingWish, SipServer};
 pub use diagnosis::{Health, HealthEntity, HealthError, PhoneExtras, Subscription};
 pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaInfo};
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
+pub use numbers::BusinessProfile;
 pub use templates::{CreatedTemplate, Sample};
 
 /// Until a connection stands, TLS included.

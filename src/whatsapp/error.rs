@@ -1,6 +1,7 @@
 //! What can go wrong between us and the Graph API, and what it means for the work at hand
 //! (whatsapp-messaging facts §5, §6.3).
 
+mod calling;
 mod catalogue;
 mod refusal;
 
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::domain::{Secret, Verdict};
 
+pub use calling::{CALL_FAULTS, CallFault, call_fault};
 pub use catalogue::{CATALOGUE, CodeRule, RetryClass, rule};
 pub use refusal::Refusal;
 pub(super) use refusal::retry_after;

@@ -4,6 +4,7 @@
 //! Read fast and leniently: only the head of each element is parsed, the element itself travels on as its
 //! JSON text, and a malformed element becomes [`Update::Unreadable`] without losing its neighbours.
 
+mod calls;
 mod envelope;
 mod fields;
 mod lenient;
@@ -14,8 +15,9 @@ mod updates;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use crate::domain::{DeliveryState, PhoneNumberId, UserId, WaId, WabaId, Wamid};
+use crate::domain::{DeliveryState, PhoneNumberId, UserId, WaId, WabaId, Wacid, Wamid};
 
+pub use calls::{CallReport, PhoneSettings};
 pub use fields::{FieldChange, FieldUpdate, UserPreference};
 pub use person::Person;
 pub use template_fields::{TemplateNews, TemplateRef};

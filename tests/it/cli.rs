@@ -49,6 +49,22 @@ async fn a_token_made_beside_a_running_bridge_opens_at_once_and_shuts_at_once() 
 }
 
 #[tokio::test]
+async fn an_invitation_is_a_link_alone_on_its_line_and_opens_beside_a_running_bridge() {
+    let home = Installation::new("log.level = \"debug\"\n").await;
+    let bridge = home.serve().await;
+    let made = home.run(&["admin", "invite"]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let link = made.stdout.strip_suffix('\n').unwrap();
+    let begin = format!("http://127.0.0.1:{}/admin/login/", home.port);
+    assert!(link.starts_with(&begin) && !link.contains(char::is_whitespace), "{made:?}");
+    assert!(!made.stderr.contains(&link[begin.len()..]), "the link is not logged");
+    let page = crate::support::http_client().get(link).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert!(page.text().await.unwrap().contains("Welcome to wabridge"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn the_effective_configuration_masks_secrets_and_names_variables() {
     let key = "5e".repeat(32);
     let home = Installation::new(&format!("secrets.master_key = \"{key}\"\n")).await;

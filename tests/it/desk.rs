@@ -236,6 +236,9 @@ fn state_of(app: &App, config: Arc<Config>) -> Arc<State> {
         setup: Arc::new(setup),
         blobs: relay.blobs.clone(),
         metrics: relay.metrics.clone(),
+        access: wabridge::access::Access::new(relay.db.clone(), relay.clock.clone()),
+        texts: Arc::default(),
+        stop: Default::default(),
         relay,
     })
 }

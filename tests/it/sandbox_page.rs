@@ -4,33 +4,15 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
+use fantoccini::Client;
 use fantoccini::key::Key;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Value, json};
+use serde_json::json;
 use wabridge::app::sandbox::Sandbox;
 use wabridge::config::Config;
 
+use crate::support::browser::{Browser, find, holds, is_drawn, press, says, shows, write};
 use crate::support::listener;
-
-const DEADLINE: Duration = Duration::from_secs(30);
-/// Chromium without what calls home.
-const ARGUMENTS: [&str; 11] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--window-size=1280,1040",
-];
 
 #[tokio::test]
 async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
@@ -133,6 +115,21 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
     find(page, "[data-customer='15550101234']").await.click().await.unwrap();
     shows(page, "#client-name", "Maria Lopez").await;
 
+    // A call rings, is answered, ends; one that is declined is told in the line.
+    press(page, "#call").await;
+    shows(page, "#agent-call strong", "Maria Lopez +15550101234").await;
+    says(page, "#call-card", &["Incoming call", "card open at Anna Lee"]).await;
+    press(page, "#agent-call .green").await;
+    find(page, "#customer-call[data-stage=answered]").await;
+    press(page, "#customer-call .red").await;
+    find(page, "#agent-call[data-stage=ended]").await;
+    says(page, "#call-card", &["answered"]).await;
+    press(page, "#call").await;
+    find(page, "#agent-call[data-stage=ringing]").await;
+    shoot(page, "sandbox-call.png").await;
+    press(page, "#agent-call .red").await;
+    says(page, "#line-log .entry[data-who=system] .text", &["Missed WhatsApp call"]).await;
+
     // A crossing opens, a switch reaches its simulator.
     find(page, "#crossings li[data-way=meta-out] button").await.click().await.unwrap();
     find(page, "#crossing pre").await;
@@ -157,46 +154,6 @@ async fn a_browser_shows_a_message_each_way_with_ticks_and_a_picture() {
 
     browser.close().await;
     run.stop().await.unwrap();
-}
-
-async fn find(page: &Client, selector: &str) -> fantoccini::elements::Element {
-    let found = page.wait().at_most(DEADLINE).for_element(Locator::Css(selector)).await;
-    found.unwrap_or_else(|error| panic!("{selector}: {error}"))
-}
-
-/// Waits until a script answers true.
-async fn holds(page: &Client, script: &str, arguments: &[Value]) {
-    let held = async {
-        while page.execute(script, arguments.to_vec()).await.unwrap() != json!(true) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, held).await.unwrap_or_else(|_| panic!("never: {script} {arguments:?}"));
-}
-
-/// Waits until one of these elements shows exactly this text.
-async fn shows(page: &Client, selector: &str, text: &str) {
-    let script =
-        "return [...document.querySelectorAll(arguments[0])].some(node => node.textContent === arguments[1])";
-    holds(page, script, &[json!(selector), json!(text)]).await;
-}
-
-/// Waits until one of these elements shows all of these words.
-async fn says(page: &Client, selector: &str, words: &[&str]) {
-    let script = "return [...document.querySelectorAll(arguments[0])]
-        .some(node => arguments[1].every(words => node.textContent.includes(words)))";
-    holds(page, script, &[json!(selector), json!(words)]).await;
-}
-
-/// Clicks, again if the page has just drawn the element anew.
-async fn press(page: &Client, selector: &str) {
-    let pressed = async { while find(page, selector).await.click().await.is_err() {} };
-    tokio::time::timeout(DEADLINE, pressed).await.unwrap_or_else(|_| panic!("{selector} cannot be clicked"));
-}
-
-/// Writes and sends.
-async fn write(page: &Client, field: &str, text: &str) {
-    find(page, field).await.send_keys(&format!("{text}{}", char::from(Key::Enter))).await.unwrap();
 }
 
 /// Keeps what the window shows.
@@ -234,60 +191,4 @@ async fn a_browser_sends_as_a_person_of_the_crm_and_as_its_robot() {
     shoot(page, "sandbox-crm-narrow.png").await;
     browser.close().await;
     run.stop().await.unwrap();
-}
-
-/// Waits until the browser has decoded the picture.
-async fn is_drawn(page: &Client, selector: &str) {
-    let script = "return [...document.querySelectorAll(arguments[0])].some(image => image.naturalWidth > 0)";
-    holds(page, script, &[json!(selector)]).await;
-}
-
-/// A ChromeDriver of our own with one session.
-struct Browser {
-    client: Client,
-    driver: Child,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    async fn open(program: &Path) -> Self {
-        let port = listener().local_addr().unwrap().port();
-        let mut driver = Command::new(program)
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let profile = tempfile::tempdir().unwrap();
-        let mut arguments: Vec<String> = ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect();
-        arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let wanted = json!({"goog:chromeOptions": {"args": arguments}});
-        let up = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let up = tokio::time::timeout(DEADLINE, up).await;
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let session = builder.capabilities(wanted.as_object().unwrap().clone());
-        let client = session.connect(&format!("http://127.0.0.1:{port}")).await;
-        match (up, client) {
-            (Ok(()), Ok(client)) => Self { client, driver, _profile: profile },
-            (_, failed) => {
-                let _ = driver.kill();
-                panic!("no browser: {:?}", failed.err());
-            }
-        }
-    }
-
-    async fn close(self) {
-        self.client.clone().close().await.unwrap();
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, present};
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
 use crate::http::{Problem, State};
@@ -84,10 +85,14 @@ pub(super) async fn list(
 /// Sets an app up, once Meta has confirmed its token.
 #[utoipa::path(post, path = "/api/v1/apps", tag = "apps", request_body = CreateApp,
     responses((status = 201, body = AppView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
-pub(super) async fn create(state: web::Data<State>, body: Body<CreateApp>) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(
+    state: web::Data<State>,
+    by: By,
+    body: Body<CreateApp>,
+) -> Result<HttpResponse, Problem> {
     let CreateApp { name, site, client_id, client_secret, access_token, graph_version, save_events } = body.0;
     let new = NewApp { name, site, client_id, client_secret, access_token, graph_version, save_events };
-    let (row, verify_token) = state.setup.create_app(new).await?;
+    let (row, verify_token) = by.0.create_app(new).await?;
     Ok(HttpResponse::Created().json(view(&state, row, Some(verify_token.expose().to_owned()))))
 }
 
@@ -110,20 +115,21 @@ pub(super) async fn show(
     responses((status = 200, body = AppView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn change(
     state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangeApp>,
 ) -> Result<web::Json<AppView>, Problem> {
     let ChangeApp { name, site, client_secret, access_token, graph_version, save_events } = body.0;
     let change = AppChange { name, site, client_secret, access_token, graph_version, save_events };
-    let row = state.setup.change_app(&id, change).await?;
+    let row = by.0.change_app(&id, change).await?;
     Ok(web::Json(view(&state, row, None)))
 }
 
 /// Removes an app that has no WABAs.
 #[utoipa::path(delete, path = "/api/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_app(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_app(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

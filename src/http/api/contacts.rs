@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
 use crate::setup::contacts::Person;
@@ -59,9 +60,13 @@ pub(super) async fn export(state: web::Data<State>, id: web::Path<String>) -> Re
 /// Erases a person: messages, media, aliases.
 #[utoipa::path(delete, path = "/api/v1/contacts/{id}", tag = "contacts", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn erase(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn erase(
+    state: web::Data<State>,
+    by: By,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let known = state.relay.known_chats.clone();
-    state.setup.erase_contact(&id, move || known.forget_all()).await?;
+    by.0.erase_contact(&id, move || known.forget_all()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -5,8 +5,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    alarms, apps, contacts, doctor, events, health, held, jobs, lines, messages, phones, portal_apps,
-    portals, sms, templates, wabas,
+    alarms, apps, calling, calls, contacts, doctor, events, health, held, jobs, lines, messages, phones,
+    portal_apps, portals, sms, templates, wabas,
 };
 
 #[derive(OpenApi)]
@@ -23,6 +23,7 @@ use super::{
         wabas::list, wabas::create, wabas::show, wabas::change, wabas::remove, wabas::available_phones,
         phones::list, phones::create, phones::show, phones::change, phones::remove,
         lines::show, lines::link, lines::unlink,
+        calling::show, calling::save, calls::list, calls::show,
         portal_apps::list, portal_apps::create, portal_apps::show, portal_apps::change, portal_apps::remove,
         portals::list, portals::show, portals::change, portals::remove,
         templates::list, templates::create, templates::file, templates::sync, templates::show,

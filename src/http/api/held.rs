@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
 use crate::store::held::{self, HeldRow};
@@ -50,11 +51,16 @@ pub(super) async fn list(
 /// Cancels a held text: it is not sent, and the line is told. What is not held (any more) is not found.
 #[utoipa::path(delete, path = "/api/v1/messages/{id}", tag = "messages", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn cancel(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    match state.relay.cancel_held(&id).await? {
-        true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(Problem::not_found("held message")),
+pub(super) async fn cancel(
+    state: web::Data<State>,
+    by: By,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    if !state.relay.cancel_held(&id).await? {
+        return Err(Problem::not_found("held message"));
     }
+    by.0.note_cancelled(&id).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 fn view(row: HeldRow) -> HeldView {

@@ -1,14 +1,14 @@
 //! `/jobs`: what waits, and dead letters.
 
-use actix_web::http::StatusCode;
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
-use crate::store::jobs::{self, JobRow};
+use crate::store::jobs::{self, JobFilter, JobRow};
 
 const STATES: [&str; 5] = ["ready", "running", "done", "dead", "dropped"];
 
@@ -78,54 +78,25 @@ pub(super) async fn show(
 /// Lets a dead job run again.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn retry(
-    state: web::Data<State>,
-    id: web::Path<String>,
-) -> Result<web::Json<JobView>, Problem> {
-    let key = id.clone();
-    let done = state.db.write(move |tx| jobs::retry(tx, &key)).await?;
-    after(&state, &id, done).await
+pub(super) async fn retry(by: By, id: web::Path<String>) -> Result<web::Json<JobView>, Problem> {
+    Ok(web::Json(view(by.0.retry_job(&id).await?)))
 }
 
 /// Gives a dead job up for good.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/drop", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn give_up(
-    state: web::Data<State>,
-    id: web::Path<String>,
-) -> Result<web::Json<JobView>, Problem> {
-    let (key, now) = (id.clone(), state.clock.now());
-    let done = state.db.write(move |tx| jobs::drop_dead(tx.conn, &key, now)).await?;
-    after(&state, &id, done).await
+pub(super) async fn give_up(by: By, id: web::Path<String>) -> Result<web::Json<JobView>, Problem> {
+    Ok(web::Json(view(by.0.drop_job(&id, None).await?)))
 }
 
 /// Lets all dead jobs run again, in their order.
 #[utoipa::path(post, path = "/api/v1/jobs/retry", tag = "jobs", params(Wanted),
     responses((status = 200, body = Retried), (status = 422, body = Problem)))]
-pub(super) async fn retry_all(
-    state: web::Data<State>,
-    wanted: web::Query<Wanted>,
-) -> Result<web::Json<Retried>, Problem> {
+pub(super) async fn retry_all(by: By, wanted: web::Query<Wanted>) -> Result<web::Json<Retried>, Problem> {
     if wanted.state.as_deref() != Some("dead") {
         return Err(Problem::field("state", "must be dead: only dead jobs are retried"));
     }
-    let retried = state.db.write(|tx| {
-        let mut count = 0;
-        for id in jobs::dead_ids(tx.conn)? {
-            count += usize::from(jobs::retry(tx, &id)?);
-        }
-        Ok(count)
-    });
-    Ok(web::Json(Retried { retried: retried.await? }))
-}
-
-async fn after(state: &State, id: &str, done: bool) -> Result<web::Json<JobView>, Problem> {
-    let row = one(state, id).await?;
-    if done {
-        Ok(web::Json(view(row)))
-    } else {
-        Err(Problem::new(StatusCode::CONFLICT, format!("the job is {}, not dead", row.state)))
-    }
+    Ok(web::Json(Retried { retried: by.0.retry_jobs(JobFilter::default()).await? }))
 }
 
 async fn one(state: &State, id: &str) -> Result<JobRow, Problem> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::by::By;
 use crate::domain::PhoneKey;
 use crate::http::{Problem, State};
 use crate::setup::lines::NewLink;
@@ -42,13 +43,13 @@ pub(super) async fn show(
 #[utoipa::path(put, path = "/api/v1/phones/{id}/line", tag = "phones", params(("id" = String, Path)), request_body = LinkLine,
     responses((status = 200, body = LineView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn link(
-    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<LinkLine>,
 ) -> Result<web::Json<LineView>, Problem> {
     let LinkLine { portal_id, line_id } = body.0;
     let new = NewLink { phone_id: id.into_inner(), portal_id: portal_id.clone(), line_id, replace: false };
-    let linked = state.setup.link(new).await?;
+    let linked = by.0.link(new).await?;
     Ok(web::Json(LineView {
         portal_id,
         line_id: linked.line_id.into_string(),
@@ -60,8 +61,8 @@ pub(super) async fn link(
 /// Unlinks a phone from its line.
 #[utoipa::path(delete, path = "/api/v1/phones/{id}/line", tag = "phones", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 502, body = Problem)))]
-pub(super) async fn unlink(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.unlink(&id).await?;
+pub(super) async fn unlink(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.unlink(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -98,7 +98,7 @@ pub(super) async fn list(
     let status = status.map(|status| {
         DeliveryState::parse(&status).ok_or_else(|| Problem::field("status", "is not a delivery state"))
     });
-    let mut filter = LedgerFilter { phone_id, contact_id: None, state: status.transpose()? };
+    let mut filter = LedgerFilter { phone_id, state: status.transpose()?, ..LedgerFilter::default() };
     let wabas: Vec<String> = state.directory.now().wabas.iter().map(|waba| waba.key.to_string()).collect();
     let found = state.db.read(move |conn| {
         if let Some(contact) = contact {
@@ -133,7 +133,11 @@ pub(super) async fn show(
     Ok(web::Json(view(row, &beside)))
 }
 
-fn find_contact(conn: &mut Conn, wabas: &[String], wanted: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn find_contact(
+    conn: &mut Conn,
+    wabas: &[String],
+    wanted: &str,
+) -> Result<Option<String>, StoreError> {
     if let Some(row) = contacts::get(conn, wanted)? {
         return Ok(Some(row.id));
     }

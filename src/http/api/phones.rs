@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, present};
+use super::by::By;
 use super::lines::{LineView, line_of};
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
@@ -100,11 +101,11 @@ pub(super) async fn list(
     responses((status = 201, body = PhoneView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn create(
     state: web::Data<State>,
+    by: By,
     body: Body<CreatePhone>,
 ) -> Result<HttpResponse, Problem> {
     let CreatePhone { waba_id, phone_number, phone_number_id, sms_service } = body.0;
-    let row =
-        state.setup.create_phone(NewPhone { waba_id, phone_number, phone_number_id, sms_service }).await?;
+    let row = by.0.create_phone(NewPhone { waba_id, phone_number, phone_number_id, sms_service }).await?;
     Ok(HttpResponse::Created().json(view(&state, row)))
 }
 
@@ -124,6 +125,7 @@ pub(super) async fn show(
     responses((status = 200, body = PhoneView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
     state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangePhone>,
 ) -> Result<web::Json<PhoneView>, Problem> {
@@ -140,15 +142,15 @@ pub(super) async fn change(
         crm_user_id: new.crm_user_id,
         stop_words: new.stop_words,
     };
-    let row = state.setup.change_phone(&id, change).await?;
+    let row = by.0.change_phone(&id, change).await?;
     Ok(web::Json(view(&state, row)))
 }
 
 /// Removes a phone that is linked to no line and has no conversations.
 #[utoipa::path(delete, path = "/api/v1/phones/{id}", tag = "phones", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_phone(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_phone(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
 use crate::http::{Problem, State};
@@ -61,10 +62,11 @@ pub(super) async fn list(
     responses((status = 201, body = PortalAppView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn create(
     state: web::Data<State>,
+    by: By,
     body: Body<CreatePortalApp>,
 ) -> Result<HttpResponse, Problem> {
     let CreatePortalApp { name, client_id, client_secret } = body.0;
-    let row = state.setup.create_portal_app(NewPortalApp { name, client_id, client_secret }).await?;
+    let row = by.0.create_portal_app(NewPortalApp { name, client_id, client_secret }).await?;
     Ok(HttpResponse::Created().json(view(&state, row)))
 }
 
@@ -84,19 +86,20 @@ pub(super) async fn show(
     responses((status = 200, body = PortalAppView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
     state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangePortalApp>,
 ) -> Result<web::Json<PortalAppView>, Problem> {
     let ChangePortalApp { name, client_secret } = body.0;
-    let row = state.setup.change_portal_app(&id, PortalAppChange { name, client_secret }).await?;
+    let row = by.0.change_portal_app(&id, PortalAppChange { name, client_secret }).await?;
     Ok(web::Json(view(&state, row)))
 }
 
 /// Removes a local application that is installed nowhere.
 #[utoipa::path(delete, path = "/api/v1/portal-apps/{id}", tag = "portals", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_portal_app(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_portal_app(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

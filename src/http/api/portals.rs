@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, present};
+use super::by::By;
 use super::list::{List, Paging, utc};
-use crate::directory::Phone;
 use crate::http::{Problem, State};
-use crate::setup::portals::{PortalChange, missing_scopes, scope_list};
+use crate::setup::portals::{PortalChange, lacks, scope_list};
 use crate::store::portals::PortalRow;
 
 /// What changes of a portal.
@@ -76,35 +76,30 @@ pub(super) async fn show(
     responses((status = 200, body = PortalView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn change(
     state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangePortal>,
 ) -> Result<web::Json<PortalView>, Problem> {
     let ChangePortal { default_country, alarm_user_id } = body.0;
-    let row = state.setup.change_portal(&id, PortalChange { default_country, alarm_user_id }).await?;
+    let row = by.0.change_portal(&id, PortalChange { default_country, alarm_user_id }).await?;
     Ok(web::Json(view(&state, row)))
 }
 
 /// Forgets a portal to whose lines no phone is linked.
 #[utoipa::path(delete, path = "/api/v1/portals/{id}", tag = "portals", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_portal(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_portal(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn view(state: &State, row: PortalRow) -> PortalView {
     let snapshot = state.directory.now();
     let known = snapshot.portals.iter().find(|portal| portal.id.as_str() == row.id);
-    // A phone that is a sender there, or will be once it is linked.
-    let is_sender = |phone: &Phone| {
-        let binding = snapshot.binding_of_phone(&phone.key);
-        phone.row.sms_service && binding.is_none_or(|binding| binding.portal.as_str() == row.id)
-    };
-    let sms = snapshot.phones.iter().any(is_sender);
     PortalView {
         broken: known.and_then(|portal| portal.broken.clone()),
         scopes: scope_list(&row.scopes),
-        missing_scopes: missing_scopes(&row.scopes, sms),
+        missing_scopes: known.map(|portal| lacks(&snapshot, portal)).unwrap_or_default(),
         created_at: utc(row.created_at),
         updated_at: utc(row.updated_at),
         id: row.id,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Body, parse};
+use super::by::By;
 use super::csv::csv;
 use super::list::{List, Paging, utc};
 use crate::http::{Problem, State};
@@ -18,7 +19,7 @@ use crate::store::Page;
 use crate::store::templates::{Filter, TemplateRow};
 
 /// Rows of a file at most: what an account can have (6,000), many times.
-const FILE_ROWS: i64 = 100_000;
+pub(in crate::http) const SPREADSHEET_ROWS: i64 = 100_000;
 
 /// Which templates are wanted.
 #[derive(Deserialize, IntoParams)]
@@ -142,8 +143,12 @@ pub(super) async fn file(
     state: web::Data<State>,
     wanted: web::Query<Wanted>,
 ) -> Result<HttpResponse, Problem> {
-    let page = Page { limit: FILE_ROWS, cursor: None };
-    let rows = state.setup.templates(filter(wanted.into_inner()), page).await?;
+    let page = Page { limit: SPREADSHEET_ROWS, cursor: None };
+    Ok(spreadsheet(&state.setup.templates(filter(wanted.into_inner()), page).await?))
+}
+
+/// Templates as a file.
+pub(in crate::http) fn spreadsheet(rows: &[TemplateRow]) -> HttpResponse {
     let head = ["waba_id", "name", "language", "status", "category", "reason", "quality", "shorthand"];
     let lines = rows.iter().map(|row| {
         let (reason, quality) =
@@ -151,22 +156,19 @@ pub(super) async fn file(
         let own = [&row.waba_key, &row.name, &row.language, &row.status, &row.category, &reason, &quality];
         own.into_iter().cloned().chain(Some(shorthand(row).unwrap_or_default())).collect()
     });
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8; header=present")
         .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"templates.csv\""))
-        .body(csv(&head, lines)))
+        .body(csv(&head, lines))
 }
 
 /// Hands a template in for review, once it keeps the documented rules.
 #[utoipa::path(post, path = "/api/v1/templates", tag = "templates", request_body = CreateTemplate,
     responses((status = 201, body = TemplateView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
-pub(super) async fn create(
-    state: web::Data<State>,
-    body: Body<CreateTemplate>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(by: By, body: Body<CreateTemplate>) -> Result<HttpResponse, Problem> {
     let CreateTemplate { waba_id, name, language, category, parameter_format, components } = body.0;
     let new = NewTemplate { waba_id, name, language, category, parameter_format, components };
-    Ok(HttpResponse::Created().json(view(state.setup.create_template(new).await?)))
+    Ok(HttpResponse::Created().json(view(by.0.create_template(new).await?)))
 }
 
 /// One template.
@@ -183,23 +185,23 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/templates/{id}", tag = "templates", params(("id" = String, Path)), request_body = ChangeTemplate,
     responses((status = 200, body = TemplateView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangeTemplate>,
 ) -> Result<web::Json<TemplateView>, Problem> {
     let ChangeTemplate { category, components } = body.0;
-    Ok(web::Json(view(state.setup.change_template(&id, TemplateChange { category, components }).await?)))
+    Ok(web::Json(view(by.0.change_template(&id, TemplateChange { category, components }).await?)))
 }
 
 /// Deletes a template at Meta.
 #[utoipa::path(delete, path = "/api/v1/templates/{id}", tag = "templates", params(("id" = String, Path), Deletion),
     responses((status = 204), (status = 404, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn remove(
-    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     deletion: web::Query<Deletion>,
 ) -> Result<HttpResponse, Problem> {
-    state.setup.delete_template(&id, deletion.all_languages.unwrap_or(false)).await?;
+    by.0.delete_template(&id, deletion.all_languages.unwrap_or(false)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, present};
+use super::by::By;
 use super::list::{List, Paging, utc};
 use crate::domain::Secret;
 use crate::http::{Problem, State};
@@ -89,9 +90,9 @@ pub(super) async fn list(
 /// Sets a WABA up and subscribes the app to it.
 #[utoipa::path(post, path = "/api/v1/wabas", tag = "wabas", request_body = CreateWaba,
     responses((status = 201, body = WabaView), (status = 409, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
-pub(super) async fn create(state: web::Data<State>, body: Body<CreateWaba>) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(by: By, body: Body<CreateWaba>) -> Result<HttpResponse, Problem> {
     let CreateWaba { app_id, waba_id, access_token } = body.0;
-    let row = state.setup.create_waba(NewWaba { app_id, waba_id, access_token }).await?;
+    let row = by.0.create_waba(NewWaba { app_id, waba_id, access_token }).await?;
     Ok(HttpResponse::Created().json(view(row)))
 }
 
@@ -109,20 +110,20 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/api/v1/wabas/{id}", tag = "wabas", params(("id" = String, Path)), request_body = ChangeWaba,
     responses((status = 200, body = WabaView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn change(
-    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<ChangeWaba>,
 ) -> Result<web::Json<WabaView>, Problem> {
     let ChangeWaba { name, access_token, portfolio } = body.0;
     let change = WabaChange { name, access_token, portfolio };
-    Ok(web::Json(view(state.setup.change_waba(&id, change).await?)))
+    Ok(web::Json(view(by.0.change_waba(&id, change).await?)))
 }
 
 /// Removes a WABA that has no phones here.
 #[utoipa::path(delete, path = "/api/v1/wabas/{id}", tag = "wabas", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(super) async fn remove(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
-    state.setup.delete_waba(&id).await?;
+pub(super) async fn remove(by: By, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    by.0.delete_waba(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::SimCloud;
+use super::calling::Calling;
 use super::ids::digits;
 use super::options::SimApp;
 use super::state::{App, Bucket, Phone, Subscription, Waba};
@@ -86,6 +87,14 @@ impl SimCloud {
         waba.is_some_and(|waba| waba.subscribed.iter().any(|entry| entry.client_id == client_id))
     }
 
+    /// Somebody logs in at Facebook for this app: the code that is sent to the redirect address.
+    pub fn login_code(&self, client_id: &str, redirect_uri: &str) -> String {
+        let mut state = self.state();
+        let code = format!("AQ{}", state.rng.trace_id());
+        state.codes.insert(code.clone(), (client_id.to_owned(), redirect_uri.to_owned()));
+        code
+    }
+
     /// Gives the app another secret, as a reset in the dashboard does.
     pub fn rotate_secret(&self, client_id: &str, client_secret: &str) {
         if let Some(app) = self.state().apps.get_mut(client_id) {
@@ -148,6 +157,7 @@ impl SimCloud {
             node: map(node),
             override_url: None,
             bucket: Bucket::default(),
+            calling: Calling::default(),
         };
         if let Some(index) = state.phone_index.get(phone_number_id).copied() {
             if let Some(known) = state.phones.get_mut(index) {

@@ -88,6 +88,12 @@ pub struct Faults {
     pub webhook_bad_signature_next: u32,
     /// A failed delivery is repeated to every subscribed app, not only to the one that failed.
     pub retries_reach_all_apps: bool,
+    /// Every write of a number's settings for calls is refused with this code; 0 = none.
+    pub calling_code: u32,
+    /// Writes of settings for calls are answered with success, and nothing is changed.
+    pub calling_ignored: bool,
+    /// The token may not see SIP passwords.
+    pub sip_password_hidden: bool,
     /// At most so many updates a notification, in place of the option's number.
     pub max_batch: Option<usize>,
 }

@@ -7,7 +7,7 @@ use super::errors::GraphError;
 use super::server::{Call, Reply};
 use super::state::State;
 use super::tokens::authorize;
-use super::{SimCloud, media, subscriptions, templates, tokens};
+use super::{SimCloud, calling, media, registration, subscriptions, templates, tokens};
 
 /// The version that fields are subscribed with.
 pub(super) const VERSION: &str = "v25.0";
@@ -99,10 +99,19 @@ pub(super) async fn answer(cloud: &SimCloud, call: &Call) -> Result<Reply, Graph
             pick(&node, call.query.get("fields"), PHONE_DEFAULT, "WhatsAppBusinessPhoneNumber").map(Reply::ok)
         }
         (Kind::Phone, "POST", None) => subscriptions::phone_override(cloud, call, object).await,
+        (Kind::Phone, "GET", Some("settings")) => calling::read(cloud, call, &caller, object),
+        (Kind::Phone, "POST", Some("settings")) => calling::write(cloud, call, &caller, object),
+        (Kind::Phone, "GET", Some("call_permissions")) => calling::permissions(cloud, call, object),
+        (Kind::Phone, "POST", Some("calls")) => Err(calling::start_by_graph(cloud, object)),
         (Kind::Phone, "POST", Some("media")) => media::upload(cloud, call, object),
-        (Kind::Phone, "POST", Some("register")) => {
-            cloud.set_phone(object, json!({"platform_type": "CLOUD_API", "status": "CONNECTED"}));
-            Ok(Reply::ok(json!({"success": true})))
+        (Kind::Phone, "POST", Some("register")) => registration::register(cloud, call, object),
+        (Kind::Phone, "POST", Some("request_code")) => registration::request_code(call),
+        (Kind::Phone, "POST", Some("verify_code")) => registration::verify_code(cloud, call, object),
+        (Kind::Phone, "GET", Some("whatsapp_business_profile")) => {
+            Ok(registration::profile(cloud, call, object))
+        }
+        (Kind::Phone, "POST", Some("whatsapp_business_profile")) => {
+            registration::set_profile(cloud, call, object)
         }
         (Kind::Media, "GET", None) => media::lookup(cloud, call, object),
         (Kind::Media, "DELETE", None) => media::delete(cloud, call, object),

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::calling::{Calling, SimPermission};
 use super::customer::SimCustomer;
 use super::faults::Faults;
 use super::ids::{Rng, digits};
@@ -113,6 +114,7 @@ pub(super) struct Phone {
     pub node: Map<String, Value>,
     pub override_url: Option<String>,
     pub bucket: Bucket,
+    pub calling: Calling,
 }
 
 impl Phone {
@@ -194,9 +196,17 @@ pub(super) struct State {
     pub chats: HashMap<(usize, usize), Chat>,
     pub places: HashMap<String, Place>,
     pub media: HashMap<String, Stored>,
+    /// By phone and customer.
+    pub call_permissions: HashMap<(usize, usize), SimPermission>,
     pub uploads: HashMap<String, Session>,
     /// By portfolio and person: when the business wrote first, last.
     pub first_writes: HashMap<String, HashMap<usize, DateTime<Utc>>>,
+    /// Codes of logins: whose, and for which address.
+    pub codes: HashMap<String, (String, String)>,
+    /// Two-step PINs of numbers.
+    pub pins: HashMap<String, String>,
+    /// Business profiles of numbers.
+    pub profiles: HashMap<String, Map<String, Value>>,
     pub faults: Faults,
     pub rng: Rng,
     pub dice: Rng,
@@ -222,8 +232,12 @@ impl State {
             chats: HashMap::new(),
             places: HashMap::new(),
             media: HashMap::new(),
+            call_permissions: HashMap::new(),
             uploads: HashMap::new(),
             first_writes: HashMap::new(),
+            codes: HashMap::new(),
+            pins: HashMap::new(),
+            profiles: HashMap::new(),
             faults: Faults::default(),
             rng,
             dice,

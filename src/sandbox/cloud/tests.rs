@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod accounts;
+mod calls;
 mod delivery;
 mod files;
 mod sending;

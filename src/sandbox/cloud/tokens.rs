@@ -46,14 +46,40 @@ fn owner<'a>(state: &'a State, token: &str) -> Option<(Caller, &'a str)> {
     })
 }
 
-pub(super) fn app_token(state: &State, query: &HashMap<String, String>) -> Result<Reply, GraphError> {
+pub(super) fn app_token(state: &mut State, query: &HashMap<String, String>) -> Result<Reply, GraphError> {
     let text = |key: &str| query.get(key).map(String::as_str).unwrap_or_default();
     let app = state.apps.get(text("client_id")).filter(|app| app.info.client_secret == text("client_secret"));
     let app = app.ok_or_else(|| GraphError::parameter("Error validating client secret."))?;
+    if let Some(code) = query.get("code") {
+        return code_token(state, text("client_id"), code, text("redirect_uri"));
+    }
+    if text("grant_type") == "fb_exchange_token" {
+        let given = text("fb_exchange_token");
+        let own = owner(state, given).is_some_and(|(owner, _)| owner.client_id == text("client_id"));
+        if !own {
+            return Err(GraphError::token(false));
+        }
+        return Ok(Reply::ok(
+            json!({"access_token": given, "token_type": "bearer", "expires_in": 5_183_976}),
+        ));
+    }
     if text("grant_type") != "client_credentials" {
         return Err(GraphError::parameter("Unsupported grant_type"));
     }
     let token = format!("{}|{}", app.info.client_id, app.info.client_secret);
+    Ok(Reply::ok(json!({"access_token": token, "token_type": "bearer"})))
+}
+
+/// The code of a login (facts §7.3): works once, with the very address of the dialog.
+fn code_token(state: &mut State, client_id: &str, code: &str, redirect: &str) -> Result<Reply, GraphError> {
+    let known = state.codes.remove(code);
+    let right = known.is_some_and(|(owner, address)| owner == client_id && address == redirect);
+    let token = state.apps.get(client_id).filter(|_| right).map(|app| app.info.access_token.clone());
+    let token = token.ok_or_else(|| {
+        GraphError::parameter(
+            "Error validating verification code. Please make sure your redirect_uri is identical.",
+        )
+    })?;
     Ok(Reply::ok(json!({"access_token": token, "token_type": "bearer"})))
 }
 

@@ -4,6 +4,7 @@ use actix_web::web::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::calls::{self, Click};
 use super::samples::{self, Sample};
 use super::{Desk, view};
 use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia};
@@ -78,7 +79,22 @@ pub(super) enum Action {
         customer: String,
         open: bool,
     },
+    Call {
+        customer: String,
+    },
+    HangUp {
+        call: String,
+    },
     // The operator.
+    AnswerCall {
+        call: String,
+    },
+    DeclineCall {
+        call: String,
+    },
+    EndCall {
+        call: String,
+    },
     Write {
         chat: String,
         text: String,
@@ -165,6 +181,11 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
     let phone = scene.phone_number_id.as_str();
     let line = scene.line_id.as_str();
     match action {
+        Action::Call { customer } => calls::click(desk, Click::Call, &customer),
+        Action::HangUp { call } => calls::click(desk, Click::HangUp, &call),
+        Action::AnswerCall { call } => calls::click(desk, Click::Answer, &call),
+        Action::DeclineCall { call } => calls::click(desk, Click::Decline, &call),
+        Action::EndCall { call } => calls::click(desk, Click::AgentHangUp, &call),
         Action::Say { customer, text, reply_to } => {
             let text = filled(&text)?;
             let mut message = json!({"type": "text", "text": {"body": text}});

@@ -249,6 +249,7 @@ function draw() {
   drawPeople(people);
   drawPhone(now);
   drawLine(now);
+  drawCalls(now);
   drawCrm();
   drawFaults();
   const { webhooks, events: portalEvents } = state.waiting;
@@ -476,6 +477,44 @@ function entry(m, list) {
         said && el("span", { className: "tick", "data-status": sending ? "sending" : note ? "note" : "sent", role: "img", "aria-label": said, title: said }, sending ? el("span", { className: "spin" }) : !note && icon("check"))),
       el("button", { type: "button", className: "act", "aria-label": "Quote", title: "Quote", onclick: () => reply("operator", m) }, icon("reply"))));
 }
+
+// ---- Calls ----
+
+const STAGES = { calling: "calling…", ringing: "ringing…", answered: "in a call" };
+const CODES = { 200: "answered", 304: "missed", 603: "declined", "603-S": "cancelled", 486: "busy" };
+function callBar(box, call, label, buttons) {
+  box.hidden = !call;
+  const sign = JSON.stringify([call, label]);
+  if (!call || box.sign === sign) return;
+  box.sign = sign;
+  box.dataset.stage = call.stage;
+  box.replaceChildren(icon("call"), el("span", { className: "who" }, el("strong", {}, label), el("small", {}, STAGES[call.stage] || call.outcome)),
+    ...buttons.map(([name, kind, action]) => el("button", { type: "button", className: kind, onclick: () => act(action) }, name)));
+}
+function drawCalls(now) {
+  const calls = state.calls;
+  $("call").hidden = !calls;
+  if (!calls) return;
+  const mine = calls.customers.find((one) => one.customer === now?.key);
+  $("call").disabled = Boolean(mine) && mine.stage !== "ended";
+  callBar($("customer-call"), mine, state.business.name || "Business", mine && mine.stage !== "ended" ? [["Hang up", "red", { do: "hang_up", call: mine.id }]] : []);
+  const open = calls.agents.find((one) => one.stage !== "ended") ?? calls.agents[0];
+  const actions = !open ? [] : open.stage === "ringing" ? [["Answer", "green", { do: "answer_call", call: open.id }], ["Decline", "red", { do: "decline_call", call: open.id }]]
+    : open.stage === "answered" ? [["Hang up", "red", { do: "end_call", call: open.id }]] : [];
+  callBar($("agent-call"), open, open?.from || "WhatsApp call", actions);
+  const card = calls.cards[0];
+  const box = $("call-card");
+  box.hidden = !card;
+  const sign = JSON.stringify(card ?? null);
+  if (!card || box.sign === sign) return;
+  box.sign = sign;
+  box.dataset.open = String(card.open_at.length > 0);
+  const end = card.end && `${CODES[card.end.code] || card.end.code}${card.end.seconds ? ` · ${card.end.seconds} s` : ""} · ${card.end.user}`;
+  box.replaceChildren(icon("person"), el("span", { className: "who" },
+    el("strong", {}, `${card.incoming ? "Incoming" : "Outgoing"} call ${card.number}`),
+    el("small", {}, [card.entity ? card.entity.toLowerCase() : "not in the CRM", card.open_at.length ? `card open at ${card.open_at.join(", ")}` : end || "card hidden"].join(" · "))));
+}
+$("call").addEventListener("click", () => act({ do: "call", customer }));
 
 // ---- Replies and the menu of a bubble ----
 

@@ -41,6 +41,7 @@ async fn rig() -> Rig {
             SimCustomer::with_user_id(OMAR, "Omar Haddad"),
         ],
         bridge_url: "http://127.0.0.1:1".to_owned(),
+        telephony: None,
         bridge: None,
     };
     let page = SandboxPage::start(bind(), cloud.clone(), portal.clone(), scene).await.unwrap();

@@ -5,7 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::bubble::bubbles;
-use super::{Desk, Scene};
+use super::{Desk, Scene, calls};
 use crate::sandbox::cloud::SimCustomer;
 use crate::sandbox::portal::{Author, ChatInfo, LineEntry, SimPortal};
 
@@ -50,6 +50,7 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         "line": line(portal, scene),
         "customers": customers.collect::<Vec<_>>(),
         "chats": shown_chats.collect::<Vec<_>>(),
+        "calls": calls::snapshot(desk),
         "templates": lines_of(scene),
         "sms": {"senders": senders(portal), "sent": portal.sms_list(SENT), "counts": portal.sms_counts()},
         "faults": {"cloud": cloud.faults(), "portal": portal.faults()},

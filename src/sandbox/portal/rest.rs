@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::limits::seconds;
 use super::state::ADMIN;
-use super::{Inner, batch, changes, crm, disk, form, imconnector, messages, openlines, sms, system};
+use super::{
+    Inner, batch, changes, crm, disk, form, imconnector, messages, openlines, sms, system, telephony,
+};
 
 /// A refusal: HTTP status, code and text.
 #[derive(Debug)]
@@ -220,6 +222,7 @@ fn dispatch(inner: &Arc<Inner>, caller: &Caller, method: &str, args: &Args) -> R
         "disk" => disk::call(inner, method, args).map(Reply::from),
         "crm" => crm::call(inner, method, args).map(Reply::from),
         "messageservice" => sms::call(inner, caller, method, args).map(Reply::from),
+        "telephony" => telephony::call(inner, caller, method, args).map(Reply::from),
         _ => system::call(inner, caller, method, args),
     }
 }
@@ -264,6 +267,15 @@ const METHODS: &[(&str, &[&str], bool)] = &[
     ("messageservice.sender.delete", &["messageservice"], true),
     ("messageservice.sender.list", &["messageservice"], true),
     ("messageservice.message.status.update", &["messageservice"], true),
+    ("telephony.externalcall.register", &["telephony"], true),
+    ("telephony.externalcall.show", &["telephony"], true),
+    ("telephony.externalcall.hide", &["telephony"], true),
+    ("telephony.externalcall.finish", &["telephony"], true),
+    ("telephony.externalcall.searchcrmentities", &["telephony"], true),
+    ("telephony.externalline.add", &["telephony"], true),
+    ("telephony.externalline.get", &["telephony"], true),
+    ("telephony.externalline.update", &["telephony"], true),
+    ("telephony.externalline.delete", &["telephony"], true),
 ];
 
 fn allow(inner: &Inner, caller: &Caller, method: &str) -> Result<(), RestError> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::faults::{Dice, FaultKind, Faults};
 use super::limits::{Bucket, Operating};
+use super::telephony::{Call, Entity, PhoneLine};
 
 /// The administrator of every simulated portal.
 pub const ADMIN: u64 = 1;
@@ -248,6 +249,11 @@ pub(super) struct State {
     /// Comments of the CRM's timeline.
     pub(super) comments: Vec<Value>,
     pub(super) notifications: Vec<(u64, String)>,
+    pub(super) phone_lines: Vec<PhoneLine>,
+    pub(super) phone_calls: Vec<Call>,
+    pub(super) entities: Vec<Entity>,
+    /// Users who may not be called any more.
+    pub(super) dismissed: HashSet<u64>,
     pub(super) faults: Faults,
     pub(super) dice: Dice,
     pub(super) bucket: Bucket,
@@ -296,6 +302,10 @@ impl State {
             sms_order: Vec::new(),
             comments: Vec::new(),
             notifications: Vec::new(),
+            phone_lines: Vec::new(),
+            phone_calls: Vec::new(),
+            entities: Vec::new(),
+            dismissed: HashSet::new(),
             faults,
             dice: Dice(seed),
             bucket: Bucket::new(),

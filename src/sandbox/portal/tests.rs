@@ -4,3 +4,4 @@ mod apps;
 mod chats;
 mod limits;
 mod rig;
+mod telephony;

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::calls::{self, CallReport, PhoneSettings};
 use super::lenient::{Text, elements, object};
 use super::person::{Contacts, Person};
 use super::template_fields::{self, TemplateNews, TemplateRef};
@@ -86,6 +87,10 @@ pub enum FieldChange {
     },
     /// `user_preferences`.
     UserPreference(Vec<UserPreference>),
+    /// `calls`.
+    Calls(Vec<CallReport>),
+    /// `account_settings_update` of a number.
+    PhoneSettings(PhoneSettings),
     /// Anything else.
     Other,
 }
@@ -240,6 +245,17 @@ pub(super) fn read(scope: Scope, field: &str, raw: &RawValue) -> FieldUpdate {
             requester: wire.requester.owned(),
         },
         "user_preferences" => FieldChange::UserPreference(preferences(&wire)),
+        "calls" => match calls::reports(raw) {
+            reports if reports.is_empty() => FieldChange::Other,
+            reports => FieldChange::Calls(reports),
+        },
+        "account_settings_update" => match calls::settings(scope.phone_number_id, raw) {
+            Some(settings) => {
+                update.phone_number_id = Some(settings.phone_number_id.clone());
+                FieldChange::PhoneSettings(settings)
+            }
+            None => FieldChange::Other,
+        },
         "business_capability_update" => match wire.max_daily_conversations_per_business.owned() {
             Some(max_daily_conversations) => FieldChange::BusinessCapability { max_daily_conversations },
             None => FieldChange::Other,

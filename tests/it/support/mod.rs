@@ -1,9 +1,12 @@
 //! What every test stands on: a whole bridge between two simulated clouds, set up as an administrator would.
 
 pub mod api;
+pub mod browser;
+pub mod calls;
 pub mod database;
 pub mod files;
 pub mod linking;
+pub mod panel;
 pub mod process;
 pub mod sip;
 
@@ -16,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wabridge::access::{self, NewToken, Role};
 use wabridge::app::{App, Listeners};
+use wabridge::calls::CallLine;
 use wabridge::clock::{Clock, ManualClock};
 use wabridge::config::Config;
 use wabridge::domain::{PhoneKey, PortalId};
@@ -64,6 +68,8 @@ pub struct TestApp {
     pub api: api::Api,
     pub line: String,
     pub linked: Option<linking::Linked>,
+    /// What the SIP edge would hold.
+    call_line: Option<CallLine>,
     running: Option<Running>,
     leaves_jobs: bool,
     database: database::TestDatabase,
@@ -109,6 +115,7 @@ impl TestApp {
         }
         let app = App::build(config.clone(), clock.clone()).await.unwrap();
         let relay = app.relay.clone();
+        let call_line = Some(app.call_line.clone());
         let new = NewToken { name: "test".into(), role: Role::Admin, expires_days: None };
         let token = access::create(&app.db, &clock, new).await.unwrap();
         let stop = CancellationToken::new();
@@ -124,6 +131,7 @@ impl TestApp {
             base_url,
             line: String::new(),
             linked: None,
+            call_line,
             running: Some(Running { stop, task }),
             leaves_jobs: options.leaves_jobs,
             database,
@@ -190,6 +198,7 @@ impl TestApp {
     /// Ends the bridge as an administrator would, and starts it again on the same data and port.
     pub async fn restart(&mut self) {
         let running = self.running.take().unwrap();
+        self.call_line = None;
         running.stop.cancel();
         running.task.await.unwrap().unwrap();
         self.boot().await;
@@ -204,6 +213,7 @@ impl TestApp {
     /// Drops the bridge in the middle of what it does; see [`TestApp::boot`].
     pub async fn go_down(&mut self) {
         let running = self.running.take().unwrap();
+        self.call_line = None;
         running.task.abort();
         assert!(running.task.await.unwrap_err().is_cancelled());
         // What the bridge had spawned goes a little later: its port, and the lock beside the embedded database.
@@ -222,6 +232,7 @@ impl TestApp {
         let port = TcpListener::bind(address).unwrap();
         let app = App::build(self.config.clone(), self.clock.clone()).await.unwrap();
         self.relay = app.relay.clone();
+        self.call_line = Some(app.call_line.clone());
         let stop = CancellationToken::new();
         let task = tokio::spawn(app.run(Listeners { public: port, internal: None }, stop.clone()));
         self.running = Some(Running { stop, task });
@@ -531,6 +542,7 @@ impl TestApp {
             self.settled().await;
         }
         let running = self.running.take().unwrap();
+        self.call_line = None;
         running.stop.cancel();
         running.task.await.unwrap().unwrap();
         self.cloud.stop().await;
