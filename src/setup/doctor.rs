@@ -1,7 +1,7 @@
 //! The doctor: walks every link of the chain and tells of each whether it holds, why not, and what to do.
 //!
 //! A check has a stable id, is about one [`Subject`] and ends in one [`Finding`]. What a check thinks of what was
-//! read are pure functions (`token`, `app`, `waba`, `phone`, `portal`, `bridge`, `public`); `read_meta`,
+//! read are pure functions (`token`, `app`, `waba`, `phone`, `calling`, `portal`, `bridge`, `certificate`, `public`); `read_meta`,
 //! `read_portal` and `read_bridge` fetch it. [`Setup::examine`] runs checks now, [`Setup::last_findings`] gives what
 //! was found last, [`Setup::repair`] puts right what we can. After each change of an object its own checks run in
 //! the background: [`Setup::check_later`] notes the wish, and a task of the app takes it by
@@ -9,6 +9,7 @@
 
 mod app;
 mod bridge;
+mod calling;
 mod certificate;
 mod finding;
 mod memory;

@@ -1,8 +1,9 @@
 //! The doctor: every place where people get stuck, in clouds that are broken that way, found by its own check; and
 //! its repair.
 
+use chrono::Datelike as _;
 use serde_json::{Value, json};
-use wabridge::config::Config;
+use wabridge::config::{Config, TlsFiles};
 
 use crate::support::{CLIENT_ID, Options, PHONE_ID, TestApp, WABA_ID, anna, http_client, listener};
 
@@ -301,6 +302,7 @@ async fn stuck_10_a_connector_that_is_not_active_is_found_and_switched_on() {
     // The event that tells of it never came.
     app.portal.change_faults(|faults| faults.events_lost = true);
     app.portal.disconnect("wabridge", &app.line);
+    app.settled().await;
     app.portal.change_faults(|faults| faults.events_lost = false);
     found_and_repaired(&app, "line.connector", "not active").await;
     app.opened(&anna()).await;
@@ -325,6 +327,54 @@ async fn stuck_11_an_app_in_development_mode_is_told_in_metas_own_words() {
     let report = look(&app).await;
     assert_eq!(finding(&report, "meta.waba.payment")["advice"], "Add a payment method.");
     assert_eq!(result_of(&report, "meta.business.health"), "pass");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn stuck_12_a_tier_below_that_of_calls_is_found_and_the_settings_are_written_again() {
+    let config: Change = Box::new(crate::support::calls::with_trunk);
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    assert_eq!(result(&app, "calls.settings").await, "skipped");
+    app.cloud.set_phone(PHONE_ID, json!({"messaging_limit": 250}));
+    app.api.put(&app.calling_path(), crate::support::calls::wanted()).await;
+    found(&app, "calls.tier", "fail", "TIER_250").await;
+    found(&app, "calls.settings", "fail", "Meta does not have our settings").await;
+    app.cloud.set_phone(
+        PHONE_ID,
+        json!({"messaging_limit": 2000, "whatsapp_business_manager_messaging_limit": "TIER_2K"}),
+    );
+    found_and_repaired(&app, "calls.settings", "Meta does not have our settings").await;
+    let report = look(&app).await;
+    for id in ["calls.tier", "calls.password"] {
+        assert_eq!(result_of(&report, id), "pass");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn stuck_12_a_certificate_that_meta_would_not_take_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let files =
+        TlsFiles { certificate: folder.path().join("c.pem"), private_key: folder.path().join("k.pem") };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let end = chrono::Utc::now() + chrono::TimeDelta::days(10);
+    let (year, month, day) = (end.year(), end.month(), end.day());
+    params.not_after = rcgen::date_time_ymd(year, month.try_into().unwrap(), day.try_into().unwrap());
+    std::fs::write(&files.private_key, key.serialize_pem()).unwrap();
+    std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    let port = crate::support::process::free_port();
+    let config: Change = Box::new(move |config| {
+        crate::support::calls::with_trunk(config);
+        config.sip.enabled = true;
+        config.sip.hostname = Some("localhost".into());
+        config.sip.listen = format!("127.0.0.1:{port}").parse().unwrap();
+        config.sip.trunk_listen = "127.0.0.1:0".parse().unwrap();
+        config.sip.tls = Some(files);
+    });
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    found(&app, "sip.certificate", "warn", "expires in").await;
+    found(&app, "sip.reached", "fail", "would not take the certificate of localhost").await;
     app.stop().await;
 }
 

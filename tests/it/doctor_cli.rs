@@ -44,7 +44,7 @@ async fn the_doctor_looks_beside_a_running_bridge_and_ends_with_1_if_anything_fa
 
 #[tokio::test]
 async fn the_doctor_of_an_installation_that_was_never_served_tells_what_it_can() {
-    let home = Installation::new("").await;
+    let home = Installation::new("meta.graph_url = \"http://127.0.0.1:1\"\n").await;
     let told = home.run(&["doctor", "--json"]).await;
     assert_eq!(told.code, Some(1), "{told:?}");
     let report: Value = serde_json::from_str(&told.stdout).unwrap();

@@ -120,6 +120,8 @@ pub enum Repair {
     PhoneOverride,
     /// Registers the number; wants its PIN.
     PhoneRegistration,
+    /// Writes our settings for calls at Meta once more.
+    PhoneCalling,
     /// Binds each event once, to our address.
     PortalEvents,
     /// Registers the connector.
@@ -132,11 +134,12 @@ pub enum Repair {
 
 impl Repair {
     /// Every repair.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AppSubscription,
         Self::WabaSubscription,
         Self::PhoneOverride,
         Self::PhoneRegistration,
+        Self::PhoneCalling,
         Self::PortalEvents,
         Self::PortalConnector,
         Self::PortalSenders,
@@ -150,6 +153,7 @@ impl Repair {
             Self::WabaSubscription => "waba.subscription",
             Self::PhoneOverride => "phone.override",
             Self::PhoneRegistration => "phone.registration",
+            Self::PhoneCalling => "phone.calling",
             Self::PortalEvents => "portal.events",
             Self::PortalConnector => "portal.connector",
             Self::PortalSenders => "portal.senders",

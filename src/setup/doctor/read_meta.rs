@@ -2,7 +2,7 @@
 
 use super::finding::{Check, Finding, Kind, Outcome, Subject, words};
 use super::token::{self, Wanted};
-use super::{Look, app, phone, public, read_bridge, waba};
+use super::{Look, app, calling, phone, public, read_bridge, waba};
 use crate::directory::{App, Phone, Snapshot, Waba};
 use crate::domain::{Secret, Verdict};
 use crate::secrets::random_token;
@@ -210,6 +210,13 @@ impl Setup {
         let id = &own.phone_number_id;
         let mut found = Vec::new();
         let extras = self.counted("phone_extras", graph.phone_extras(token, id).await).ok();
+        found.extend(match self.calling(own.key.as_str()).await {
+            Ok(state) => calling::judge(subject, &state, extras.as_ref()),
+            Err(error) => vec![Check("calls.settings", subject).unknown(words(
+                format!("The settings for calls cannot be read: {error}."),
+                format!("Настройки звонков прочитать не удалось: {error}."),
+            ))],
+        });
         match self.counted("phone", graph.phone(token, id).await) {
             Ok(info) => {
                 found.extend(phone::states(subject, &info, extras.as_ref()));

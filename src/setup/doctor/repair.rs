@@ -3,7 +3,9 @@
 use super::finding::{Finding, Repair};
 use super::{Look, Scope, app};
 use crate::domain::{AppId, PhoneKey, PortalId, Secret};
+use crate::setup::calling::NewCalling;
 use crate::setup::{Setup, SetupError};
+use crate::store::calling;
 
 /// What is to be put right.
 #[derive(Clone, Debug)]
@@ -31,6 +33,10 @@ impl Setup {
             }
             Repair::PhoneOverride | Repair::PhoneRegistration => {
                 self.repair_phone(wish).await?;
+                Scope::Phone(id.to_owned())
+            }
+            Repair::PhoneCalling => {
+                self.repair_calling(id).await?;
                 Scope::Phone(id.to_owned())
             }
             Repair::PortalEvents | Repair::PortalConnector | Repair::PortalSenders => {
@@ -79,6 +85,25 @@ impl Setup {
         let pin = pin.ok_or_else(|| SetupError::field("pin", "must be six digits"))?;
         let outcome = graph.register_with_pin(&token, &own.phone_number_id, pin).await;
         Ok(self.counted("register", outcome)?)
+    }
+
+    /// What we want is written at Meta once more; what it then refuses is told by the look that follows.
+    async fn repair_calling(&self, id: &str) -> Result<(), SetupError> {
+        let key = id.to_owned();
+        let row = self.db.read(move |conn| calling::get(conn, &key)).await?;
+        let row = row.ok_or(SetupError::NotFound("settings for calls of this phone"))?;
+        let wanted = NewCalling {
+            status: row.status,
+            sip_status: Some(row.sip_status),
+            hostname: row.hostname,
+            port: u32::try_from(row.port).ok(),
+            keying: Some(row.keying),
+            webhook_delivery: Some(row.webhook_delivery),
+            trunk: row.trunk,
+            extension: row.extension,
+            crm_create: Some(row.crm_create),
+        };
+        self.set_calling(id, wanted).await.map(drop)
     }
 
     async fn repair_portal(&self, wish: &RepairWish) -> Result<(), SetupError> {
