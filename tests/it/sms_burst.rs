@@ -130,9 +130,12 @@ async fn a_burst_of_robots_is_paced_by_what_meta_allows_and_nothing_is_lost() {
     let (day_one, next) = (app.cloud.accepted(), app.next_send().unwrap());
     assert!(next - start > TimeDelta::hours(24), "nobody goes before a day is over");
 
-    let delivered = |id: &String| app.portal.sms_status(id).as_deref() == Some("delivered");
-    app.play_until(&hand, "all are delivered, and the portal knows", async || ids.iter().all(delivered))
-        .await;
+    app.play_until(&hand, "all are sent and told", async || {
+        app.cloud.accepted() == u64::try_from(MESSAGES).unwrap()
+            && app.cloud.webhooks_pending() == 0
+            && app.relay.scheduler.pending() == 0
+    })
+    .await;
     app.settled().await;
     assert!(app.relay.clock.now() - start < TimeDelta::hours(48), "two days are enough");
     assert!(day_one < u64::try_from(MESSAGES).unwrap());
@@ -157,6 +160,7 @@ async fn a_burst_of_robots_is_paced_by_what_meta_allows_and_nothing_is_lost() {
     }
     for id in &ids {
         let told = app.portal.sms_statuses(id);
+        assert_eq!(told.last().map(String::as_str), Some("delivered"));
         assert!(
             told.iter().skip_while(|state| *state == "sent").all(|state| state == "delivered"),
             "{told:?}"
