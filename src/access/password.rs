@@ -104,9 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_in_lower_case_and_holds_long_ones_only() {
+    fn the_list_is_in_lower_case_and_holds_nothing_that_a_phrase_could_shrink_to() {
+        // Words are compared without the digits around them, so short ones are in it as well.
         for line in BREACHED.lines() {
-            assert!(line.chars().count() >= 8 && line == line.to_lowercase(), "{line}");
+            assert!(line.chars().count() >= 6 && line == line.to_lowercase(), "{line}");
         }
     }
 
