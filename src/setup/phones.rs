@@ -166,6 +166,8 @@ impl Setup {
     fn new_row(&self, waba: &str, number: &PhoneNumber, info: PhoneInfo, sms_service: bool) -> PhoneRow {
         let now = self.clock.now().naive_utc();
         PhoneRow {
+            throughput: info.throughput_level().map(str::to_owned),
+            on_business_app: info.is_on_biz_app.unwrap_or_default(),
             id: new_id(),
             waba_key: waba.to_owned(),
             phone_number: number.digits().to_owned(),

@@ -51,6 +51,10 @@ pub struct PhoneRow {
     pub crm_user_id: Option<String>,
     /// Languages (`en,ru`) whose words like STOP end marketing messages to whoever wrote them.
     pub stop_words: String,
+    /// Throughput level at Meta.
+    pub throughput: Option<String>,
+    /// Whether the WhatsApp Business app has the number as well.
+    pub on_business_app: bool,
     /// When it was written.
     pub created_at: NaiveDateTime,
     /// When it was last changed.

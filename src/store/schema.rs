@@ -65,6 +65,8 @@ table! {
         sms_to_chat -> Bool,
         crm_user_id -> Nullable<Text>,
         stop_words -> Text,
+        throughput -> Nullable<Text>,
+        on_business_app -> Bool,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -100,6 +102,7 @@ table! {
         status_reason -> Nullable<Text>,
         language -> Text,
         default_country -> Nullable<Text>,
+        region -> Nullable<Text>,
         alarm_user_id -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
@@ -311,6 +314,15 @@ table! {
         synced_at -> Timestamp,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+    }
+}
+
+table! {
+    template_changes (id) {
+        id -> Text,
+        waba_key -> Text,
+        meta_id -> Nullable<Text>,
+        at -> Timestamp,
     }
 }
 

@@ -57,7 +57,8 @@ fn app_info(inner: &Inner, caller: &Caller) -> Value {
     json!({
         "ID": "1", "CODE": caller.client_id, "VERSION": "1", "STATUS": "L", "INSTALLED": installed,
         "PAYMENT_EXPIRED": "N", "DAYS": null, "LANGUAGE_ID": inner.options.language,
-        "LICENSE": format!("en_{}", inner.options.license), "LICENSE_TYPE": inner.options.license,
+        "LICENSE": format!("{}_{}", inner.options.license_region, inner.options.license),
+        "LICENSE_TYPE": inner.options.license,
         "LICENSE_FAMILY": inner.options.license,
     })
 }
