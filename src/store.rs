@@ -21,6 +21,7 @@ pub mod events;
 pub mod held;
 pub mod invites;
 pub mod jobs;
+mod later;
 pub mod limits;
 pub mod lines;
 pub mod messages;

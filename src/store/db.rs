@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::jobs::Offer;
+use super::later::Arrived;
 use super::schema::jobs;
 
 /// Requests that may wait for the writer before new ones are refused.
@@ -191,6 +192,7 @@ pub struct Tx<'a> {
     pub conn: &'a mut Conn,
     seq: &'a mut i64,
     offers: &'a mut Vec<Offer>,
+    pub(super) later: &'a mut Vec<Arrived>,
 }
 
 impl Tx<'_> {
@@ -211,6 +213,8 @@ impl Tx<'_> {
 pub type OnCommit = Arc<dyn Fn(Vec<Offer>, usize) + Send + Sync>;
 
 trait WriteOp: Send {
+    /// Whether it is of the intake: it knows what waits for the end of the transaction.
+    fn is_intake(&self) -> bool;
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
 }
@@ -218,6 +222,7 @@ trait WriteOp: Send {
 struct Op<T, F> {
     body: F,
     out: Option<T>,
+    intake: bool,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -226,6 +231,10 @@ where
     T: Send,
     F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
+    fn is_intake(&self) -> bool {
+        self.intake
+    }
+
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         self.out = Some((self.body)(tx)?);
         Ok(())
@@ -300,7 +309,7 @@ impl Db {
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let op = Box::new(Op { body, out: None, reply });
+        let op = Box::new(Op { body, out: None, intake: false, reply });
         self.writer.send(Asked::Write(op)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -311,8 +320,26 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        self.ask_or_busy(body, false).await
+    }
+
+    /// As [`Db::write_or_busy`], for a `body` that calls [`Tx::catch_up`] before each statement that must see what
+    /// came in before in the same transaction (see [`super::later`]).
+    pub async fn take_in<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.ask_or_busy(body, true).await
+    }
+
+    async fn ask_or_busy<T, F>(&self, body: F, intake: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let op: Box<dyn WriteOp> = Box::new(Op { body, out: None, reply });
+        let op: Box<dyn WriteOp> = Box::new(Op { body, out: None, intake, reply });
         self.writer.try_send(Asked::Write(op)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => gone(),
@@ -418,9 +445,17 @@ impl Writer {
     fn transaction(&mut self, group: &mut [Box<dyn WriteOp>]) -> Result<(), StoreError> {
         let mut conn = self.begin()?;
         let seq_before = self.seq;
-        let mut offers = Vec::new();
-        let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers };
-        let run = || group.iter_mut().try_for_each(|op| op.run(&mut tx));
+        let (mut offers, mut later) = (Vec::new(), Vec::new());
+        let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers, later: &mut later };
+        let run = || {
+            for op in group.iter_mut() {
+                if !op.is_intake() {
+                    tx.catch_up()?;
+                }
+                op.run(&mut tx)?;
+            }
+            tx.catch_up()
+        };
         // Whatever it was, it is rolled back; and the only writer must live on.
         let ran = std::panic::catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|_| Err(StoreError::Corrupt("a write ended in a panic".into())));
@@ -428,6 +463,8 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.conn = Some(conn);
+                // What waited was announced later than its place in the lane says.
+                offers.sort_by_key(|offer| offer.seq);
                 (self.on_commit)(offers, group.len());
                 Ok(())
             }
