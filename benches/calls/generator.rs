@@ -38,6 +38,8 @@ pub struct Load {
     pub target: String,
     pub ca: String,
     pub digest: bool,
+    /// Number of the first call: the edge knows a call that has ended for a while, so no number comes twice.
+    pub first: usize,
     pub calls: usize,
     /// Calls that run at the same time.
     pub at_once: usize,
@@ -65,6 +67,7 @@ impl Load {
             target: String::new(),
             ca: String::new(),
             digest: false,
+            first: 0,
             calls,
             at_once: calls,
             rate: None,
@@ -242,7 +245,7 @@ impl<'l> Calls<'l> {
             via,
             body: sdp(40_000),
             started: Instant::now(),
-            first: 0,
+            first: load.first,
             begun: 0,
             answered: 0,
             ended: 0,

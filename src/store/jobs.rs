@@ -3,6 +3,8 @@
 //! `lane_seq` is taken by the writer inside the transaction: it is the order of commit. A job that runs is
 //! `running` on disk before its call goes out, so that after a crash the call is known to be in doubt.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
@@ -249,6 +251,35 @@ pub fn finish(
             .execute(conn)?,
     };
     Ok(if changed == 1 { Finished::Yes } else { Finished::LeaseLost })
+}
+
+/// Writes that jobs are done, none of them sent twice; as [`finish`] does, for many. Returns those whose lease was
+/// still ours.
+pub fn finish_done(
+    conn: &mut Conn,
+    ids: &[String],
+    lease_id: &str,
+    now: DateTime<Utc>,
+) -> Result<HashSet<String>, StoreError> {
+    if let [] | [_] = ids {
+        // The statement for one is prepared already.
+        let finished = ids.first().map(|id| finish(conn, id, lease_id, &Settlement::Done, false, now));
+        let ours = finished.transpose()? == Some(Finished::Yes);
+        return Ok(ids.iter().filter(|_| ours).cloned().collect());
+    }
+    let done = on_backend!(conn, |c| diesel::update(
+        jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_id.eq(lease_id))
+    )
+    .set((
+        jobs::state.eq("done"),
+        jobs::lease_id.eq(None::<String>),
+        jobs::doubtful.eq(false),
+        jobs::maybe_twice.eq(false),
+        jobs::finished_at.eq(ts(now)),
+    ))
+    .returning(jobs::id)
+    .get_results::<String>(c))?;
+    Ok(done.into_iter().collect())
 }
 
 /// Writes down how far a job has come.
