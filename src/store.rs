@@ -40,6 +40,7 @@ pub mod tokens;
 pub mod uploads;
 pub mod vault;
 pub mod wabas;
+mod writer;
 
 pub use db::{Conn, Db, DbUrl, StoreError, Tx};
 

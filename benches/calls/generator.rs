@@ -292,7 +292,9 @@ impl<'l> Calls<'l> {
     }
 
     fn message(&mut self, text: &str, out: &mut Vec<String>) {
-        let Some(index) = number_of(text).and_then(|number| number.checked_sub(self.load.first)) else { return };
+        let Some(index) = number_of(text).and_then(|number| number.checked_sub(self.load.first)) else {
+            return;
+        };
         let Some(Some(state)) = self.states.get_mut(index) else { return };
         let method = header(text, "CSeq").unwrap().split(' ').nth(1).unwrap();
         match (text.get(8..11).unwrap(), method) {

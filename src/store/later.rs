@@ -12,10 +12,11 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text, Timestamp};
 
-use super::db::{Conn, StoreError, Tx};
+use super::db::{Conn, StoreError};
 use super::jobs::{FreshJob, NewJob};
 use super::messages::{FreshMessage, NewMessage};
 use super::schema::{jobs, messages};
+use super::writer::Tx;
 use super::{chats, ts};
 
 /// Rows of one statement: PostgreSQL takes 65,535 values, and a message has 19.
