@@ -164,10 +164,8 @@ fn with_telephony(
     sip.trunks = vec![TrunkConfig {
         name: TRUNK.to_owned(),
         uris: vec![format!("sip:{trunk};transport=udp")],
-        username: None,
-        password: None,
-        inbound_username: None,
-        inbound_password: None,
+        login: None,
+        inbound_login: None,
         tls_ca_file: None,
         options_interval: None,
     }];
