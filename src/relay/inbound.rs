@@ -38,6 +38,13 @@ pub struct Receipt {
     pub reconfigured: bool,
 }
 
+impl Receipt {
+    /// Whether the notification said anything.
+    pub fn has_news(&self) -> bool {
+        self.taken + self.repeated + self.kept > 0
+    }
+}
+
 /// A message or echo with the phone it belongs to.
 struct Arrival {
     phone: Phone,
