@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::behalf::Object;
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::telephony::{LineAdd, LineAdded, LineDelete, LineUpdate};
@@ -109,7 +111,7 @@ impl Setup {
         let (graph, token, number) = self.calling_access(phone_id)?;
         let id = phone_id.to_owned();
         let before = self.db.read(move |conn| calling::get(conn, &id)).await?;
-        let mut row = self.checked(phone_id, new, before)?;
+        let mut row = self.checked(phone_id, new, before.clone())?;
         let is_on = row.status == "ENABLED" && row.sip_status == "ENABLED";
         let wish = CallingWish {
             status: row.status.clone(),
@@ -131,7 +133,9 @@ impl Setup {
         self.take_in(&mut row, &meta);
         let error = refused.or(unread).or_else(|| self.difference(&row, &meta));
         self.store_calling(&mut row, error.clone()).await?;
+        self.note_calling(before, row.clone()).await?;
         self.show_line(phone_id).await;
+        self.check_later(Scope::Phone(phone_id.to_owned()));
         Ok(CallingState { row: Some(row), meta, error })
     }
 
@@ -158,7 +162,7 @@ impl Setup {
     }
 
     /// What of the stored settings cannot be a settings of this bridge is told; the rest is the wish.
-    fn checked(
+    pub(super) fn checked(
         &self,
         phone_id: &str,
         new: NewCalling,
@@ -341,6 +345,16 @@ impl Setup {
         let stored = row.clone();
         self.db.write(move |tx| calling::put(tx.conn, &stored)).await?;
         Ok(self.directory.reload().await?)
+    }
+
+    async fn note_calling(&self, before: Option<CallingRow>, row: CallingRow) -> Result<(), SetupError> {
+        let phone = self.phone(&row.phone_id).await?;
+        let own = self.clone();
+        let noted = self.db.write(move |tx| {
+            let object = Object { kind: "phone", id: &row.phone_id, name: &phone.phone_number };
+            own.note(tx, "calling", object, before.as_ref(), Some(&row))
+        });
+        Ok(noted.await?)
     }
 
     fn calling_access(&self, id: &str) -> Result<(GraphClient, Secret, PhoneNumberId), SetupError> {
