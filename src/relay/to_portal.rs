@@ -370,7 +370,7 @@ impl Relay {
         LineMessage {
             user: user_of(loaded),
             message: OutMessage { id, date, text, files, disable_crm: false, user_id: author },
-            chat: LineChat::new(ChatId::from(loaded.chat.id.as_str())),
+            chat: LineChat::new(ChatId::from(loaded.chat.name())),
         }
     }
 }
@@ -396,7 +396,7 @@ pub(super) fn user_of(loaded: &Loaded) -> UserObject {
     stored.unwrap_or_else(|| {
         let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
         let user = UserObject {
-            id: loaded.chat.id.clone(),
+            id: loaded.chat.name().to_owned(),
             name: Some(name.name),
             last_name: Some(name.last_name).filter(|name| !name.is_empty()),
             ..UserObject::default()

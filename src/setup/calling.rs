@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::behalf::Object;
+use super::doctor::Scope;
 use super::{Setup, SetupError};
 use crate::bitrix::telephony::{LineAdd, LineAdded, LineDelete, LineUpdate};
 use crate::directory::{Phone, Portal, context};
@@ -87,7 +89,7 @@ impl Setup {
         let id = phone_id.to_owned();
         let before = self.db.read(move |conn| calling::get(conn, &id)).await?;
         let params = new.user_params.clone().unwrap_or_else(|| params_at_meta(before.as_ref()));
-        let mut row = self.checked(phone_id, new, before)?;
+        let mut row = self.checked(phone_id, new, before.clone())?;
         let is_on = row.status == "ENABLED" && row.sip_status == "ENABLED";
         let wish = CallingWish {
             status: row.status.clone(),
@@ -113,7 +115,9 @@ impl Setup {
             .or_else(|| self.difference(&row, &meta))
             .or_else(|| is_on.then(|| other_params(&row, &meta, &params)).flatten());
         self.store_calling(&mut row, error.clone()).await?;
+        self.note_calling(before, row.clone()).await?;
         self.show_line(phone_id).await;
+        self.check_later(Scope::Phone(phone_id.to_owned()));
         Ok(CallingState { row: Some(row), meta, error })
     }
 
@@ -235,6 +239,16 @@ impl Setup {
         let stored = row.clone();
         self.db.write(move |tx| calling::put(tx.conn, &stored)).await?;
         Ok(self.directory.reload().await?)
+    }
+
+    async fn note_calling(&self, before: Option<CallingRow>, row: CallingRow) -> Result<(), SetupError> {
+        let phone = self.phone(&row.phone_id).await?;
+        let own = self.clone();
+        let noted = self.db.write(move |tx| {
+            let object = Object { kind: "phone", id: &row.phone_id, name: &phone.phone_number };
+            own.note(tx, "calling", object, before.as_ref(), Some(&row))
+        });
+        Ok(noted.await?)
     }
 
     fn calling_access(&self, id: &str) -> Result<(GraphClient, Secret, PhoneNumberId), SetupError> {

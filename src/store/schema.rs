@@ -65,6 +65,9 @@ table! {
         sms_to_chat -> Bool,
         crm_user_id -> Nullable<Text>,
         stop_words -> Text,
+        sms_code -> Nullable<Text>,
+        chat_names -> Text,
+        profile -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -145,6 +148,7 @@ table! {
         portal_user -> Nullable<Text>,
         portal_line -> Nullable<Text>,
         portal_chat_id -> Nullable<Text>,
+        known_as -> Nullable<Text>,
         last_inbound_at -> Nullable<Timestamp>,
         last_inbound_wamid -> Nullable<Text>,
         window_until -> Nullable<Timestamp>,

@@ -41,7 +41,7 @@ pub struct NewCalling {
 
 impl Setup {
     /// What of the stored settings cannot be a settings of this bridge is told; the rest is the wish.
-    pub(super) fn checked(
+    pub(in crate::setup) fn checked(
         &self,
         phone_id: &str,
         new: NewCalling,
