@@ -138,6 +138,8 @@ struct CallingPart {
     extension: Option<String>,
     #[serde(default)]
     crm_create: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tgrp: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -146,5 +146,6 @@ fn calling_part(row: CallingRow) -> CallingPart {
         trunk: row.trunk,
         extension: row.extension,
         crm_create: row.crm_create,
+        tgrp: row.tgrp,
     }
 }
