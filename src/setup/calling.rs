@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::behalf::{Object, stale};
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::bitrix::telephony::{LineAdd, LineAdded, LineDelete, LineUpdate};
@@ -107,9 +109,13 @@ impl Setup {
     /// in [`CallingState::error`].
     pub async fn set_calling(&self, phone_id: &str, new: NewCalling) -> Result<CallingState, SetupError> {
         let (graph, token, number) = self.calling_access(phone_id)?;
+        let _one_at_a_time = self.named_gate(format!("calling:{phone_id}")).lock_owned().await;
         let id = phone_id.to_owned();
         let before = self.db.read(move |conn| calling::get(conn, &id)).await?;
-        let mut row = self.checked(phone_id, new, before)?;
+        if before.as_ref().is_some_and(|row| self.behalf.is_stale(row.updated_at)) {
+            return Err(stale());
+        }
+        let mut row = self.checked(phone_id, new, before.clone())?;
         let is_on = row.status == "ENABLED" && row.sip_status == "ENABLED";
         let wish = CallingWish {
             status: row.status.clone(),
@@ -130,8 +136,9 @@ impl Setup {
         }
         self.take_in(&mut row, &meta);
         let error = refused.or(unread).or_else(|| self.difference(&row, &meta));
-        self.store_calling(&mut row, error.clone()).await?;
+        self.store_calling(&mut row, error.clone(), Some(before)).await?;
         self.show_line(phone_id).await;
+        self.check_later(Scope::Phone(phone_id.to_owned()));
         Ok(CallingState { row: Some(row), meta, error })
     }
 
@@ -153,7 +160,7 @@ impl Setup {
         let differs = self.difference(&row, &meta);
         // What Meta refused stays told until what is wanted is there.
         let error = differs.map(|differs| CallingError::of_row(&row).unwrap_or(differs));
-        self.store_calling(&mut row, error.clone()).await?;
+        self.store_calling(&mut row, error.clone(), None).await?;
         Ok(CallingState { row: Some(row), meta, error })
     }
 
@@ -330,16 +337,29 @@ impl Setup {
         None
     }
 
+    /// Stores what was asked and answered; `saved`: somebody changed it, from what was there before.
     async fn store_calling(
         &self,
         row: &mut CallingRow,
         error: Option<CallingError>,
+        saved: Option<Option<CallingRow>>,
     ) -> Result<(), SetupError> {
         row.error_code = error.as_ref().map(|error| error.code);
         row.error_title = error.as_ref().map(|error| error.title.clone());
         row.error_explanation = error.map(|error| error.explanation);
-        let stored = row.clone();
-        self.db.write(move |tx| calling::put(tx.conn, &stored)).await?;
+        let (stored, own) = (row.clone(), self.clone());
+        let snapshot = self.directory.now();
+        let number = snapshot.phone(&PhoneKey::from(row.phone_id.as_str())).map(|phone| phone.number.clone());
+        self.db
+            .write(move |tx| {
+                calling::put(tx.conn, &stored)?;
+                let Some(before) = &saved else { return Ok(()) };
+                let name = number.as_deref().unwrap_or_default();
+                let object = Object { kind: "phone", id: &stored.phone_id, name };
+                let (before, after) = (before.as_ref().map(logged), logged(&stored));
+                own.note(tx, "calling", object, before.as_ref(), Some(&after))
+            })
+            .await?;
         Ok(self.directory.reload().await?)
     }
 
@@ -399,6 +419,11 @@ impl Setup {
             tracing::warn!(portal.id = %portal.id, error = %error, "a line of the telephony stays at the portal");
         }
     }
+}
+
+/// Settings as the log keeps them: what Meta tells of itself is no change of anybody.
+fn logged(row: &CallingRow) -> CallingRow {
+    CallingRow { meta: None, checked_at: None, ..row.clone() }
 }
 
 fn has_telephony(portal: &Portal) -> bool {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::by::By;
 use crate::http::{Problem, State};
 use crate::setup::calling::{CallingState, NewCalling, checked_at};
 
@@ -119,7 +120,7 @@ pub(super) async fn show(
 #[utoipa::path(put, path = "/api/v1/phones/{id}/calling", tag = "phones", params(("id" = String, Path)), request_body = SaveCalling,
     responses((status = 200, body = CallingView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn save(
-    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<SaveCalling>,
 ) -> Result<web::Json<CallingView>, Problem> {
@@ -135,7 +136,7 @@ pub(super) async fn save(
         extension: new.extension,
         crm_create: new.crm_create,
     };
-    Ok(web::Json(view(state.setup.set_calling(&id, new).await?)))
+    Ok(web::Json(view(by.0.set_calling(&id, new).await?)))
 }
 
 fn view(state: CallingState) -> CallingView {

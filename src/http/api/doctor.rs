@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
+use super::by::By;
 use crate::domain::{Language, Secret};
 use crate::http::{Problem, State};
 use crate::setup::doctor::{Finding, Look, Outcome, Repair, RepairWish, Scope};
@@ -107,11 +108,12 @@ pub(super) async fn show(
     responses((status = 200, body = ReportView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn repair(
     state: web::Data<State>,
+    by: By,
     body: Body<RepairBody>,
 ) -> Result<web::Json<ReportView>, Problem> {
     let RepairBody { repair, subject_id, pin } = body.0;
     let repair = Repair::parse(&repair).ok_or_else(|| Problem::field("repair", "is not a repair"))?;
-    let found = state.setup.repair(&RepairWish { repair, subject_id, pin }).await?;
+    let found = by.0.repair(&RepairWish { repair, subject_id, pin }).await?;
     let now = state.clock.now();
     Ok(web::Json(report(found.into_iter().map(|one| view(one, now, Language::En)).collect())))
 }

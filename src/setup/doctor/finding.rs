@@ -161,6 +161,18 @@ impl Repair {
         }
     }
 
+    /// What it is done to: its name begins with it.
+    pub fn kind(self) -> Kind {
+        match self.as_str().split('.').next() {
+            Some("app") => Kind::App,
+            Some("waba") => Kind::Waba,
+            Some("phone") => Kind::Phone,
+            Some("portal") => Kind::Portal,
+            Some("line") => Kind::Line,
+            _ => Kind::Bridge,
+        }
+    }
+
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|repair| repair.as_str() == text)

@@ -1,5 +1,7 @@
 //! Puts right what we can.
 
+use serde_json::json;
+
 use super::finding::{Finding, Repair};
 use super::{Look, Scope, app};
 use crate::domain::{AppId, PhoneKey, PortalId, Secret};
@@ -49,7 +51,16 @@ impl Setup {
             }
         };
         tracing::info!(repair = wish.repair.as_str(), subject = id, "repaired");
+        self.note_repair(wish).await?;
         Ok(self.examine(&Look { thorough: false, ..Look::at(scope) }).await)
+    }
+
+    async fn note_repair(&self, wish: &RepairWish) -> Result<(), SetupError> {
+        let id = wish.subject_id.as_str();
+        let known = self.last_findings().into_iter().map(|one| one.finding.subject);
+        let name = known.into_iter().find(|subject| subject.id == id).map(|subject| subject.name);
+        let object = (wish.repair.kind().as_str(), id, name.as_deref().unwrap_or_default());
+        self.note_deed("repair", object, json!({ "repair": wish.repair.as_str() })).await
     }
 
     async fn repair_app(&self, id: &str) -> Result<(), SetupError> {
