@@ -21,6 +21,7 @@ pub mod events;
 pub mod held;
 pub mod invites;
 pub mod jobs;
+mod later;
 pub mod limits;
 pub mod lines;
 pub mod messages;
@@ -39,6 +40,7 @@ pub mod tokens;
 pub mod uploads;
 pub mod vault;
 pub mod wabas;
+mod writer;
 
 pub use db::{Conn, Db, DbUrl, StoreError, Tx};
 

@@ -38,6 +38,8 @@ pub struct Load {
     pub target: String,
     pub ca: String,
     pub digest: bool,
+    /// Number of the first call: the edge knows a call that has ended for a while, so no number comes twice.
+    pub first: usize,
     pub calls: usize,
     /// Calls that run at the same time.
     pub at_once: usize,
@@ -65,6 +67,7 @@ impl Load {
             target: String::new(),
             ca: String::new(),
             digest: false,
+            first: 0,
             calls,
             at_once: calls,
             rate: None,
@@ -178,10 +181,8 @@ async fn connection_each(load: &Load) -> Told {
                     return delays;
                 }
                 let stream = connector.connect(name(), tcp(&load).await).await.unwrap();
-                let one = Load { calls: 1, at_once: 1, ..load.clone() };
-                let mut calls = Calls::new(&one, VIA);
-                calls.first = number;
-                delays.add(&stream_of(calls, stream).await).unwrap();
+                let one = Load { first: number, calls: 1, at_once: 1, ..load.clone() };
+                delays.add(&stream_of(Calls::new(&one, VIA), stream).await).unwrap();
             }
         }));
     }
@@ -217,7 +218,6 @@ struct Calls<'l> {
     via: &'l str,
     body: String,
     started: Instant,
-    first: usize,
     begun: usize,
     answered: usize,
     ended: usize,
@@ -242,7 +242,6 @@ impl<'l> Calls<'l> {
             via,
             body: sdp(40_000),
             started: Instant::now(),
-            first: 0,
             begun: 0,
             answered: 0,
             ended: 0,
@@ -293,7 +292,9 @@ impl<'l> Calls<'l> {
     }
 
     fn message(&mut self, text: &str, out: &mut Vec<String>) {
-        let Some(index) = number_of(text).and_then(|number| number.checked_sub(self.first)) else { return };
+        let Some(index) = number_of(text).and_then(|number| number.checked_sub(self.load.first)) else {
+            return;
+        };
         let Some(Some(state)) = self.states.get_mut(index) else { return };
         let method = header(text, "CSeq").unwrap().split(' ').nth(1).unwrap();
         match (text.get(8..11).unwrap(), method) {
@@ -341,7 +342,7 @@ impl<'l> Calls<'l> {
     fn request(&self, index: usize, method: &str, branch: &str, more: &str, offer: bool) -> String {
         let state = self.states[index].as_ref().unwrap();
         let call = Call {
-            number: self.first + index,
+            number: self.load.first + index,
             via: self.via,
             target: state.target.clone(),
             to_tag: state.to_tag.clone(),

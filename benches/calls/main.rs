@@ -129,9 +129,11 @@ fn active_calls() {
     const COUNT: usize = 5_000;
     let bench = Bench::start(false);
     // Once around first, so that what is kept for reuse does not count.
-    Role::generate(&Load { at_once: 200, hold_ms: 0, ..bench.load(1_000) });
+    const WARM_UP: usize = 1_000;
+    Role::generate(&Load { at_once: 200, hold_ms: 0, ..bench.load(WARM_UP) });
     let before = bench.edge.usage();
-    let load = Load { at_once: COUNT, rate: Some(500.0), hold_ms: 600_000, ..bench.load(COUNT) };
+    let load =
+        Load { first: WARM_UP, at_once: COUNT, rate: Some(500.0), hold_ms: 600_000, ..bench.load(COUNT) };
     let generator = Role::start(&["generate", &serde_json::to_string(&load).unwrap()]);
     let after = bench.edge.usage();
     println!("| calls that run | {COUNT} | {:.1} |", kilobytes(&before, &after, COUNT));

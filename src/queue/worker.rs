@@ -83,6 +83,10 @@ impl Settled {
         Self { maybe_twice: job.row.maybe_twice, job, settlement, effects: Box::new(|_| Ok(())) }
     }
 
+    fn is_plainly_done(&self) -> bool {
+        self.settlement == Settlement::Done && !self.maybe_twice
+    }
+
     /// The same with effects.
     pub fn with(
         mut self,
@@ -287,9 +291,18 @@ fn write_ends(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let mut batch = lock(batch);
+    // Most ends are of this kind: they go together, since each statement is a round trip to PostgreSQL.
+    let plain: Vec<String> =
+        batch.iter().filter(|end| end.is_plainly_done()).map(|end| end.job.row.id.clone()).collect();
+    let done = jobs::finish_done(tx.conn, &plain, lease_id, now)?;
     for settled in batch.iter_mut() {
         let id = &settled.job.row.id;
-        match jobs::finish(tx.conn, id, lease_id, &settled.settlement, settled.maybe_twice, now)? {
+        let finished = match settled.is_plainly_done() {
+            true if done.contains(id) => Finished::Yes,
+            true => Finished::LeaseLost,
+            false => jobs::finish(tx.conn, id, lease_id, &settled.settlement, settled.maybe_twice, now)?,
+        };
+        match finished {
             Finished::Yes => (settled.effects)(tx)?,
             Finished::LeaseLost => {
                 tracing::warn!(job.id = id, "the lease of a job was lost; its end is not written")

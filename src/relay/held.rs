@@ -132,13 +132,17 @@ impl Relay {
         let blobs_of = new_rows(&files);
         let (snapshot, phone) = (outgoing.snapshot.clone(), outgoing.phone.clone());
         let chat = ChatId::from(outgoing.chat.id.as_str());
+        let known_chats = self.known_chats.clone();
         Box::new(move |job: Running| {
             let job_id = job.row.id.clone();
+            let known_chats = known_chats.clone();
             Settled::plain(job, Settlement::Done).with(move |tx| {
                 for blob in &blobs_of {
                     blobs::insert(tx.conn, blob)?;
                 }
                 held::insert(tx.conn, &row)?;
+                // A chat in memory has nothing held.
+                known_chats.forget_all();
                 // The contact may have written since this job looked.
                 let chat_row = chats::get(tx.conn, &row.chat_id)?;
                 if chat_row.is_some_and(|chat| chat.window().allows_free_text(now)) {

@@ -25,19 +25,6 @@ use crate::whatsapp::message::{Content, WireMessage};
 use crate::whatsapp::notification::{EchoedMessage, FieldUpdate, IncomingMessage, Person};
 use crate::whatsapp::{Notification, Update};
 
-/// What became of a notification.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Receipt {
-    /// Updates that were new.
-    pub taken: usize,
-    /// Updates that were known already.
-    pub repeated: usize,
-    /// Updates kept for a person to look at: unreadable, unknown phone, other fields.
-    pub kept: usize,
-    /// Whether the directory must be read again.
-    pub reconfigured: bool,
-}
-
 /// A message or echo with the phone it belongs to.
 struct Arrival {
     phone: Phone,
@@ -65,7 +52,7 @@ enum Step {
 ///
 /// # Errors
 /// [`StoreError::Busy`] or another failure of the database: nothing is stored and Meta will repeat it.
-pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, StoreError> {
+pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<(), StoreError> {
     let now = relay.clock.now();
     let snapshot = relay.directory.now();
     let mut steps: Vec<Step> = match Notification::parse(body) {
@@ -100,16 +87,17 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<Receipt, S
     if about_templates {
         relay.template_wishes.notify_one();
     }
-    if stored.receipt.reconfigured {
+    if stored.reconfigured {
         relay.directory.reload().await?;
     }
-    Ok(stored.receipt)
+    Ok(())
 }
 
 /// What was written, and what is to be done when it is on disk.
 #[derive(Default)]
 struct Stored {
-    receipt: Receipt,
+    /// Whether the directory must be read again.
+    reconfigured: bool,
     /// Chats by their keys in memory.
     opened: Vec<(String, Known)>,
     /// Lanes and jobs of sends that were in doubt and are proven.
@@ -127,35 +115,29 @@ async fn store(
     let (known_chats, media_wait) = (relay.known_chats.clone(), relay.settings.media_wait);
     let write = move |tx: &mut Tx<'_>| {
         let mut stored = Stored::default();
-        let receipt = &mut stored.receipt;
         for step in steps.iter() {
+            if !matches!(step, Step::Arrival(_)) {
+                tx.catch_up()?;
+            }
             match step {
-                Step::Arrival(arrival) => match arrive(tx, arrival, &known_chats, media_wait, now)? {
-                    Some(known) => {
-                        receipt.taken += 1;
-                        stored.opened.extend(arrival.cache_key.clone().map(|key| (key, known)));
-                    }
-                    None => receipt.repeated += 1,
-                },
-                Step::Status(status) => {
-                    stored.proven.extend(statuses::apply(tx, status, now)?);
-                    receipt.taken += 1;
+                Step::Arrival(arrival) => {
+                    let known = arrive(tx, arrival, &known_chats, media_wait, now)?;
+                    stored.opened.extend(arrival.cache_key.clone().zip(known));
                 }
+                Step::Status(status) => stored.proven.extend(statuses::apply(tx, status, now)?),
                 Step::Field(change) => {
-                    receipt.reconfigured |= fields::apply(tx, &apps, change, now)?;
+                    stored.reconfigured |= fields::apply(tx, &apps, change, now)?;
                     let origin = Origin::App(&app_id);
                     events::keep(tx.conn, origin, change.field(), "field", change.raw(), now)?;
-                    receipt.kept += 1;
                 }
                 Step::Keep { field, reason, payload } => {
                     events::keep(tx.conn, Origin::App(&app_id), field, reason, payload, now)?;
-                    receipt.kept += 1;
                 }
             }
         }
         Ok(stored)
     };
-    relay.db.write_or_busy(write).await
+    relay.db.take_in(write).await
 }
 
 fn keep(field: &str, reason: &'static str, payload: String) -> Step {
@@ -301,7 +283,7 @@ fn echoed(snapshot: &Snapshot, app: &App, echo: EchoedMessage, now: DateTime<Utc
     }))
 }
 
-/// Writes one message with its jobs. `None`: it was known already.
+/// Writes one message with its jobs. `None`: it was known already, or its chat was.
 fn arrive(
     tx: &mut Tx<'_>,
     arrival: &Arrival,
@@ -309,6 +291,16 @@ fn arrive(
     media_wait: Duration,
     now: DateTime<Utc>,
 ) -> Result<Option<Known>, StoreError> {
+    if let Some(known) = arrival.known_chat.as_ref().filter(|known| known_chats.is_current(known))
+        && arrival.is_plain()
+    {
+        let message = arrival.new_message(&known.chat_id);
+        let wrote_at = arrival.at.min(now);
+        let jobs = |message_id: &str| arrival.jobs(known.chat_id.as_str(), None, message_id, media_wait, now);
+        tx.arrives_later(&message, wrote_at, jobs, now);
+        return Ok(None);
+    }
+    tx.catch_up()?;
     let system = (arrival.kind == "system").then(|| system_change(&arrival.raw)).flatten();
     if system.is_some() {
         // Ids are about to change hands; what follows in this very notification must see it as well.
@@ -319,27 +311,7 @@ fn arrive(
         Some(known) if known.generation == generation => known.chat_id.clone(),
         _ => open_chat(tx, &arrival.phone, &arrival.person, system.as_ref(), now)?,
     };
-    let has_file = matches!(arrival.kind.as_str(), "image" | "video" | "audio" | "document" | "sticker");
-    let state = match arrival.direction {
-        Direction::Inbound => DeliveryState::Pending,
-        Direction::Outbound => DeliveryState::Accepted,
-    };
-    let message = NewMessage {
-        chat_id: &chat_id,
-        phone_id: arrival.phone.key.as_str(),
-        direction: arrival.direction,
-        kind: &arrival.kind,
-        wamid: Some(arrival.wamid.as_str()),
-        im: None,
-        part: 0,
-        state,
-        body: "",
-        payload: &arrival.raw,
-        media_state: has_file.then_some("waiting"),
-        blob_id: None,
-        job_id: None,
-    };
-    let Some(message_id) = ledger::insert(tx.conn, &message, now)? else {
+    let Some(message_id) = ledger::insert(tx.conn, &arrival.new_message(&chat_id), now)? else {
         return Ok(None);
     };
     if arrival.direction == Direction::Inbound && system.is_none() {
@@ -350,34 +322,90 @@ fn arrive(
         held::release(tx, &arrival.phone.key, &chat_id, now)?;
         note_wish(tx, arrival, &chat_id)?;
     }
-    let chat = ChatId::from(chat_id.as_str());
-    let kind = match arrival.kind.as_str() {
-        "edit" if changes_known(tx, arrival, &chat_id)? => Kind::Update,
-        "revoke" if changes_known(tx, arrival, &chat_id)? => Kind::Delete,
-        _ if has_file => Kind::File,
-        _ => Kind::Message,
+    let change = match arrival.kind.as_str() {
+        "edit" if changes_known(tx, arrival, &chat_id)? => Some(Kind::Update),
+        "revoke" if changes_known(tx, arrival, &chat_id)? => Some(Kind::Delete),
+        _ => None,
     };
     if let Some(language) = arrival.standby {
         // Once a day is enough.
         let key = format!("standby:{chat_id}:{}", now.format("%Y-%m-%d"));
+        let chat = ChatId::from(chat_id.as_str());
         let note = job::note(&arrival.phone.key, &chat, &key, standby_note(language));
         jobs::enqueue(tx, &note, now)?;
     }
-    let relay = Job::Relay { chat_id: chat_id.clone(), late_file: false, as_link: false };
-    let mut job = to_line(kind, &arrival.phone.key, &chat, Some(message_id.clone()), &relay);
-    if has_file {
+    for job in arrival.jobs(&chat_id, change, &message_id, media_wait, now) {
+        jobs::enqueue(tx, &job, now)?;
+    }
+    Ok(Some(Known { chat_id, generation }))
+}
+
+impl Arrival {
+    /// Whether nothing but the message, its jobs and its chat's window has to be written once the chat is known:
+    /// a chat in memory has nothing held, see [`KnownChats`].
+    fn is_plain(&self) -> bool {
+        let changes_something = matches!(self.kind.as_str(), "system" | "edit" | "revoke" | "interactive");
+        self.direction == Direction::Inbound
+            && self.standby.is_none()
+            && !changes_something
+            && !self.may_be_a_wish()
+    }
+
+    fn may_be_a_wish(&self) -> bool {
+        !self.phone.row.stop_words.is_empty() && matches!(self.kind.as_str(), "text" | "button")
+    }
+
+    fn has_file(&self) -> bool {
+        matches!(self.kind.as_str(), "image" | "video" | "audio" | "document" | "sticker")
+    }
+
+    fn new_message<'a>(&'a self, chat_id: &'a str) -> NewMessage<'a> {
+        NewMessage {
+            chat_id,
+            phone_id: self.phone.key.as_str(),
+            direction: self.direction,
+            kind: &self.kind,
+            wamid: Some(self.wamid.as_str()),
+            im: None,
+            part: 0,
+            state: match self.direction {
+                Direction::Inbound => DeliveryState::Pending,
+                Direction::Outbound => DeliveryState::Accepted,
+            },
+            body: "",
+            payload: &self.raw,
+            media_state: self.has_file().then_some("waiting"),
+            blob_id: None,
+            job_id: None,
+        }
+    }
+
+    /// What is to be done about it. `change`: it changes a message that the line has.
+    fn jobs(
+        &self,
+        chat_id: &str,
+        change: Option<Kind>,
+        message_id: &str,
+        media_wait: Duration,
+        now: DateTime<Utc>,
+    ) -> Vec<NewJob> {
+        let has_file = self.has_file();
+        let kind = change.unwrap_or(if has_file { Kind::File } else { Kind::Message });
+        let relay = Job::Relay { chat_id: chat_id.to_owned(), late_file: false, as_link: false };
+        let chat = ChatId::from(chat_id);
+        let mut job = to_line(kind, &self.phone.key, &chat, Some(message_id.to_owned()), &relay);
+        if !has_file {
+            return vec![job];
+        }
         // The line waits a little for the file; the fetch wakes it earlier, see `fetch`.
         job.not_before = Some(now + media_wait);
-        jobs::enqueue(tx, &fetch_job(&arrival.phone, &chat_id, &message_id), now)?;
+        vec![fetch_job(&self.phone, chat_id, message_id), job]
     }
-    jobs::enqueue(tx, &job, now)?;
-    Ok(Some(Known { chat_id, generation }))
 }
 
 /// A word like STOP ends marketing messages to its writer, where the phone's setting says so.
 fn note_wish(tx: &mut Tx<'_>, arrival: &Arrival, chat_id: &str) -> Result<(), StoreError> {
-    let languages = arrival.phone.row.stop_words.as_str();
-    if languages.is_empty() || !matches!(arrival.kind.as_str(), "text" | "button") {
+    if !arrival.may_be_a_wish() {
         return Ok(());
     }
     let text = match WireMessage::parse(&arrival.raw).map(|wire| wire.content) {
@@ -385,7 +413,7 @@ fn note_wish(tx: &mut Tx<'_>, arrival: &Arrival, chat_id: &str) -> Result<(), St
         Ok(Content::Button { text: Some(text), .. }) => text,
         _ => return Ok(()),
     };
-    let Some(wish) = stop_words::wish(&text, languages) else { return Ok(()) };
+    let Some(wish) = stop_words::wish(&text, &arrival.phone.row.stop_words) else { return Ok(()) };
     let Some(chat) = chats::get(tx.conn, chat_id)? else { return Ok(()) };
     chats::set_marketing_stopped(tx.conn, &chat.contact_id, wish == MarketingWish::Stop)
 }

@@ -3,6 +3,9 @@
 //! An entry is good for one generation. Whatever may take a chat away or give an id to another person (an
 //! erasure, a changed number) begins a new generation, so that what was looked up before is not used after:
 //! neither by a notification that is being written, nor by one that puts its finding here late.
+//!
+//! A chat that is here has no text held for it: what is held when the contact writes is released before the chat is
+//! put here, and who holds a text forgets all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -112,11 +112,16 @@ pub fn contact_wrote(conn: &mut Conn, id: &str, wamid: &str, at: DateTime<Utc>) 
     .set((
         chats::last_inbound_at.eq(ts(at)),
         chats::last_inbound_wamid.eq(wamid),
-        chats::window_until.eq(ts(at + Duration::hours(ServiceWindow::HOURS))),
+        chats::window_until.eq(ts(window_after(at))),
         chats::window_closed.eq(false),
     ))
     .execute(conn)?;
     Ok(())
+}
+
+/// When the window ends that the contact opened at `at`.
+pub(super) fn window_after(at: DateTime<Utc>) -> DateTime<Utc> {
+    at + Duration::hours(ServiceWindow::HOURS)
 }
 
 /// The contact called: that opens the window as a message does, whether or not it is answered.
@@ -126,7 +131,7 @@ pub fn contact_called(conn: &mut Conn, id: &str, at: DateTime<Utc>) -> Result<()
     )
     .set((
         chats::last_inbound_at.eq(ts(at)),
-        chats::window_until.eq(ts(at + Duration::hours(ServiceWindow::HOURS))),
+        chats::window_until.eq(ts(window_after(at))),
         chats::window_closed.eq(false),
     ))
     .execute(conn)?;

@@ -1,12 +1,7 @@
-//! The way to the database: one writer that commits in groups, a few readers, both engines.
-//!
-//! Every write goes through one thread. What waits at the same moment is put into one transaction, so
-//! that one flush to disk serves many webhooks. If one request of a group fails, the group is rolled back
-//! and replayed request by request: one bad request cannot fail its neighbours.
+//! The way to the database: one writer that commits in groups (see [`super::writer`]), a few readers, both engines.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,17 +9,13 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{PgConnection, SqliteConnection};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 
-use super::jobs::Offer;
-use super::schema::jobs;
+use super::writer::{self, Asked};
+pub use super::writer::{OnCommit, Tx, WriterThread};
 
-/// Requests that may wait for the writer before new ones are refused.
-const WRITE_QUEUE: usize = 2048;
-/// Requests that share one transaction at most.
-const GROUP_MAX: usize = 256;
 /// Connections that read beside the writer.
 const READERS: usize = 4;
 
@@ -185,59 +176,6 @@ fn make_for_us_alone(path: &Path) {
     let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
 }
 
-/// A transaction in the writer: the connection, the order of lanes, the jobs to announce after commit.
-pub struct Tx<'a> {
-    /// The connection, inside the transaction.
-    pub conn: &'a mut Conn,
-    seq: &'a mut i64,
-    offers: &'a mut Vec<Offer>,
-}
-
-impl Tx<'_> {
-    /// The next place in the order of commit.
-    pub fn next_seq(&mut self) -> i64 {
-        *self.seq += 1;
-        *self.seq
-    }
-
-    /// Announces a job once this transaction is on disk.
-    pub fn announce(&mut self, offer: Offer) {
-        self.offers.push(offer);
-    }
-}
-
-/// Called on the writer's thread after each commit, in the order of commits, before anybody is answered: with
-/// the jobs that are now on disk, and the number of requests that shared the transaction.
-pub type OnCommit = Arc<dyn Fn(Vec<Offer>, usize) + Send + Sync>;
-
-trait WriteOp: Send {
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
-    fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
-}
-
-struct Op<T, F> {
-    body: F,
-    out: Option<T>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> WriteOp for Op<T, F>
-where
-    T: Send,
-    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        self.out = Some((self.body)(tx)?);
-        Ok(())
-    }
-
-    fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let out = self.out.ok_or_else(|| StoreError::Unavailable("the write did not run".into()));
-        // Nobody listens any more if the caller has gone; the write stands all the same.
-        let _ = self.reply.send(outcome.and(out));
-    }
-}
-
 /// The database.
 #[derive(Clone)]
 pub struct Db {
@@ -251,40 +189,12 @@ struct Readers {
     idle: Mutex<Vec<Conn>>,
 }
 
-/// What the writer is asked.
-enum Asked {
-    Write(Box<dyn WriteOp>),
-    Close,
-}
-
-/// The writer's thread.
-pub struct WriterThread {
-    thread: std::thread::JoinHandle<()>,
-    ask: mpsc::Sender<Asked>,
-}
-
-impl WriterThread {
-    /// Lets the writer do what waits, and end. Later writes are refused. Blocks.
-    pub fn close(self) {
-        let _ = self.ask.blocking_send(Asked::Close);
-        let _ = self.thread.join();
-    }
-}
-
 impl Db {
     /// Opens the database (whose schema must be there, see [`super::migrate`]) and starts the writer.
     pub fn start(url: DbUrl, on_commit: OnCommit) -> Result<(Self, WriterThread), StoreError> {
-        let mut conn = url.open()?;
-        let seq = jobs::table.select(diesel::dsl::max(jobs::lane_seq)).first::<Option<i64>>(&mut conn)?;
-        let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
-        let writer = Writer { url: url.clone(), conn: Some(conn), seq: seq.unwrap_or(0), on_commit };
-        let thread = std::thread::Builder::new()
-            .name("db-writer".into())
-            .spawn(move || writer.run(receiver))
-            .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let (writer, thread) = writer::start(url.clone(), on_commit)?;
         let readers = Arc::new(Readers { permits: Semaphore::new(READERS), idle: Mutex::new(Vec::new()) });
-        let ask = sender.clone();
-        Ok((Self { url, writer: sender, readers }, WriterThread { thread, ask }))
+        Ok((Self { url, writer, readers }, thread))
     }
 
     /// Where the database is.
@@ -299,8 +209,7 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let op = Box::new(Op { body, out: None, reply });
+        let (op, answer) = writer::op(body, false);
         self.writer.send(Asked::Write(op)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -311,8 +220,25 @@ impl Db {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let op: Box<dyn WriteOp> = Box::new(Op { body, out: None, reply });
+        self.ask_or_busy(body, false).await
+    }
+
+    /// As [`Db::write_or_busy`], for a `body` that calls [`Tx::catch_up`] before each statement that must see what
+    /// came in before in the same transaction (see [`super::later`]).
+    pub async fn take_in<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.ask_or_busy(body, true).await
+    }
+
+    async fn ask_or_busy<T, F>(&self, body: F, intake: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (op, answer) = writer::op(body, intake);
         self.writer.try_send(Asked::Write(op)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => gone(),
@@ -358,97 +284,6 @@ fn open_reader(url: &DbUrl) -> Result<Conn, StoreError> {
         sqlite.batch_execute("PRAGMA query_only=ON")?;
     }
     Ok(conn)
-}
-
-struct Writer {
-    url: DbUrl,
-    conn: Option<Conn>,
-    seq: i64,
-    on_commit: OnCommit,
-}
-
-impl Writer {
-    fn run(mut self, mut receiver: mpsc::Receiver<Asked>) {
-        while let Some(Asked::Write(first)) = receiver.blocking_recv() {
-            let (mut group, mut closing) = (vec![first], false);
-            while group.len() < GROUP_MAX && !closing {
-                match receiver.try_recv() {
-                    Ok(Asked::Write(op)) => group.push(op),
-                    Ok(Asked::Close) => closing = true,
-                    Err(_) => break,
-                }
-            }
-            self.commit_group(group);
-            if closing {
-                return;
-            }
-        }
-    }
-
-    fn commit_group(&mut self, mut group: Vec<Box<dyn WriteOp>>) {
-        match self.transaction(&mut group) {
-            Ok(()) => group.into_iter().for_each(|op| op.reply(Ok(()))),
-            Err(error) if group.len() == 1 => group.into_iter().for_each(|op| op.reply(Err(error.clone()))),
-            Err(error) if matches!(error, StoreError::Unavailable(_)) => {
-                group.into_iter().for_each(|op| op.reply(Err(error.clone())));
-            }
-            Err(_) => {
-                for op in group {
-                    let mut alone = vec![op];
-                    let outcome = self.transaction(&mut alone);
-                    alone.into_iter().for_each(|op| op.reply(outcome.clone()));
-                }
-            }
-        }
-    }
-
-    /// A connection inside a transaction. One that cannot begin is broken, as after a restart of the server;
-    /// nothing was written by then, so a new one is tried.
-    fn begin(&mut self) -> Result<Conn, StoreError> {
-        if let Some(mut conn) = self.conn.take()
-            && begin(&mut conn).is_ok()
-        {
-            return Ok(conn);
-        }
-        let mut conn = self.url.open()?;
-        begin(&mut conn)?;
-        Ok(conn)
-    }
-
-    fn transaction(&mut self, group: &mut [Box<dyn WriteOp>]) -> Result<(), StoreError> {
-        let mut conn = self.begin()?;
-        let seq_before = self.seq;
-        let mut offers = Vec::new();
-        let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers };
-        let run = || group.iter_mut().try_for_each(|op| op.run(&mut tx));
-        // Whatever it was, it is rolled back; and the only writer must live on.
-        let ran = std::panic::catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|_| Err(StoreError::Corrupt("a write ended in a panic".into())));
-        let outcome = ran.and_then(|()| conn.batch_execute("COMMIT").map_err(StoreError::from));
-        match outcome {
-            Ok(()) => {
-                self.conn = Some(conn);
-                (self.on_commit)(offers, group.len());
-                Ok(())
-            }
-            Err(error) => {
-                self.seq = seq_before;
-                if conn.batch_execute("ROLLBACK").is_ok() {
-                    self.conn = Some(conn);
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-fn begin(conn: &mut Conn) -> Result<(), StoreError> {
-    let statement = match &conn {
-        // A deferred transaction that reads and then writes fails at once when another process writes.
-        Conn::Sqlite(_) => "BEGIN IMMEDIATE",
-        Conn::Postgres(_) => "BEGIN",
-    };
-    conn.batch_execute(statement).map_err(|e| StoreError::Unavailable(e.to_string()))
 }
 
 /// Copies an embedded database into `target` while others use it.

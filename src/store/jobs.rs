@@ -3,6 +3,8 @@
 //! `lane_seq` is taken by the writer inside the transaction: it is the order of commit. A job that runs is
 //! `running` on disk before its call goes out, so that after a crash the call is known to be in doubt.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
@@ -108,41 +110,70 @@ pub enum Settlement {
     },
 }
 
+/// A job with all that is written of it at first.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = jobs)]
+pub(super) struct FreshJob {
+    id: String,
+    kind: &'static str,
+    queue: String,
+    lane: String,
+    lane_seq: i64,
+    dedupe_key: Option<String>,
+    state: &'static str,
+    payload: String,
+    message_id: Option<String>,
+    attempts: i32,
+    doubtful: bool,
+    maybe_twice: bool,
+    not_before: Option<NaiveDateTime>,
+    created_at: NaiveDateTime,
+}
+
+impl FreshJob {
+    pub(super) fn new(job: NewJob, seq: i64, now: DateTime<Utc>) -> Self {
+        Self {
+            id: new_id(),
+            kind: job.kind,
+            queue: job.queue,
+            lane: job.lane,
+            lane_seq: seq,
+            dedupe_key: job.dedupe_key,
+            state: "ready",
+            payload: job.payload,
+            message_id: job.message_id,
+            attempts: 0,
+            doubtful: false,
+            maybe_twice: false,
+            not_before: job.not_before.map(ts),
+            created_at: ts(now),
+        }
+    }
+
+    pub(super) fn offer(&self) -> Offer {
+        Offer {
+            id: self.id.clone(),
+            kind: self.kind.to_owned(),
+            queue: self.queue.clone(),
+            lane: self.lane.clone(),
+            seq: self.lane_seq,
+            not_before: self.not_before.map(|at| at.and_utc()),
+        }
+    }
+}
+
 /// Writes a job unless its effect's key is known, and announces it. `None`: known already.
 pub fn enqueue(tx: &mut Tx<'_>, job: &NewJob, now: DateTime<Utc>) -> Result<Option<String>, StoreError> {
-    let (id, seq) = (new_id(), tx.next_seq());
-    let values = (
-        jobs::id.eq(&id),
-        jobs::kind.eq(job.kind),
-        jobs::queue.eq(&job.queue),
-        jobs::lane.eq(&job.lane),
-        jobs::lane_seq.eq(seq),
-        jobs::dedupe_key.eq(&job.dedupe_key),
-        jobs::state.eq("ready"),
-        jobs::payload.eq(&job.payload),
-        jobs::message_id.eq(&job.message_id),
-        jobs::attempts.eq(0),
-        jobs::doubtful.eq(false),
-        jobs::maybe_twice.eq(false),
-        jobs::not_before.eq(job.not_before.map(ts)),
-        jobs::created_at.eq(ts(now)),
-    );
+    let fresh = FreshJob::new(job.clone(), tx.next_seq(), now);
     let written = on_backend!(tx.conn, |c| diesel::insert_into(jobs::table)
-        .values(values)
+        .values(&fresh)
         .on_conflict_do_nothing()
         .execute(c))?;
     if written == 0 {
         return Ok(None);
     }
-    tx.announce(Offer {
-        id: id.clone(),
-        kind: job.kind.to_owned(),
-        queue: job.queue.clone(),
-        lane: job.lane.clone(),
-        seq,
-        not_before: job.not_before,
-    });
-    Ok(Some(id))
+    tx.announce(fresh.offer());
+    Ok(Some(fresh.id))
 }
 
 /// Leases the jobs that are still ready and returns them in the order of their lanes' places.
@@ -220,6 +251,35 @@ pub fn finish(
             .execute(conn)?,
     };
     Ok(if changed == 1 { Finished::Yes } else { Finished::LeaseLost })
+}
+
+/// Writes that jobs are done, none of them sent twice; as [`finish`] does, for many. Returns those whose lease was
+/// still ours.
+pub fn finish_done(
+    conn: &mut Conn,
+    ids: &[String],
+    lease_id: &str,
+    now: DateTime<Utc>,
+) -> Result<HashSet<String>, StoreError> {
+    if let [] | [_] = ids {
+        // The statement for one is prepared already.
+        let finished = ids.first().map(|id| finish(conn, id, lease_id, &Settlement::Done, false, now));
+        let ours = finished.transpose()? == Some(Finished::Yes);
+        return Ok(ids.iter().filter(|_| ours).cloned().collect());
+    }
+    let done = on_backend!(conn, |c| diesel::update(
+        jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_id.eq(lease_id))
+    )
+    .set((
+        jobs::state.eq("done"),
+        jobs::lease_id.eq(None::<String>),
+        jobs::doubtful.eq(false),
+        jobs::maybe_twice.eq(false),
+        jobs::finished_at.eq(ts(now)),
+    ))
+    .returning(jobs::id)
+    .get_results::<String>(c))?;
+    Ok(done.into_iter().collect())
 }
 
 /// Writes down how far a job has come.

@@ -120,43 +120,70 @@ pub struct NewMessage<'a> {
     pub job_id: Option<&'a str>,
 }
 
+/// A message with all that is written of it at first.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = messages)]
+pub(super) struct FreshMessage {
+    pub(super) id: String,
+    chat_id: String,
+    phone_id: String,
+    direction: &'static str,
+    kind: String,
+    wamid: Option<String>,
+    portal_id: Option<String>,
+    im_chat_id: Option<String>,
+    im_message_id: Option<String>,
+    part: i32,
+    state: &'static str,
+    body: String,
+    payload: String,
+    media_state: Option<String>,
+    blob_id: Option<String>,
+    job_id: Option<String>,
+    send_started: bool,
+    maybe_twice: bool,
+    created_at: NaiveDateTime,
+}
+
+impl FreshMessage {
+    pub(super) fn new(new: &NewMessage<'_>, now: DateTime<Utc>) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            id: new_id(),
+            chat_id: new.chat_id.to_owned(),
+            phone_id: new.phone_id.to_owned(),
+            direction: new.direction.as_str(),
+            kind: new.kind.to_owned(),
+            wamid: owned(new.wamid),
+            portal_id: owned(new.im.map(|im| im.0)),
+            im_chat_id: owned(new.im.map(|im| im.1)),
+            im_message_id: owned(new.im.map(|im| im.2)),
+            part: new.part,
+            state: new.state.as_str(),
+            body: new.body.to_owned(),
+            payload: new.payload.to_owned(),
+            media_state: owned(new.media_state),
+            blob_id: owned(new.blob_id),
+            job_id: owned(new.job_id),
+            send_started: false,
+            maybe_twice: false,
+            created_at: ts(now),
+        }
+    }
+}
+
 /// Writes a message unless its key is known. `None`: known already.
 pub fn insert(
     conn: &mut Conn,
     new: &NewMessage<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<String>, StoreError> {
-    let id = new_id();
-    let values = (
-        (
-            messages::id.eq(&id),
-            messages::chat_id.eq(new.chat_id),
-            messages::phone_id.eq(new.phone_id),
-            messages::direction.eq(new.direction.as_str()),
-            messages::kind.eq(new.kind),
-            messages::wamid.eq(new.wamid),
-            messages::portal_id.eq(new.im.map(|im| im.0)),
-            messages::im_chat_id.eq(new.im.map(|im| im.1)),
-            messages::im_message_id.eq(new.im.map(|im| im.2)),
-            messages::part.eq(new.part),
-        ),
-        (
-            messages::state.eq(new.state.as_str()),
-            messages::body.eq(new.body),
-            messages::payload.eq(new.payload),
-            messages::media_state.eq(new.media_state),
-            messages::blob_id.eq(new.blob_id),
-            messages::job_id.eq(new.job_id),
-            messages::send_started.eq(false),
-            messages::maybe_twice.eq(false),
-            messages::created_at.eq(ts(now)),
-        ),
-    );
+    let fresh = FreshMessage::new(new, now);
     let written = on_backend!(conn, |c| diesel::insert_into(messages::table)
-        .values(values)
+        .values(&fresh)
         .on_conflict_do_nothing()
         .execute(c))?;
-    Ok((written == 1).then_some(id))
+    Ok((written == 1).then_some(fresh.id))
 }
 
 /// One message.

@@ -105,6 +105,76 @@ async fn a_repeated_notification_is_relayed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_and_what_changes_it_come_in_one_notification() {
+    let app = TestApp::with(fast()).await;
+    let sent = |messages: Vec<Value>| {
+        let value = json!({"contacts": [{"wa_id": "16505551234", "profile": {"name": "Anna S"}}], "messages": messages});
+        notification(vec![("messages", value_of(PHONE_ID, value))]).to_string()
+    };
+    let anna = "16505551234";
+    let change = |wamid: &str, kind: &str, content: Value| json!({"from": anna, "id": wamid, "timestamp": "1763700000", "type": kind, kind: content});
+    assert_eq!(app.post_signed(sent(vec![text(anna, "m0", "m0")]).as_bytes()).await, 200);
+    let chat = app.chat_of("Anna").await;
+    app.line_has(&chat, 1).await;
+
+    // Her chat is known by now: what is plain is written with the rest of its kind, what is not sees it all the same.
+    let edited =
+        json!({"original_message_id": "m2", "message": {"type": "text", "text": {"body": "m2 at five"}}});
+    let messages = vec![
+        text(anna, "m1", "m1"),
+        text(anna, "m1", "m1"),
+        text(anna, "m2", "m2"),
+        text(anna, "m0", "m0"),
+        change("e1", "edit", edited),
+        change("r1", "revoke", json!({"original_message_id": "m1"})),
+        text(anna, "m3", "m3"),
+    ];
+    let body = sent(messages);
+    let post = || app.post_signed(body.as_bytes());
+    assert_eq!(tokio::join!(post(), post(), post()), (200, 200, 200));
+    app.settled().await;
+    let entries = app.conversation(&chat);
+    let shown: Vec<(&str, bool, bool)> =
+        entries.iter().map(|entry| (entry.text.as_str(), entry.edited, entry.deleted)).collect();
+    let expected = [
+        ("m0", false, false),
+        ("m1", false, true),
+        ("m2 at five\n[i](edited)[/i]", true, false),
+        ("m3", false, false),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(app.ledger().await.len(), 6, "each is in the ledger once");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notification_of_nearly_four_megabytes_is_taken_whole() {
+    let app = TestApp::with(fast()).await;
+    let long = "x".repeat(3_900);
+    let messages: Vec<Value> = (0..1000)
+        .map(|number| {
+            text(
+                &format!("1650555{:04}", number % 50),
+                &format!("wamid.{number}"),
+                &format!("{number} {long}"),
+            )
+        })
+        .collect();
+    let mut body =
+        notification(vec![("messages", value_of(PHONE_ID, json!({"messages": messages})))]).to_string();
+    let limit = 4 * 1024 * 1024;
+    assert!(body.len() < limit, "{}", body.len());
+    body.push_str(&" ".repeat(limit - body.len()));
+    assert_eq!(app.post_signed(body.as_bytes()).await, 200);
+    app.settled().await;
+    let chats = app.portal.chats(&app.line);
+    assert_eq!(chats.len(), 50);
+    let shown: usize = chats.iter().map(|chat| app.texts(&chat.external_id).len()).sum();
+    assert_eq!(shown, 1000);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_customers_text_is_shown_as_typed() {
     let app = TestApp::start().await;
     let typed = [

@@ -1,0 +1,234 @@
+//! The one writer: a thread that commits in groups.
+//!
+//! What waits at the same moment is put into one transaction, so that one flush to disk serves many webhooks. If
+//! one request of a group fails, the group is rolled back and replayed request by request: one bad request cannot
+//! fail its neighbours.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+
+use super::db::{Conn, DbUrl, StoreError};
+use super::jobs::Offer;
+use super::later::Arrived;
+use super::schema::jobs;
+
+/// Requests that may wait for the writer before new ones are refused.
+const WRITE_QUEUE: usize = 2048;
+/// Requests that share one transaction at most.
+const GROUP_MAX: usize = 256;
+
+/// A transaction in the writer: the connection, the order of lanes, the jobs to announce after commit.
+pub struct Tx<'a> {
+    /// The connection, inside the transaction.
+    pub conn: &'a mut Conn,
+    seq: &'a mut i64,
+    offers: &'a mut Vec<Offer>,
+    pub(super) later: &'a mut Vec<Arrived>,
+}
+
+impl Tx<'_> {
+    /// The next place in the order of commit.
+    pub fn next_seq(&mut self) -> i64 {
+        *self.seq += 1;
+        *self.seq
+    }
+
+    /// Announces a job once this transaction is on disk.
+    pub fn announce(&mut self, offer: Offer) {
+        self.offers.push(offer);
+    }
+}
+
+/// Called on the writer's thread after each commit, in the order of commits, before anybody is answered: with
+/// the jobs that are now on disk, and the number of requests that shared the transaction.
+pub type OnCommit = Arc<dyn Fn(Vec<Offer>, usize) + Send + Sync>;
+
+pub(super) trait WriteOp: Send {
+    /// Whether it is of the intake: it knows what waits for the end of the transaction.
+    fn is_intake(&self) -> bool;
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Op<T, F> {
+    body: F,
+    out: Option<T>,
+    intake: bool,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> WriteOp for Op<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn is_intake(&self) -> bool {
+        self.intake
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        self.out = Some((self.body)(tx)?);
+        Ok(())
+    }
+
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let out = self.out.ok_or_else(|| StoreError::Unavailable("the write did not run".into()));
+        // Nobody listens any more if the caller has gone; the write stands all the same.
+        let _ = self.reply.send(outcome.and(out));
+    }
+}
+
+/// What the writer is asked.
+pub(super) enum Asked {
+    Write(Box<dyn WriteOp>),
+    Close,
+}
+
+/// The writer's thread.
+pub struct WriterThread {
+    thread: std::thread::JoinHandle<()>,
+    ask: mpsc::Sender<Asked>,
+}
+
+impl WriterThread {
+    /// Lets the writer do what waits, and end. Later writes are refused. Blocks.
+    pub fn close(self) {
+        let _ = self.ask.blocking_send(Asked::Close);
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts the writer.
+pub(super) fn start(
+    url: DbUrl,
+    on_commit: OnCommit,
+) -> Result<(mpsc::Sender<Asked>, WriterThread), StoreError> {
+    let mut conn = url.open()?;
+    let seq = jobs::table.select(diesel::dsl::max(jobs::lane_seq)).first::<Option<i64>>(&mut conn)?;
+    let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
+    let writer = Writer { url, conn: Some(conn), seq: seq.unwrap_or(0), on_commit };
+    let thread = std::thread::Builder::new()
+        .name("db-writer".into())
+        .spawn(move || writer.run(receiver))
+        .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+    let ask = sender.clone();
+    Ok((sender, WriterThread { thread, ask }))
+}
+
+/// What a caller hears of its write.
+pub(super) type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+
+/// A request, and where its answer comes. `intake`: it calls [`Tx::catch_up`] itself.
+pub(super) fn op<T, F>(body: F, intake: bool) -> (Box<dyn WriteOp>, Answer<T>)
+where
+    T: Send + 'static,
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Op { body, out: None, intake, reply }), answer)
+}
+
+struct Writer {
+    url: DbUrl,
+    conn: Option<Conn>,
+    seq: i64,
+    on_commit: OnCommit,
+}
+
+impl Writer {
+    fn run(mut self, mut receiver: mpsc::Receiver<Asked>) {
+        while let Some(Asked::Write(first)) = receiver.blocking_recv() {
+            let (mut group, mut closing) = (vec![first], false);
+            while group.len() < GROUP_MAX && !closing {
+                match receiver.try_recv() {
+                    Ok(Asked::Write(op)) => group.push(op),
+                    Ok(Asked::Close) => closing = true,
+                    Err(_) => break,
+                }
+            }
+            self.commit_group(group);
+            if closing {
+                return;
+            }
+        }
+    }
+
+    fn commit_group(&mut self, mut group: Vec<Box<dyn WriteOp>>) {
+        match self.transaction(&mut group) {
+            Ok(()) => group.into_iter().for_each(|op| op.reply(Ok(()))),
+            Err(error) if group.len() == 1 => group.into_iter().for_each(|op| op.reply(Err(error.clone()))),
+            Err(error) if matches!(error, StoreError::Unavailable(_)) => {
+                group.into_iter().for_each(|op| op.reply(Err(error.clone())));
+            }
+            Err(_) => {
+                for op in group {
+                    let mut alone = vec![op];
+                    let outcome = self.transaction(&mut alone);
+                    alone.into_iter().for_each(|op| op.reply(outcome.clone()));
+                }
+            }
+        }
+    }
+
+    /// A connection inside a transaction. One that cannot begin is broken, as after a restart of the server;
+    /// nothing was written by then, so a new one is tried.
+    fn begin(&mut self) -> Result<Conn, StoreError> {
+        if let Some(mut conn) = self.conn.take()
+            && begin(&mut conn).is_ok()
+        {
+            return Ok(conn);
+        }
+        let mut conn = self.url.open()?;
+        begin(&mut conn)?;
+        Ok(conn)
+    }
+
+    fn transaction(&mut self, group: &mut [Box<dyn WriteOp>]) -> Result<(), StoreError> {
+        let mut conn = self.begin()?;
+        let seq_before = self.seq;
+        let (mut offers, mut later) = (Vec::new(), Vec::new());
+        let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers, later: &mut later };
+        let run = || {
+            for op in group.iter_mut() {
+                if !op.is_intake() {
+                    tx.catch_up()?;
+                }
+                op.run(&mut tx)?;
+            }
+            tx.catch_up()
+        };
+        // Whatever it was, it is rolled back; and the only writer must live on.
+        let ran = std::panic::catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(StoreError::Corrupt("a write ended in a panic".into())));
+        let outcome = ran.and_then(|()| conn.batch_execute("COMMIT").map_err(StoreError::from));
+        match outcome {
+            Ok(()) => {
+                self.conn = Some(conn);
+                // What waited was announced later than its place in the lane says.
+                offers.sort_by_key(|offer| offer.seq);
+                (self.on_commit)(offers, group.len());
+                Ok(())
+            }
+            Err(error) => {
+                self.seq = seq_before;
+                if conn.batch_execute("ROLLBACK").is_ok() {
+                    self.conn = Some(conn);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn begin(conn: &mut Conn) -> Result<(), StoreError> {
+    let statement = match &conn {
+        // A deferred transaction that reads and then writes fails at once when another process writes.
+        Conn::Sqlite(_) => "BEGIN IMMEDIATE",
+        Conn::Postgres(_) => "BEGIN",
+    };
+    conn.batch_execute(statement).map_err(|e| StoreError::Unavailable(e.to_string()))
+}
