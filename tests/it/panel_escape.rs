@@ -184,7 +184,8 @@ async fn crawl(panel: &mut Panel) -> BTreeSet<String> {
                 Some(query) => format!("{}?{query}", path.split('?').next().unwrap()),
                 None => link,
             };
-            if link.starts_with("/admin/") && !link.starts_with("/admin/assets/") {
+            // A file for a spreadsheet is no page.
+            if link.starts_with("/admin/") && !link.starts_with("/admin/assets/") && !link.ends_with(".csv") {
                 next.push(link);
             }
         }

@@ -100,9 +100,9 @@ async fn forged_openings_of_the_pages_are_refused_with_a_sentence() {
     let line = r#"{"CONNECTOR":"wabridge","LINE":"1"}"#;
     for (path, member, options, told) in [
         ("/app-settings/", "forged", "{}", "application is not installed on this portal"),
-        ("/app-settings/", member.as_str(), "{}", "token that is not of this portal"),
+        ("/app-settings/", member.as_str(), "{}", "does not know this token"),
         (connector, "forged", line, "application is not installed on this portal"),
-        (connector, &member, line, "token that is not of this portal"),
+        (connector, &member, line, "does not know this token"),
         (connector, &member, "{}", "names no line"),
         (connector, &member, "[[[", "names no line"),
         (connector, &member, r#"{"CONNECTOR":"other","LINE":"1"}"#, "another connector"),

@@ -153,7 +153,8 @@ fn fields(say: &Say, state: &State, row: Option<&TemplateRow>, form: &Form) -> V
     if row.is_none() {
         let snapshot = state.directory.now();
         let wabas = snapshot.wabas.iter().map(|waba| (waba.key.to_string(), waba.waba_id.to_string()));
-        fields.push(Field::choice(say, "waba_id", form.get("waba_id"), wabas.collect()).required());
+        fields
+            .push(Field::choice(say, "waba_id", form.get("waba_id"), wabas.collect()).required().hinted(""));
         let name = text("name").required().hinted(say.t("templates.name_hint"));
         fields.push(name);
         fields.push(Field { label: say.t("templates.language").to_owned(), ..text("language").required() });
@@ -197,6 +198,10 @@ fn button_rows(form: &Form) -> Vec<ButtonRow> {
 
 /// How the template will look, with its samples.
 fn preview(form: &Form, row: Option<&TemplateRow>) -> String {
+    // Nothing is written yet.
+    if !form.ticked("as_json") && form.get("body").is_empty() && form.get("category") != "AUTHENTICATION" {
+        return String::new();
+    }
     let Ok(parts) = components(form) else { return String::new() };
     let now = chrono::NaiveDateTime::default();
     let look = TemplateRow {
