@@ -28,6 +28,7 @@ pub mod senders;
 mod sequence;
 pub mod settings;
 pub mod templates;
+pub mod transfer;
 mod trust;
 mod validate;
 pub mod wabas;

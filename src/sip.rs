@@ -7,6 +7,7 @@ pub mod core;
 mod driver;
 mod edge;
 mod error;
+pub mod probe;
 mod sources;
 mod transport;
 

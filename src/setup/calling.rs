@@ -165,7 +165,7 @@ impl Setup {
     }
 
     /// What of the stored settings cannot be a settings of this bridge is told; the rest is the wish.
-    fn checked(
+    pub(super) fn checked(
         &self,
         phone_id: &str,
         new: NewCalling,

@@ -165,6 +165,9 @@ impl Setup {
         let snapshot = self.directory.now();
         let Some(binding) = snapshot.binding_of_line(portal, line) else { return Ok(()) };
         tracing::warn!(portal.id = %portal, line = %line, "the portal switched a linked line off; it is unlinked");
+        if let Some(phone) = snapshot.phone(&binding.phone) {
+            self.line_is_lost(phone, &binding.line_name).await;
+        }
         let key = binding.phone.to_string();
         self.db.write(move |tx| lines::unbind_phone(tx.conn, &key)).await?;
         if let Some(phone) = snapshot.phone(&binding.phone) {

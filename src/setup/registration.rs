@@ -126,7 +126,24 @@ impl Setup {
             return Err(stale());
         }
         self.counted("set_profile", graph.set_profile(&token, &phone, &profile).await)?;
+        self.keep_profile(&row.id, &profile).await?;
         self.note_phone(&row, "profile", Some((json!(before), json!(profile)))).await
+    }
+
+    /// The profile as it is to be from now on: what others make of it is found by the doctor.
+    pub(super) async fn keep_profile(&self, id: &str, profile: &BusinessProfile) -> Result<(), SetupError> {
+        let (id, text) = (id.to_owned(), json!(profile).to_string());
+        self.db.write(move |tx| phones::set_profile(tx.conn, &id, &text)).await?;
+        Ok(self.directory.reload().await?)
+    }
+
+    /// Writes the profile that was last written or accepted here once more.
+    pub(super) async fn restore_profile(&self, id: &str) -> Result<(), SetupError> {
+        let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
+        let known =
+            row.profile.as_deref().and_then(|text| serde_json::from_str::<BusinessProfile>(text).ok());
+        let known = known.ok_or(SetupError::NotFound("profile of this phone"))?;
+        Ok(self.counted("set_profile", graph.set_profile(&token, &phone, &known).await)?)
     }
 
     pub(super) async fn phone_access(&self, id: &str) -> Result<PhoneAccess, SetupError> {

@@ -8,7 +8,7 @@ mod address;
 mod b2bua;
 mod challenge;
 mod clients;
-mod credentials;
+pub(in crate::sip) mod credentials;
 mod digest;
 pub mod endpoint;
 pub mod framing;

@@ -65,6 +65,11 @@ table! {
         sms_to_chat -> Bool,
         crm_user_id -> Nullable<Text>,
         stop_words -> Text,
+        sms_code -> Nullable<Text>,
+        chat_names -> Text,
+        profile -> Nullable<Text>,
+        throughput -> Nullable<Text>,
+        on_business_app -> Bool,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -100,6 +105,7 @@ table! {
         status_reason -> Nullable<Text>,
         language -> Text,
         default_country -> Nullable<Text>,
+        region -> Nullable<Text>,
         alarm_user_id -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
@@ -145,6 +151,7 @@ table! {
         portal_user -> Nullable<Text>,
         portal_line -> Nullable<Text>,
         portal_chat_id -> Nullable<Text>,
+        known_as -> Nullable<Text>,
         last_inbound_at -> Nullable<Timestamp>,
         last_inbound_wamid -> Nullable<Text>,
         window_until -> Nullable<Timestamp>,
@@ -311,6 +318,15 @@ table! {
         synced_at -> Timestamp,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+    }
+}
+
+table! {
+    template_changes (id) {
+        id -> Text,
+        waba_key -> Text,
+        meta_id -> Nullable<Text>,
+        at -> Timestamp,
     }
 }
 
