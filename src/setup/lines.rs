@@ -127,7 +127,9 @@ impl Setup {
                 own.note(tx, "unlink", object(&row), Some(&row), None)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::All);
+        Ok(())
     }
 
     /// The open lines of a portal, by id.

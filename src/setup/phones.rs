@@ -150,7 +150,11 @@ impl Setup {
                     .to_owned(),
             )),
             Err(error) => Err(error),
-            Ok(_) => Ok(self.directory.reload().await?),
+            Ok(_) => {
+                self.directory.reload().await?;
+                self.check_later(Scope::All);
+                Ok(())
+            }
         }
     }
 
