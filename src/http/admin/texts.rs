@@ -165,6 +165,7 @@ mod tests {
         let mut code = String::new();
         for folder in [
             "src/setup",
+            "src/setup/calling",
             "src/access",
             "src/domain",
             "src/http/admin",
