@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::behalf::Object;
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::domain::{PhoneNumberId, Secret};
@@ -116,6 +117,7 @@ impl Setup {
         let before = self.counted("profile", graph.profile(&token, &phone).await)?;
         self.counted("set_profile", graph.set_profile(&token, &phone, &profile).await)?;
         self.keep_profile(&row.id, &profile).await?;
+        self.check_later(Scope::Phone(row.id.clone()));
         self.note_phone(&row, "profile", Some((json!(before), json!(profile)))).await
     }
 
@@ -160,7 +162,9 @@ impl Setup {
                 phones::update(tx.conn, &row)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::Phone(row.id.clone()));
+        Ok(())
     }
 
     pub(super) async fn note_phone(
