@@ -14,4 +14,4 @@ mod transport;
 pub use driver::{Channels, PermissionRequest};
 pub use edge::{Edge, EdgeOptions};
 pub use error::SipError;
-pub use transport::Limits;
+pub use transport::{Limits, Patience};

@@ -1,5 +1,6 @@
 //! Message templates of accounts: shown, created, edited, deleted (whatsapp-messaging facts §4).
 
+mod allowance;
 mod draft;
 mod sync;
 
@@ -10,7 +11,7 @@ use super::validate::Faults;
 use super::{Setup, SetupError};
 use crate::clock::new_id;
 use crate::store::templates::{self, Filter, SyncRow, TemplateRow};
-use crate::store::{Conn, Page};
+use crate::store::{Conn, Page, template_changes};
 use crate::whatsapp::template::ListedTemplate;
 use crate::whatsapp::template::rules::{self, Fault, Kind};
 
@@ -81,6 +82,7 @@ impl Setup {
         if known.is_some() {
             return Err(SetupError::Conflict(format!("the template {name} ({language}) exists already")));
         }
+        self.may_create_template(&waba_id).await?;
         let (graph, token, meta_id) = self.waba_access(&waba_id)?;
         let components = self.with_samples(&waba_id, components).await?;
         let mut body = json!({
@@ -143,6 +145,7 @@ impl Setup {
         if body.is_empty() {
             return Ok(row);
         }
+        self.may_edit_template(&row).await?;
         let (graph, token, _) = self.waba_access(&row.waba_key)?;
         let body = Value::Object(body);
         self.counted("edit_template", graph.edit_template(&token, &row.meta_id, &body).await)?;
@@ -170,6 +173,27 @@ impl Setup {
         Ok(())
     }
 
+    async fn may_create_template(&self, waba_key: &str) -> Result<(), SetupError> {
+        let (key, now) = (waba_key.to_owned(), self.clock.now());
+        let read = move |conn: &mut Conn| {
+            let since = allowance::creations_since(now);
+            Ok((template_changes::creations(conn, &key, since)?, templates::for_waba(conn, &key)?.len()))
+        };
+        let (created, has) = self.db.read(read).await?;
+        allowance::creation(&created, has, now).map_err(SetupError::Conflict)
+    }
+
+    /// What is not approved may be edited without limit.
+    async fn may_edit_template(&self, row: &TemplateRow) -> Result<(), SetupError> {
+        if row.status != "APPROVED" {
+            return Ok(());
+        }
+        let (key, id, now) = (row.waba_key.clone(), row.meta_id.clone(), self.clock.now());
+        let read = move |conn: &mut Conn| template_changes::edits(conn, &key, &id, now - allowance::MONTH);
+        let edited = self.db.read(read).await?;
+        allowance::edit(&edited, now).map_err(SetupError::Conflict)
+    }
+
     /// Writes what Meta has now, or if that cannot be read what it was sent.
     async fn store_template(
         &self,
@@ -183,7 +207,8 @@ impl Setup {
             tracing::warn!(error = %error, "a template that Meta has taken cannot be read back yet");
             sent
         });
-        let row = row_of(waba_key, listed, self.clock.now().naive_utc());
+        let now = self.clock.now();
+        let row = row_of(waba_key, listed, now.naive_utc());
         let (stored, own) = (row.clone(), self.clone());
         let written = self
             .db
@@ -193,6 +218,8 @@ impl Setup {
                 };
                 let before = read(tx.conn)?;
                 templates::put(tx.conn, &stored)?;
+                let edited = (action == "change").then_some(stored.meta_id.as_str());
+                template_changes::note(tx.conn, &stored.waba_key, edited, now)?;
                 let after = read(tx.conn)?;
                 if let Some(after) = &after {
                     own.note(tx, action, object(after), before.as_ref(), Some(after))?;

@@ -35,7 +35,7 @@ mod wire;
 
 pub use endpoint::{Counts, Endpoint};
 pub use io::{ConnId, Input, Link, Moment, Notice, Origin, Output, Packet, Target, To, Transport, Trust};
-pub use settings::{DigestAlgorithm, EndpointConfig, ScannerAnswer, TimerValues, TokenSource, TrunkSettings};
+pub use settings::{EndpointConfig, TimerValues, TokenSource, TrunkSettings};
 
 #[cfg(test)]
 mod tests;

@@ -112,6 +112,7 @@ impl Setup {
             sip_status: Some(row.sip_status),
             hostname: row.hostname,
             port: u32::try_from(row.port).ok(),
+            user_params: None,
             keying: Some(row.keying),
             webhook_delivery: Some(row.webhook_delivery),
             trunk: row.trunk,

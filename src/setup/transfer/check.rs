@@ -209,6 +209,7 @@ pub(super) fn calling_row(setup: &Setup, phone: &str, part: &CallingPart) -> Res
         sip_status: Some(part.sip_status),
         hostname: part.hostname,
         port: Some(u32::from(part.port)),
+        user_params: None,
         keying: Some(part.srtp_key_exchange_protocol),
         webhook_delivery: Some(part.webhook_delivery),
         trunk: part.trunk,
