@@ -171,7 +171,9 @@ impl Setup {
                 phones::update(tx.conn, &row)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::Phone(row.id.clone()));
+        Ok(())
     }
 
     /// Writes down what was done to a number at Meta, and lets it be checked.

@@ -132,6 +132,9 @@ struct CallingPart {
     sip_status: String,
     hostname: Option<String>,
     port: u16,
+    /// The group that the user part of Meta's addresses names (RFC 4904).
+    #[serde(default)]
+    tgrp: Option<String>,
     srtp_key_exchange_protocol: String,
     webhook_delivery: String,
     trunk: Option<String>,

@@ -209,14 +209,14 @@ pub(super) fn calling_row(setup: &Setup, phone: &str, part: &CallingPart) -> Res
         sip_status: Some(part.sip_status),
         hostname: part.hostname,
         port: Some(u32::from(part.port)),
-        user_params: None,
+        user_params: Some(part.tgrp.iter().map(|tgrp| ("tgrp".to_owned(), tgrp.clone())).collect()),
         keying: Some(part.srtp_key_exchange_protocol),
         webhook_delivery: Some(part.webhook_delivery),
         trunk: part.trunk,
         extension: part.extension,
         crm_create: Some(part.crm_create),
     };
-    setup.checked(phone, wanted, None)
+    Ok(CallingRow { tgrp: part.tgrp, ..setup.checked(phone, wanted, None)? })
 }
 
 /// Sites are compared as they are written, so they are written as we write them.
