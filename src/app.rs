@@ -41,7 +41,6 @@ use crate::queue::{Class, Scheduler, Take, Worker};
 use crate::relay::courier::{self, Courier};
 use crate::relay::fetch::MediaFetcher;
 use crate::relay::limits::{self, Limits};
-use crate::relay::pace::Pace;
 use crate::relay::sender::{Pairs, Sender};
 use crate::relay::sms::report::{self, Reporter};
 use crate::relay::{Relay, Settings};
@@ -298,7 +297,6 @@ fn build_relay(
         doubts: courier::Doubts::default(),
         template_wishes: tokio::sync::Notify::new(),
         limits: Limits::default(),
-        pace: Pace::default(),
         pairs: Pairs::default(),
     })
 }

@@ -10,7 +10,7 @@
 //! | [`sender`] | sends operators' messages to WhatsApp, part by part; what it writes is in `effects`, its pace in [`pace`], `pairs`, `gate` and [`limits`] |
 //! | [`sms`] | takes in what the CRM sends through its SMS provider, and tells it what became of that |
 //! | `shorthand`, `uploads` | what becomes an approved template: found, filled, its file brought here and uploaded once |
-//! | [`held`] | what becomes of an operator's text while the window is closed |
+//! | [`held`], `late` | what becomes of an operator's text while the window is closed; and if only Meta knew that |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
 pub mod courier;
@@ -21,6 +21,7 @@ pub mod gate;
 pub mod held;
 pub mod inbound;
 pub mod known_chats;
+mod late;
 pub mod limits;
 pub mod outbound;
 pub mod pace;
@@ -37,6 +38,7 @@ mod surely;
 mod template_news;
 pub mod templates;
 mod to_portal;
+mod try_out;
 mod uploads;
 mod whose;
 
@@ -118,8 +120,6 @@ pub struct Relay {
     pub template_wishes: tokio::sync::Notify,
     /// Whom the portfolios wrote first.
     pub limits: limits::Limits,
-    /// Pacing of sends by one phone.
-    pub pace: pace::Pace,
     /// Pacing of sends to one contact.
     pub pairs: sender::Pairs,
 }

@@ -15,7 +15,6 @@ pub mod doctor;
 mod error;
 pub mod facebook;
 mod fallback;
-pub mod findings;
 pub mod install;
 pub mod jobs;
 pub mod lines;

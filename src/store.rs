@@ -35,6 +35,7 @@ pub mod schema;
 pub mod sessions;
 pub mod sms;
 pub mod statuses;
+pub mod template_changes;
 pub mod templates;
 pub mod tokens;
 pub mod uploads;

@@ -19,6 +19,8 @@ const ROUND: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Statuses of messages that are not ours, and echoes that never came.
 const SHORT_LIVED: TimeDelta = TimeDelta::hours(24);
+/// So far back Meta counts edits of a template.
+const TEMPLATE_CHANGES: TimeDelta = TimeDelta::days(30);
 /// A file without a row is no leftover before this age: its row may be on its way.
 const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
 
@@ -53,6 +55,7 @@ pub async fn round(relay: &Relay, config: &Config, stop: &CancellationToken) -> 
         (Kind::Calls, before(keep.calls)),
         (Kind::CallPermissions, now - SHORT_LIVED),
         (Kind::Sms, messages),
+        (Kind::TemplateChanges, now - TEMPLATE_CHANGES),
     ] {
         loop {
             let removed = relay.db.write(move |tx| retention::step(tx.conn, kind, before)).await?;

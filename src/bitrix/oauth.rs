@@ -56,6 +56,8 @@ pub struct AppInfo {
     pub status: Option<String>,
     /// Portal's plan, see [`super::RateLimits::for_license`].
     pub license: Option<String>,
+    /// Country where the portal is licensed, ISO-2; `None` for licences of a whole region (`en_`, `la_`, `eu_`).
+    pub region: Option<String>,
     /// Portal's language.
     pub language: Option<String>,
     /// The app's payment has expired.
@@ -75,10 +77,26 @@ impl AppInfo {
             client_endpoint: text("client_endpoint").and_then(|url| http_url(&url)),
             scope: text("scope"),
             status: text("status"),
+            region: text("license").as_deref().and_then(region_of),
             license: text("license_family").or_else(|| text("license")),
             language: text("language_id"),
             payment_expired: flag("payment_expired"),
         }
+    }
+}
+
+/// The country of a plan's name, as `ru_basic`: Bitrix24 sells by countries, and by regions of several.
+fn region_of(license: &str) -> Option<String> {
+    const COUNTRIES: [&str; 20] = [
+        "ru", "by", "kz", "uz", "ua", "de", "fr", "it", "es", "pl", "br", "tr", "in", "cn", "jp", "mx", "co",
+        "vn", "id", "my",
+    ];
+    let (prefix, _) = license.split_once('_')?;
+    let prefix = prefix.to_ascii_lowercase();
+    match prefix.as_str() {
+        "uk" => Some("GB".to_owned()),
+        known if COUNTRIES.contains(&known) => Some(known.to_ascii_uppercase()),
+        _ => None,
     }
 }
 
@@ -219,6 +237,23 @@ mod tests {
         }
         let smuggled = allowed().check("https://user:pass@oauth.bitrix.info/steal").unwrap();
         assert_eq!(smuggled.as_str(), "https://oauth.bitrix.info/rest/");
+    }
+
+    #[test]
+    fn the_country_of_a_licence_is_read_and_that_of_a_region_is_not_guessed() {
+        for (license, region) in [
+            ("ru_basic", Some("RU")),
+            ("DE_pro100", Some("DE")),
+            ("uk_std", Some("GB")),
+            ("en_demo", None),
+            ("la_basic", None),
+            ("eu_basic", None),
+            ("basic", None),
+            ("", None),
+        ] {
+            let info = AppInfo::read(&json!({"LICENSE": license, "LICENSE_FAMILY": "basic"}));
+            assert_eq!(info.region.as_deref(), region, "{license}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Comments in the CRM's timeline (bitrix24 facts §8).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::error::CallError;
@@ -15,6 +17,8 @@ pub struct CommentAdd<'a> {
     pub id: u64,
     /// The comment, BBCode.
     pub text: &'a str,
+    /// A file beside it: name and content.
+    pub file: Option<(String, Vec<u8>)>,
 }
 
 impl Method for CommentAdd<'_> {
@@ -22,7 +26,11 @@ impl Method for CommentAdd<'_> {
     type Output = ();
 
     fn params(&self) -> Value {
-        json!({"fields": {"ENTITY_ID": self.id, "ENTITY_TYPE": self.kind, "COMMENT": self.text}})
+        let mut fields = json!({"ENTITY_ID": self.id, "ENTITY_TYPE": self.kind, "COMMENT": self.text});
+        if let (Some((name, bytes)), Some(fields)) = (&self.file, fields.as_object_mut()) {
+            fields.insert("FILES".to_owned(), json!([[name, STANDARD.encode(bytes)]]));
+        }
+        json!({ "fields": fields })
     }
 
     fn read(&self, result: &Value) -> Result<(), CallError> {

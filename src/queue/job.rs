@@ -133,9 +133,14 @@ impl Kind {
     }
 
     /// What goes first of a queue, the lowest before all: people wait for what people write, and a robot writes
-    /// to thousands.
+    /// to thousands; and a state of a message is waited for, a comment is not.
     pub fn rank(self) -> u8 {
-        u8::from(self == Self::Sms)
+        u8::from(matches!(self, Self::Sms | Self::Comment))
+    }
+
+    /// Whether it takes a place where the other side takes only so many messages a second.
+    pub fn is_paced(self) -> bool {
+        matches!(self, Self::Send | Self::Sms)
     }
 
     /// Jobs of one family may travel in one call.
@@ -236,6 +241,9 @@ pub enum Job {
         owner_id: u64,
         /// BBCode.
         text: String,
+        /// A file that belongs to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blob_id: Option<String>,
     },
 }
 
@@ -253,6 +261,14 @@ pub struct OperatorItem {
     /// Files.
     #[serde(default)]
     pub files: Vec<OperatorFile>,
+    /// Number of its first part in the ledger, if earlier ones were sent and refused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_part: i32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// A file of an operator's message.

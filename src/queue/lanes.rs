@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::job::{Class, Kind};
+use super::pace::Pace;
 use super::policy;
 use crate::store::jobs::Offer;
 
@@ -77,8 +78,8 @@ struct Queue {
     in_flight: usize,
     failures: u32,
     paused_until: Option<DateTime<Utc>>,
-    /// Its pace is used up until then; no sign of trouble.
-    rests_until: Option<DateTime<Utc>>,
+    /// Where the other side takes only so many a second.
+    pace: Option<Pace>,
     /// What the pause waits for to change, see [`Lanes::hold`].
     held: Option<String>,
 }
@@ -86,7 +87,10 @@ struct Queue {
 impl Queue {
     /// Whether one more claim may run. After a failure one goes ahead as a probe.
     fn has_room(&self, take: Take) -> bool {
-        self.in_flight < if self.failures > 0 { 1 } else { take.parallel }
+        // A pace that takes many at once wants as many under way.
+        let burst =
+            self.pace.as_ref().and_then(|pace| usize::try_from(pace.burst()).ok()).unwrap_or_default();
+        self.in_flight < if self.failures > 0 { 1 } else { take.parallel.max(burst) }
     }
 
     fn next_due(&self, take: Take) -> Option<DateTime<Utc>> {
@@ -101,7 +105,7 @@ impl Queue {
     }
 
     fn closed_until(&self) -> Option<DateTime<Utc>> {
-        self.paused_until.max(self.rests_until)
+        self.paused_until.max(self.pace.as_ref().and_then(Pace::rests_until))
     }
 }
 
@@ -183,6 +187,10 @@ impl Lanes {
             queue.in_flight += 1;
             let claim = Claim { queue: key.clone(), jobs };
             for job in &claim.jobs {
+                if let Some(pace) = queue.pace.as_mut().filter(|_| job.kind.is_paced()) {
+                    // It is open: a claim of several may go beyond it a little, and waits for that afterwards.
+                    let _ = pace.admit(now);
+                }
                 if let Some(lane) = self.lanes.get_mut(&job.lane) {
                     lane.running = true;
                     if let Some(entry) = lane.entries.front() {
@@ -252,11 +260,18 @@ impl Lanes {
         until
     }
 
-    /// A queue has used up its pace: nothing is claimed from it until then, and nothing is wrong with it.
-    pub fn rest(&mut self, queue_key: &str, until: DateTime<Utc>) {
+    /// The other side of a queue takes so many a second.
+    pub fn set_pace(&mut self, queue_key: &str, per_second: u32) {
         if let Some(queue) = self.queue_mut(queue_key) {
-            queue.rests_until = queue.rests_until.max(Some(until));
+            queue.pace.get_or_insert_with(|| Pace::new(per_second)).set(per_second);
         }
+    }
+
+    /// One more place in the pace of a queue, beside that which a job takes when it is claimed; or when to ask
+    /// again.
+    pub fn admit(&mut self, queue_key: &str, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+        let pace = self.queue_mut(queue_key).and_then(|queue| queue.pace.as_mut());
+        pace.map_or(Ok(()), |pace| pace.admit(now))
     }
 
     /// As [`Lanes::pause`], for something that only a person can change: `stamp` names how it is now, and who

@@ -71,9 +71,14 @@ impl Scheduler {
         self.lock().pause(queue, Some(at_least), now)
     }
 
-    /// Lets a queue rest; see [`Lanes::rest`].
-    pub fn rest(&self, queue: &str, until: DateTime<Utc>) {
-        self.lock().rest(queue, until);
+    /// The other side of a queue takes so many a second; see [`Lanes::set_pace`].
+    pub fn set_pace(&self, queue: &str, per_second: u32) {
+        self.lock().set_pace(queue, per_second);
+    }
+
+    /// One more place in the pace of a queue; see [`Lanes::admit`].
+    pub fn admit(&self, queue: &str, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+        self.lock().admit(queue, now)
     }
 
     /// Pauses a queue until a person changes something; see [`Lanes::hold`].

@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use super::parts::Part;
 use super::sender::{Outgoing, WINDOW_CLOSED};
 use super::sms::progress;
-use super::statuses;
+use super::{held, statuses, templates};
 use crate::directory::Snapshot;
 use crate::domain::{ChatId, DeliveryState, UserId, WaId};
-use crate::queue::job::{self, Class, Job, Kind, lane_out};
+use crate::queue::job::{self, Class, Job, Kind, OperatorItem, lane_out};
 use crate::queue::worker::Settled;
 use crate::store::jobs::{self, JobRow, NewJob};
 use crate::store::messages::{self as ledger, MessageRow};
@@ -31,30 +31,33 @@ pub(super) fn acceptance(
     let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
     let request = outgoing.sms.clone();
     let part = Part::from_json(&row.payload).ok();
-    let is_shown = outgoing.item.is_some() && part.as_ref().is_some_and(Part::is_template);
+    let is_shown = of_portal(outgoing).is_some() && part.as_ref().is_some_and(Part::is_template);
     let masked = part.and_then(Part::without_password);
+    // Those are attached already.
+    let aliases: Vec<String> =
+        [&outgoing.person.wa_id, &outgoing.person.user_id].into_iter().flatten().cloned().collect();
+    let row = row.clone();
     let (chat, has_file) = (ChatId::from(row.chat_id.as_str()), row.blob_id.is_some());
     Box::new(move |tx| {
         let wamid = accepted.wamid.as_str();
-        ledger::accepted(tx.conn, &row_id, wamid, now)?;
+        // Erased while the call was out: nobody is there to be told, or to be known by an alias.
+        let known = ledger::accepted(tx.conn, &row_id, phone.as_str(), wamid, now)?;
         if let Some(part) = &masked {
             ledger::replan(tx.conn, &row_id, part.kind(), part.body(), &part.to_json())?;
         }
-        if let Some((request, row)) = request.as_ref().zip(ledger::get(tx.conn, &row_id)?) {
+        if let Some(request) = request.as_ref().filter(|_| known) {
             progress::accepted(tx, request, &row, &snapshot, now)?;
         }
         let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
         if is_shown {
             jobs::enqueue(tx, &job::show(&phone.key, &chat, &row_id, has_file), now)?;
         }
-        // Erased while the call was out: nobody is there to be known by an alias.
-        let known = ledger::get(tx.conn, &row_id)?.is_some();
         // The number that Meta answers with may differ from the one that was asked for (facts §8.2).
         for (kind, value) in [
             ("wa_id", accepted.wa_id.as_ref().map(WaId::as_str)),
             ("user_id", accepted.user_id.as_ref().map(UserId::as_str)),
         ] {
-            if let Some(value) = value.filter(|_| known) {
+            if let Some(value) = value.filter(|value| known && !aliases.iter().any(|has| has == value)) {
                 contacts::add_alias(tx.conn, phone.waba_key.as_str(), kind, value, &contact, now)?;
             }
         }
@@ -89,9 +92,34 @@ pub(super) fn refusal(
         if !told || (is_sms && !phone.row.sms_to_chat) {
             return Ok(());
         }
-        let note = notes::failure(&error, language);
+        let mut note = notes::failure(&error, language);
+        if error.code == Some(WINDOW_CLOSED) {
+            let (lines, more) = held::choices(&templates::of_waba(tx.conn, phone.waba_key.as_str())?);
+            note.push_str(&notes::choices(&lines, more, language));
+        }
         let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
         jobs::enqueue(tx, &note, now)?;
+        Ok(())
+    })
+}
+
+/// An operator's template waits for the messaging limit: the line is told, once.
+pub(super) fn limit_told(
+    settled: Settled,
+    outgoing: Outgoing,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Settled {
+    if outgoing.item.is_none() {
+        return settled;
+    }
+    let key = format!("limit:{}", settled.job.row.id);
+    settled.with(move |tx| {
+        let Some(phone) = outgoing.snapshot.phone(&outgoing.phone) else { return Ok(()) };
+        let language = statuses::language_of(&outgoing.snapshot, phone);
+        let text = notes::text(&Note::LimitReached { until }, language);
+        let chat = ChatId::from(outgoing.chat.id.as_str());
+        jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
         Ok(())
     })
 }
@@ -168,13 +196,18 @@ pub(super) fn broken_off(
     Ok(())
 }
 
+/// The operator's message, if the portal has it: a test of the panel's is none.
+fn of_portal(outgoing: &Outgoing) -> Option<&OperatorItem> {
+    outgoing.item.as_ref().filter(|item| !item.im_message_id.is_empty())
+}
+
 /// Meta has the last part: the portal's spinner goes, and the contact's message is marked read.
 pub(super) fn after_acceptance(
     tx: &mut Tx<'_>,
     outgoing: &Outgoing,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let Some(item) = &outgoing.item else { return Ok(()) };
+    let Some(item) = of_portal(outgoing) else { return Ok(()) };
     let chat = ChatId::from(outgoing.chat.id.as_str());
     let acknowledge = Job::Acknowledge {
         chat_id: outgoing.chat.id.clone(),

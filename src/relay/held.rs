@@ -12,6 +12,7 @@ use super::shorthand::default_language;
 use super::{Relay, statuses};
 use crate::clock::new_id;
 use crate::directory::Snapshot;
+use crate::domain::template::Template;
 use crate::domain::{ChatId, PhoneKey};
 use crate::queue::job::{self, Class, FileHere, Job, Kind, OperatorItem, lane_out};
 use crate::queue::worker::{Running, Settled};
@@ -70,14 +71,20 @@ impl Relay {
             Err(error) => return Err(self.plan_failed(job, outgoing, &error)),
         };
         let language = default_language(outgoing);
-        let options = FillOptions { default_language: language.as_deref() };
+        let options = FillOptions { default_language: language.as_deref(), attached: 0 };
         let reason = |refusal: &Refusal| {
             let phone = outgoing.snapshot.phone(&outgoing.phone);
             let language = phone.map(|phone| statuses::language_of(&outgoing.snapshot, phone));
             refusal.text(language.unwrap_or_default())
         };
         if !item.files.is_empty() {
-            return Err(self.tell_closed(job, outgoing, Some(reason(&Refusal::FilesAttached))).await);
+            return Err(self
+                .tell_closed(
+                    job,
+                    outgoing,
+                    Some(reason(&Refusal::FilesAttached { template: setting.to_owned() })),
+                )
+                .await);
         }
         match fill_fallback(setting, &text.body, &templates, &options) {
             Ok(filled) => self.plan_filled(job, outgoing, item, filled).await,
@@ -89,7 +96,7 @@ impl Relay {
     async fn tell_closed(&self, job: &Running, outgoing: &Outgoing, reason: Option<String>) -> Ending {
         // Without them the note is as good as it can be.
         let templates = self.templates_of(outgoing).await.unwrap_or_default();
-        let (lines, more) = ready_lines(&templates, LINES);
+        let (lines, more) = choices(&templates);
         self.ends_with_note(outgoing, &job.row.id, Note::WindowClosed { reason, lines, more })
     }
 
@@ -227,6 +234,29 @@ impl Relay {
             .await
     }
 
+    /// An operator takes back what is held: the last text, or all. The line is told what it was.
+    pub(super) fn cancel_in_line(&self, outgoing: &Outgoing, all: bool) -> Ending {
+        let (snapshot, phone) = (outgoing.snapshot.clone(), outgoing.phone.clone());
+        let (chat, now) = (outgoing.chat.id.clone(), self.clock.now());
+        Box::new(move |job: Running| {
+            let job_id = job.row.id.clone();
+            Settled::plain(job, Settlement::Done).with(move |tx| {
+                let mut rows = held::of_chat(tx.conn, &chat)?;
+                let rows = rows.split_off(if all { 0 } else { rows.len().saturating_sub(1) });
+                for row in &rows {
+                    held::take(tx.conn, &row.id)?;
+                    let note = Note::HeldCancelled { text: row.body.clone() };
+                    tell(tx, &snapshot, row, "cancelled", &note, now)?;
+                }
+                let Some(phone) = snapshot.phone(&phone).filter(|_| rows.is_empty()) else { return Ok(()) };
+                let text = notes::text(&Note::NothingHeld, statuses::language_of(&snapshot, phone));
+                let key = format!("held:{job_id}");
+                jobs::enqueue(tx, &job::note(&phone.key, &ChatId::from(chat.as_str()), &key, text), now)?;
+                Ok(())
+            })
+        })
+    }
+
     /// Takes out what has waited too long, and tells the line.
     ///
     /// # Errors
@@ -249,6 +279,11 @@ impl Relay {
             })
             .await
     }
+}
+
+/// What an operator may send while the window is closed, as short lines, and how many more there are.
+pub(super) fn choices(templates: &[Template]) -> (Vec<String>, usize) {
+    ready_lines(templates, LINES)
 }
 
 /// The contact wrote or called: what waited for that is sent, in its order, before whatever is written from now on.

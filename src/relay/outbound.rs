@@ -287,6 +287,7 @@ fn stored_item(portal_id: &str, item: &OperatorMessage) -> OperatorItem {
         im_chat_id: item.im_chat_id.clone(),
         im_message_id: item.im_message_id.to_string(),
         text: clean(&item.text),
+        first_part: 0,
         files: item.files.iter().map(file).collect(),
     }
 }

@@ -59,6 +59,7 @@ impl Relay {
         match shorthand::recognise(&text.typed, Channel::Line, &|_| false) {
             Recognised::Plain => {}
             Recognised::Shorthand(parsed) => return self.plan_shorthand(job, outgoing, item, &parsed).await,
+            Recognised::CancelHeld { all } => return Err(self.cancel_in_line(outgoing, all)),
             Recognised::Wrong(refusal) => {
                 return Err(self.ends_with_note(outgoing, &job.row.id, Note::Shorthand { refusal }));
             }
@@ -90,7 +91,7 @@ impl Relay {
         }
         let mut notes: Vec<Note> = lost.into_iter().map(|name| Note::FileUnavailable { name }).collect();
         notes.extend(files.iter().filter_map(|file| self.link_note(file)));
-        match self.write_plan(job, outgoing, 0, parts, new_rows(&files), links, notes).await {
+        match self.write_plan(job, outgoing, item.first_part, parts, new_rows(&files), links, notes).await {
             Ok(rows) => Ok(rows),
             Err(error) => {
                 self.forget_files(&files).await;
@@ -302,7 +303,8 @@ impl Relay {
                 }
                 for (index, planned) in parts.iter().enumerate() {
                     let payload = planned.part.to_json();
-                    let im = item.as_ref().map(|item| {
+                    // A test of the panel's has no message in the portal.
+                    let im = item.as_ref().filter(|item| !item.im_message_id.is_empty()).map(|item| {
                         (item.portal_id.as_str(), item.im_chat_id.as_str(), item.im_message_id.as_str())
                     });
                     let message = NewMessage {

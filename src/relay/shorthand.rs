@@ -50,15 +50,13 @@ impl Relay {
         parsed: &Parsed,
     ) -> Result<Vec<MessageRow>, Ending> {
         let refused = |refusal| self.ends_with_note(outgoing, &job.row.id, Note::Shorthand { refusal });
-        if !item.files.is_empty() {
-            return Err(refused(Refusal::FilesAttached));
-        }
         let templates = match self.templates_of(outgoing).await {
             Ok(templates) => templates,
             Err(error) => return Err(self.plan_failed(job, outgoing, &error)),
         };
         let language = default_language(outgoing);
-        let options = FillOptions { default_language: language.as_deref() };
+        let attached = item.files.len();
+        let options = FillOptions { default_language: language.as_deref(), attached };
         let filled = parsed.fill(&templates, &options).map_err(refused)?;
         self.plan_filled(job, outgoing, item, filled).await
     }
@@ -89,7 +87,8 @@ impl Relay {
             }
         };
         let files = planned.file.into_iter().collect();
-        let written = self.write_plan(job, outgoing, 0, vec![planned.part], files, vec![], vec![]).await;
+        let first = item.first_part;
+        let written = self.write_plan(job, outgoing, first, vec![planned.part], files, vec![], vec![]).await;
         written.map_err(|error| self.plan_failed(job, outgoing, &error))
     }
 
@@ -142,15 +141,10 @@ impl Relay {
         source: &MediaSource,
         name: Option<&str>,
     ) -> Result<FetchedFile, TemplateTrouble> {
-        let known = outgoing.snapshot.portal(portal);
-        let host = known.map(|portal| portal.row.domain.clone()).unwrap_or_default();
-        let (link, own_name) = match (source.on_portal(&host), source) {
-            (Some(id), _) => self.disk_file(portal, id).await?,
-            (None, MediaSource::Url(link)) => (link.clone(), name_in(link)),
-            (None, MediaSource::DiskFile(_)) => (String::new(), String::new()),
-        };
-        let name = name.map_or(own_name, str::to_owned);
-        let file = OperatorFile { name, links: vec![link], ..OperatorFile::default() };
+        let mut file = self.file_of(outgoing, portal, source).await?;
+        if let Some(name) = name {
+            name.clone_into(&mut file.name);
+        }
         let unavailable = |reason| TemplateTrouble::Refused(Refusal::FileUnavailable { reason });
         let fetched = match self.fetch_operator_file(&file).await {
             Ok(fetched) => fetched,
@@ -168,6 +162,27 @@ impl Relay {
                 Err(TemplateTrouble::Refused(refusal))
             }
         }
+    }
+
+    /// What there is to fetch.
+    async fn file_of(
+        &self,
+        outgoing: &Outgoing,
+        portal: &PortalId,
+        source: &MediaSource,
+    ) -> Result<OperatorFile, TemplateTrouble> {
+        let known = outgoing.snapshot.portal(portal);
+        let host = known.map(|portal| portal.row.domain.clone()).unwrap_or_default();
+        let (link, name) = match (source.on_portal(&host), source) {
+            (Some(id), _) => self.disk_file(portal, id).await?,
+            (None, MediaSource::Url(link)) => (link.clone(), name_in(link)),
+            (None, MediaSource::DiskFile(_)) => Default::default(),
+            (None, MediaSource::Attached) => {
+                let attached = outgoing.item.as_ref().and_then(|item| item.files.first());
+                return Ok(attached.cloned().unwrap_or_default());
+            }
+        };
+        Ok(OperatorFile { name, links: vec![link], ..OperatorFile::default() })
     }
 
     /// Address and name of a file on the portal's disk.

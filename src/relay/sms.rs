@@ -89,11 +89,12 @@ fn place(
     Ok(Placed { phone: phone.clone(), number })
 }
 
-/// Where numbers without country code belong: as set for the portal or for all, else the portal's region, else
-/// the phone's country.
+/// Where numbers without country code belong: as set for the portal or for all, else where the portal is
+/// licensed, else what its address tells, else the phone's country.
 fn country_of(portal: &Portal, phone: &Phone, configured: Option<&str>) -> Option<String> {
     let set = portal.row.default_country.as_deref().or(configured).map(str::to_owned);
-    set.or_else(|| crm_number::region_of(&portal.row.domain).map(str::to_owned))
+    set.or_else(|| portal.row.region.clone())
+        .or_else(|| crm_number::region_of(&portal.row.domain).map(str::to_owned))
         .or_else(|| crm_number::country_of(&phone.number))
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::sms::progress;
+use super::{held, late, templates};
 use crate::directory::{Phone, Snapshot};
 use crate::domain::{ChatId, DeliveryState, Language};
 use crate::queue::job::{self, Class, Job, Kind, lane_out};
@@ -113,10 +114,12 @@ pub fn apply(
     };
     match stored::apply(tx.conn, &status, now)? {
         Applied::Moved(message) => {
-            if let Some(job_id) = &message.job_id {
+            let failed = state == DeliveryState::Failed;
+            let goes_another_way = failed && in_closed_window(tx, reported, &message, now)?;
+            if let Some(job_id) = message.job_id.as_ref().filter(|_| !goes_another_way) {
                 progress::moved(tx, job_id, reported.language, now)?;
             }
-            if state == DeliveryState::Failed {
+            if failed && !goes_another_way {
                 fail(tx, reported, &message, now)?;
             }
             let lane = lane_out(&ChatId::from(message.chat_id.as_str())).to_string();
@@ -143,6 +146,21 @@ pub fn apply_parked(
     Ok(())
 }
 
+/// If the window was closed, nothing more is tried in it; and whether the text goes another way.
+fn in_closed_window(
+    tx: &mut Tx<'_>,
+    reported: &Reported,
+    message: &MessageRow,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let code = reported.told.error.as_ref().and_then(|error| error.code);
+    if code != Some(WINDOW_CLOSED) {
+        return Ok(false);
+    }
+    chats::window_was_closed(tx.conn, &message.chat_id, message.created_at.and_utc())?;
+    late::follows_setting(tx, &reported.phone, message, now)
+}
+
 fn fail(
     tx: &mut Tx<'_>,
     reported: &Reported,
@@ -152,9 +170,6 @@ fn fail(
     let error = reported.told.error.clone();
     let code = error.as_ref().and_then(|error| error.code);
     tracing::warn!(message.wamid = reported.told.wamid, code, "Meta could not deliver a message");
-    if code == Some(WINDOW_CLOSED) {
-        chats::window_was_closed(tx.conn, &message.chat_id, message.created_at.and_utc())?;
-    }
     let chat = ChatId::from(message.chat_id.as_str());
     if code == Some(MEDIA_REFUSED)
         && message.blob_id.is_some()
@@ -182,7 +197,11 @@ fn fail(
     if progress::is_silent(tx, message, reported.phone.row.sms_to_chat)? {
         return Ok(());
     }
-    let note = notes::failure(&error, reported.language);
+    let mut note = notes::failure(&error, reported.language);
+    if code == Some(WINDOW_CLOSED) {
+        let (lines, more) = held::choices(&templates::of_waba(tx.conn, reported.phone.waba_key.as_str())?);
+        note.push_str(&notes::choices(&lines, more, reported.language));
+    }
     jobs::enqueue(tx, &job::note(&reported.phone.key, &chat, &message.id, note), now)?;
     Ok(())
 }

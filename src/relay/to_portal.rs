@@ -13,9 +13,9 @@ use crate::store::blobs::{self, BlobRow};
 use crate::store::chats::{self, ChatPerson, ChatRow};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::store::{Conn, StoreError};
-use crate::translate::person::person_name;
+use crate::translate::person::{PersonName, person_name};
 use crate::translate::to_line::{self, Action, EchoOf, Known, LineItem, MediaKind, Quoted};
-use crate::translate::{reconstruction, split};
+use crate::translate::{reconstruction, sms_notes, split};
 use crate::whatsapp::message::{Content, WireMessage};
 
 /// A job of the courier with everything that it needs from the database.
@@ -194,6 +194,11 @@ impl Relay {
                 (reconstruction::bbcode(&template, &values, language), kind)
             }
             _ => (reconstruction::unknown(&message.kind, language), None),
+        };
+        // What no operator wrote came from the CRM.
+        let text = match &message.im_message_id {
+            Some(_) => text,
+            None => format!("{}\n{text}", sms_notes::head_in_line(language)),
         };
         let (mut text, mut files, mut link) = (text, vec![], None);
         if let Some(kind) = kind {
@@ -391,21 +396,26 @@ fn placeholder(message: &MessageRow) -> LineItem {
 }
 
 /// The `user` object: as it was first sent, to the byte; the portal rewrites the client's profile on any change.
+/// Only the placeholder of somebody to whom the CRM wrote first gives way, once, to the name of whoever answers.
 pub(super) fn user_of(loaded: &Loaded) -> UserObject {
-    let stored = loaded.chat.portal_user.as_deref().and_then(|json| serde_json::from_str(json).ok());
-    stored.unwrap_or_else(|| {
-        let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
-        let user = UserObject {
-            id: loaded.chat.name().to_owned(),
-            name: Some(name.name),
-            last_name: Some(name.last_name).filter(|name| !name.is_empty()),
-            ..UserObject::default()
-        };
-        match &loaded.person.wa_id {
-            Some(wa_id) => user.with_phone(format!("+{wa_id}")),
-            None => user,
-        }
-    })
+    let name = person_name(Some(&loaded.person.name), loaded.person.username.as_deref());
+    let named = |user: UserObject, name: PersonName| UserObject {
+        name: Some(name.name),
+        last_name: Some(name.last_name).filter(|name| !name.is_empty()),
+        ..user
+    };
+    let placeholder = person_name(None, None);
+    let stored: Option<UserObject> =
+        loaded.chat.portal_user.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    if let Some(stored) = stored {
+        let is_placeholder = stored == named(stored.clone(), placeholder.clone());
+        return if is_placeholder && name != placeholder { named(stored, name) } else { stored };
+    }
+    let user = named(UserObject { id: loaded.chat.name().to_owned(), ..UserObject::default() }, name);
+    match &loaded.person.wa_id {
+        Some(wa_id) => user.with_phone(format!("+{wa_id}")),
+        None => user,
+    }
 }
 
 /// The template whose button was tapped.

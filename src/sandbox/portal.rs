@@ -78,6 +78,8 @@ pub struct PortalOptions {
     pub refresh_grace: Duration,
     /// The portal's plan as `app.info` names it.
     pub license: String,
+    /// Where it is sold: the plan's name begins so, `ru_basic`.
+    pub license_region: String,
     /// Keep no bodies: no call log, no file contents, no observations unless somebody subscribed.
     pub quiet: bool,
     /// Chats are spread over so many queues of events; inside a chat the order always holds.
@@ -103,6 +105,7 @@ impl Default for PortalOptions {
             latency: Duration::ZERO,
             refresh_grace: Duration::ZERO,
             license: "demo".to_owned(),
+            license_region: "en".to_owned(),
             quiet: false,
             event_lanes: 1,
             events_wait_for_200: false,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::behalf::Object;
+use super::behalf::{Object, stale};
 use super::doctor::Scope;
 use super::{Setup, SetupError};
 use crate::bitrix::telephony::{LineAdd, LineAdded, LineDelete, LineUpdate};
@@ -86,8 +86,12 @@ impl Setup {
     /// in [`CallingState::error`].
     pub async fn set_calling(&self, phone_id: &str, new: NewCalling) -> Result<CallingState, SetupError> {
         let (graph, token, number) = self.calling_access(phone_id)?;
+        let _one_at_a_time = self.named_gate(format!("calling:{phone_id}")).lock_owned().await;
         let id = phone_id.to_owned();
         let before = self.db.read(move |conn| calling::get(conn, &id)).await?;
+        if before.as_ref().is_some_and(|row| self.behalf.is_stale(row.updated_at)) {
+            return Err(stale());
+        }
         let params = new.user_params.clone().unwrap_or_else(|| params_at_meta(before.as_ref()));
         let mut row = self.checked(phone_id, new, before.clone())?;
         let is_on = row.status == "ENABLED" && row.sip_status == "ENABLED";
@@ -114,8 +118,7 @@ impl Setup {
             .or(unread)
             .or_else(|| self.difference(&row, &meta))
             .or_else(|| is_on.then(|| other_params(&row, &meta, &params)).flatten());
-        self.store_calling(&mut row, error.clone()).await?;
-        self.note_calling(before, row.clone()).await?;
+        self.store_calling(&mut row, error.clone(), Some(before)).await?;
         self.show_line(phone_id).await;
         self.check_later(Scope::Phone(phone_id.to_owned()));
         Ok(CallingState { row: Some(row), meta, error })
@@ -139,7 +142,7 @@ impl Setup {
         let differs = self.difference(&row, &meta);
         // What Meta refused stays told until what is wanted is there.
         let error = differs.map(|differs| CallingError::of_row(&row).unwrap_or(differs));
-        self.store_calling(&mut row, error.clone()).await?;
+        self.store_calling(&mut row, error.clone(), None).await?;
         Ok(CallingState { row: Some(row), meta, error })
     }
 
@@ -228,27 +231,30 @@ impl Setup {
         None
     }
 
+    /// Stores what was asked and answered; `saved`: somebody changed it, from what was there before.
     async fn store_calling(
         &self,
         row: &mut CallingRow,
         error: Option<CallingError>,
+        saved: Option<Option<CallingRow>>,
     ) -> Result<(), SetupError> {
         row.error_code = error.as_ref().map(|error| error.code);
         row.error_title = error.as_ref().map(|error| error.title.clone());
         row.error_explanation = error.map(|error| error.explanation);
-        let stored = row.clone();
-        self.db.write(move |tx| calling::put(tx.conn, &stored)).await?;
+        let (stored, own) = (row.clone(), self.clone());
+        let snapshot = self.directory.now();
+        let number = snapshot.phone(&PhoneKey::from(row.phone_id.as_str())).map(|phone| phone.number.clone());
+        self.db
+            .write(move |tx| {
+                calling::put(tx.conn, &stored)?;
+                let Some(before) = &saved else { return Ok(()) };
+                let name = number.as_deref().unwrap_or_default();
+                let object = Object { kind: "phone", id: &stored.phone_id, name };
+                let (before, after) = (before.as_ref().map(logged), logged(&stored));
+                own.note(tx, "calling", object, before.as_ref(), Some(&after))
+            })
+            .await?;
         Ok(self.directory.reload().await?)
-    }
-
-    async fn note_calling(&self, before: Option<CallingRow>, row: CallingRow) -> Result<(), SetupError> {
-        let phone = self.phone(&row.phone_id).await?;
-        let own = self.clone();
-        let noted = self.db.write(move |tx| {
-            let object = Object { kind: "phone", id: &row.phone_id, name: &phone.phone_number };
-            own.note(tx, "calling", object, before.as_ref(), Some(&row))
-        });
-        Ok(noted.await?)
     }
 
     fn calling_access(&self, id: &str) -> Result<(GraphClient, Secret, PhoneNumberId), SetupError> {
@@ -307,6 +313,11 @@ impl Setup {
             tracing::warn!(portal.id = %portal.id, error = %error, "a line of the telephony stays at the portal");
         }
     }
+}
+
+/// Settings as the log keeps them: what Meta tells of itself is no change of anybody.
+fn logged(row: &CallingRow) -> CallingRow {
+    CallingRow { meta: None, checked_at: None, ..row.clone() }
 }
 
 fn has_telephony(portal: &Portal) -> bool {

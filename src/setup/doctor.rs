@@ -32,7 +32,7 @@ pub use memory::{Memory, Remembered};
 pub use repair::RepairWish;
 
 use super::Setup;
-use crate::directory::Phone;
+use crate::directory::{Phone, Snapshot};
 use crate::domain::AppId;
 
 /// Which checks run.
@@ -120,7 +120,7 @@ impl Setup {
             found.extend(self.examine_line(&snapshot, binding).await);
         }
         self.doctor.remember(&look.scope, &found, self.clock.now());
-        if let Err(error) = self.settle_alarms(&found, look.scope == Scope::All).await {
+        if let Err(error) = self.settle_alarms(&snapshot, &found, look.scope == Scope::All).await {
             tracing::warn!(error = %error, "alarms could not be written");
         }
         found
@@ -132,11 +132,11 @@ impl Setup {
         self.doctor.last()
     }
 
-    /// The portal took a phone's line away: told at once, while it is known whose it was. The phone's own check ends
+    /// The portal took a phone's line away: told at once, to whoever it belonged to before. The phone's own check ends
     /// the alarm when it is linked again.
-    pub(super) async fn line_is_lost(&self, phone: &Phone, line: &str) {
+    pub(super) async fn line_is_lost(&self, before: &Snapshot, phone: &Phone, line: &str) {
         let found = phone::line_lost(&phone_subject(phone), line);
-        if let Err(error) = self.settle_alarms(&[found], false).await {
+        if let Err(error) = self.settle_alarms(before, &[found], false).await {
             tracing::warn!(error = %error, "an alarm could not be written");
         }
     }

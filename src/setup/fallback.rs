@@ -19,7 +19,7 @@ impl Setup {
         let waba = phone.waba_key.clone();
         let rows = self.db.read(move |conn| templates::for_waba(conn, &waba)).await?;
         let templates: Vec<Template> = rows.iter().map(definition).collect();
-        let options = FillOptions { default_language: phone.default_language.as_deref() };
+        let options = FillOptions { default_language: phone.default_language.as_deref(), attached: 0 };
         let checked = shorthand::check_fallback(setting, &templates, &options).map(drop);
         Ok(checked.map_err(|refusal| refusal.text(Language::En)))
     }

@@ -191,6 +191,7 @@ impl Setup {
             status_reason: None,
             language: claim.language.unwrap_or_else(|| "en".to_owned()),
             default_country: None,
+            region: None,
             alarm_user_id: None,
             created_at: now.naive_utc(),
             updated_at: now.naive_utc(),
@@ -209,6 +210,7 @@ impl Setup {
                 let mut row = PortalRow {
                     id: known.id,
                     default_country: known.default_country,
+                    region: known.region,
                     alarm_user_id: known.alarm_user_id,
                     created_at: known.created_at,
                     ..fresh.clone()

@@ -127,7 +127,9 @@ impl Setup {
                 own.note(tx, "unlink", object(&row), Some(&row), None)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::Phone(phone_id.to_owned()));
+        Ok(())
     }
 
     /// The open lines of a portal, by id.
@@ -163,15 +165,17 @@ impl Setup {
         let snapshot = self.directory.now();
         let Some(binding) = snapshot.binding_of_line(portal, line) else { return Ok(()) };
         tracing::warn!(portal.id = %portal, line = %line, "the portal switched a linked line off; it is unlinked");
-        if let Some(phone) = snapshot.phone(&binding.phone) {
-            self.line_is_lost(phone, &binding.line_name).await;
-        }
         let key = binding.phone.to_string();
         self.db.write(move |tx| lines::unbind_phone(tx.conn, &key)).await?;
         if let Some(phone) = snapshot.phone(&binding.phone) {
             self.remove_sender_if_any(portal, phone).await;
         }
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        // Only now: a look that still sees the link would end the alarm.
+        if let Some(phone) = snapshot.phone(&binding.phone) {
+            self.line_is_lost(&snapshot, phone, &binding.line_name).await;
+        }
+        Ok(())
     }
 
     /// Switches the connector on and says what it is; in this order (bitrix24 facts §3.4).

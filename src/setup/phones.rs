@@ -150,7 +150,11 @@ impl Setup {
                     .to_owned(),
             )),
             Err(error) => Err(error),
-            Ok(_) => Ok(self.directory.reload().await?),
+            Ok(_) => {
+                self.directory.reload().await?;
+                self.check_later(Scope::All);
+                Ok(())
+            }
         }
     }
 
@@ -167,6 +171,8 @@ impl Setup {
 
     fn new_row(&self, waba: &str, number: &PhoneNumber, info: PhoneInfo, sms_service: bool) -> PhoneRow {
         PhoneRow {
+            throughput: info.throughput_level().map(str::to_owned),
+            on_business_app: info.is_on_biz_app.unwrap_or_default(),
             waba_key: waba.to_owned(),
             phone_number: number.digits().to_owned(),
             phone_number_id: info.id.into_string(),
@@ -207,6 +213,8 @@ pub(super) fn blank(now: NaiveDateTime) -> PhoneRow {
         sms_code: None,
         chat_names: "own".to_owned(),
         profile: None,
+        throughput: None,
+        on_business_app: false,
         created_at: now,
         updated_at: now,
     }

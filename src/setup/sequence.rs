@@ -75,6 +75,10 @@ impl Setup {
         if let Some(license) = &info.license {
             self.gateway.set_license(id, license);
         }
+        let known = self.directory.now().portal(id).and_then(|portal| portal.row.region.clone());
+        if info.region.is_some() && info.region != known {
+            self.edit_portal(id, move |row| row.region.clone_from(&info.region)).await?;
+        }
         Ok(left)
     }
 

@@ -1,23 +1,26 @@
 //! Message templates of accounts: shown, created, edited, deleted (whatsapp-messaging facts §4).
 
+mod allowance;
 mod draft;
 mod sync;
 
 use serde_json::{Value, json};
 
-use super::behalf::Object;
+use super::behalf::{Object, stale};
+use super::doctor::Scope;
 use super::validate::Faults;
 use super::{Setup, SetupError};
 use crate::clock::new_id;
+use crate::domain::PhoneNumber;
 use crate::store::templates::{self, Filter, SyncRow, TemplateRow};
-use crate::store::{Conn, Page};
+use crate::store::{Conn, Page, template_changes};
 use crate::whatsapp::template::ListedTemplate;
 use crate::whatsapp::template::rules::{self, Fault, Kind};
 
 pub use sync::Synced;
 
 /// States in which Meta lets a template be edited.
-const EDITABLE: [&str; 3] = ["APPROVED", "REJECTED", "PAUSED"];
+pub const EDITABLE: [&str; 3] = ["APPROVED", "REJECTED", "PAUSED"];
 
 /// A template to be handed in.
 #[derive(Clone, Debug)]
@@ -81,6 +84,7 @@ impl Setup {
         if known.is_some() {
             return Err(SetupError::Conflict(format!("the template {name} ({language}) exists already")));
         }
+        self.may_create_template(&waba_id).await?;
         let (graph, token, meta_id) = self.waba_access(&waba_id)?;
         let components = self.with_samples(&waba_id, components).await?;
         let mut body = json!({
@@ -109,6 +113,9 @@ impl Setup {
     /// Edits a template: Meta replaces all its components, and reviews it again.
     pub async fn change_template(&self, id: &str, change: TemplateChange) -> Result<TemplateRow, SetupError> {
         let row = self.template(id).await?;
+        if self.behalf.is_stale(row.updated_at) {
+            return Err(stale());
+        }
         let category = change.category.map(|category| category.to_uppercase());
         let mut faults = Faults::default();
         let new_category = category.as_deref().filter(|category| *category != row.category);
@@ -143,6 +150,7 @@ impl Setup {
         if body.is_empty() {
             return Ok(row);
         }
+        self.may_edit_template(&row).await?;
         let (graph, token, _) = self.waba_access(&row.waba_key)?;
         let body = Value::Object(body);
         self.counted("edit_template", graph.edit_template(&token, &row.meta_id, &body).await)?;
@@ -156,7 +164,7 @@ impl Setup {
         let one = (!all_languages).then_some(row.meta_id.as_str());
         let outcome = graph.delete_template(&token, &meta_id, &row.name, one).await;
         self.counted("delete_template", outcome)?;
-        let own = self.clone();
+        let (own, scope) = (self.clone(), Scope::Waba(row.waba_key.clone()));
         self.db
             .write(move |tx| {
                 let all = templates::for_waba(tx.conn, &row.waba_key)?;
@@ -167,7 +175,35 @@ impl Setup {
                 own.note(tx, "delete", object(&row), Some(&row), None)
             })
             .await?;
+        self.check_later(scope);
         Ok(())
+    }
+
+    /// Writes down that somebody sent a template to try it out.
+    pub async fn note_template_test(&self, row: &TemplateRow, to: &PhoneNumber) -> Result<(), SetupError> {
+        let after = json!({ "language": row.language, "to": to.to_string() });
+        self.note_deed("test", ("template", &row.id, &row.name), after).await
+    }
+
+    async fn may_create_template(&self, waba_key: &str) -> Result<(), SetupError> {
+        let (key, now) = (waba_key.to_owned(), self.clock.now());
+        let read = move |conn: &mut Conn| {
+            let since = allowance::creations_since(now);
+            Ok((template_changes::creations(conn, &key, since)?, templates::for_waba(conn, &key)?.len()))
+        };
+        let (created, has) = self.db.read(read).await?;
+        allowance::creation(&created, has, now).map_err(SetupError::Conflict)
+    }
+
+    /// What is not approved may be edited without limit.
+    async fn may_edit_template(&self, row: &TemplateRow) -> Result<(), SetupError> {
+        if row.status != "APPROVED" {
+            return Ok(());
+        }
+        let (key, id, now) = (row.waba_key.clone(), row.meta_id.clone(), self.clock.now());
+        let read = move |conn: &mut Conn| template_changes::edits(conn, &key, &id, now - allowance::MONTH);
+        let edited = self.db.read(read).await?;
+        allowance::edit(&edited, now).map_err(SetupError::Conflict)
     }
 
     /// Writes what Meta has now, or if that cannot be read what it was sent.
@@ -183,7 +219,8 @@ impl Setup {
             tracing::warn!(error = %error, "a template that Meta has taken cannot be read back yet");
             sent
         });
-        let row = row_of(waba_key, listed, self.clock.now().naive_utc());
+        let now = self.clock.now();
+        let row = row_of(waba_key, listed, now.naive_utc());
         let (stored, own) = (row.clone(), self.clone());
         let written = self
             .db
@@ -193,6 +230,8 @@ impl Setup {
                 };
                 let before = read(tx.conn)?;
                 templates::put(tx.conn, &stored)?;
+                let edited = (action == "change").then_some(stored.meta_id.as_str());
+                template_changes::note(tx.conn, &stored.waba_key, edited, now)?;
                 let after = read(tx.conn)?;
                 if let Some(after) = &after {
                     own.note(tx, action, object(after), before.as_ref(), Some(after))?;
@@ -200,6 +239,7 @@ impl Setup {
                 Ok(after)
             })
             .await?;
+        self.check_later(Scope::Waba(waba_key.to_owned()));
         Ok(written.unwrap_or(row))
     }
 }

@@ -132,14 +132,15 @@ struct CallingPart {
     sip_status: String,
     hostname: Option<String>,
     port: u16,
+    /// The group that the user part of Meta's addresses names (RFC 4904).
+    #[serde(default)]
+    tgrp: Option<String>,
     srtp_key_exchange_protocol: String,
     webhook_delivery: String,
     trunk: Option<String>,
     extension: Option<String>,
     #[serde(default)]
     crm_create: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tgrp: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

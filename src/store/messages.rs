@@ -396,23 +396,31 @@ pub fn replan(conn: &mut Conn, id: &str, kind: &str, body: &str, payload: &str) 
 }
 
 /// Meta took it; its state moves up from pending only. If an echo of it was stored first, the id is ours now.
-pub fn accepted(conn: &mut Conn, id: &str, wamid: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let Some(own) = get(conn, id)? else { return Ok(()) };
+/// `false`: the message is gone.
+pub fn accepted(
+    conn: &mut Conn,
+    id: &str,
+    phone_id: &str,
+    wamid: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     diesel::update(
         messages::table
-            .filter(messages::phone_id.eq(&own.phone_id))
+            .filter(messages::phone_id.eq(phone_id))
             .filter(messages::wamid.eq(wamid))
             .filter(messages::id.ne(id)),
     )
     .set(messages::wamid.eq(None::<String>))
     .execute(conn)?;
-    diesel::update(messages::table.find(id))
-        .set((messages::wamid.eq(wamid), messages::accepted_at.eq(ts(now))))
+    let state = diesel::dsl::case_when(
+        messages::state.eq(DeliveryState::Pending.as_str()),
+        DeliveryState::Accepted.as_str().into_sql::<Text>(),
+    )
+    .otherwise(messages::state);
+    let changed = diesel::update(messages::table.find(id))
+        .set((messages::wamid.eq(wamid), messages::accepted_at.eq(ts(now)), messages::state.eq(state)))
         .execute(conn)?;
-    diesel::update(messages::table.find(id).filter(messages::state.eq(DeliveryState::Pending.as_str())))
-        .set(messages::state.eq(DeliveryState::Accepted.as_str()))
-        .execute(conn)?;
-    Ok(())
+    Ok(changed == 1)
 }
 
 /// What is written as error of a message whose job ended without Meta's verdict.

@@ -57,6 +57,10 @@ pub struct PhoneRow {
     pub chat_names: String,
     /// The business profile as it was last written or accepted here; JSON.
     pub profile: Option<String>,
+    /// Throughput level at Meta.
+    pub throughput: Option<String>,
+    /// Whether the WhatsApp Business app has the number as well.
+    pub on_business_app: bool,
     /// When it was written.
     pub created_at: NaiveDateTime,
     /// When it was last changed.

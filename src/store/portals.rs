@@ -45,6 +45,8 @@ pub struct PortalRow {
     pub language: String,
     /// ISO-2 country of numbers without a code.
     pub default_country: Option<String>,
+    /// Where it is licensed, ISO-2, as it says itself.
+    pub region: Option<String>,
     /// Portal user who is told of alarms.
     pub alarm_user_id: Option<String>,
     /// When it was written.

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use super::db::{Conn, StoreError};
 use super::schema::{
     alarm_notices, alarms, events, expected_echoes, jobs, messages, parked_statuses, sms_requests,
+    template_changes,
 };
 use super::{call_permissions, calls, ts};
 
@@ -35,6 +36,8 @@ pub enum Kind {
     AlarmNotices,
     /// Alarms that have ended.
     Alarms,
+    /// Creations and edits of templates.
+    TemplateChanges,
 }
 
 macro_rules! oldest {
@@ -78,6 +81,7 @@ pub fn step(conn: &mut Conn, kind: Kind, before: DateTime<Utc>) -> Result<usize,
             ids.len()
         }
         Kind::Alarms => oldest!(conn, alarms, closed_at, before),
+        Kind::TemplateChanges => oldest!(conn, template_changes, at, before),
         Kind::Jobs => {
             // Dead jobs have an end as well, but wait for a person.
             let ids: Vec<String> = jobs::table

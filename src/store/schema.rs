@@ -68,6 +68,8 @@ table! {
         sms_code -> Nullable<Text>,
         chat_names -> Text,
         profile -> Nullable<Text>,
+        throughput -> Nullable<Text>,
+        on_business_app -> Bool,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -103,6 +105,7 @@ table! {
         status_reason -> Nullable<Text>,
         language -> Text,
         default_country -> Nullable<Text>,
+        region -> Nullable<Text>,
         alarm_user_id -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
@@ -315,6 +318,15 @@ table! {
         synced_at -> Timestamp,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+    }
+}
+
+table! {
+    template_changes (id) {
+        id -> Text,
+        waba_key -> Text,
+        meta_id -> Nullable<Text>,
+        at -> Timestamp,
     }
 }
 

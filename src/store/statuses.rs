@@ -51,7 +51,7 @@ pub fn apply(conn: &mut Conn, status: &NewStatus<'_>, now: DateTime<Utc>) -> Res
             match status.opaque.map(|opaque| by_opaque(conn, status.phone_id, opaque)).transpose()?.flatten()
             {
                 Some(message) => {
-                    ledger::accepted(conn, &message.id, status.wamid, now)?;
+                    ledger::accepted(conn, &message.id, status.phone_id, status.wamid, now)?;
                     message
                 }
                 None => return Ok(Applied::Unknown),

@@ -4,6 +4,8 @@
 
 mod failures;
 
+use chrono::{DateTime, Utc};
+
 use super::markup::neutralise;
 use super::say;
 use super::shorthand::Refusal;
@@ -31,6 +33,13 @@ pub enum Note {
     Held {
         /// How long at most.
         days: i64,
+    },
+    /// There is no held text to cancel.
+    NothingHeld,
+    /// A template waits because its account has written to as many people as Meta allows in 24 hours.
+    LimitReached {
+        /// When it may go at the earliest.
+        until: DateTime<Utc>,
     },
     /// A held text is not to be sent any more.
     HeldCancelled {
@@ -117,6 +126,20 @@ pub fn text(note: &Note, language: Language) -> String {
             say("The template was not sent:", "Шаблон не отправлен:"),
             neutralise(&sentence(&refusal.text(language)))
         )),
+        Note::NothingHeld => say(
+            "Nothing is held for this customer.",
+            "Для этого клиента ничего не отложено.",
+        )
+        .to_owned(),
+        Note::LimitReached { until } => {
+            let told = say(
+                "The template waits: in 24 hours WhatsApp lets a business write first to so many people, and they \
+                 are reached. It goes by itself, not before",
+                "Шаблон ждёт: за 24 часа WhatsApp разрешает первым написать ограниченному числу людей, и лимит \
+                 исчерпан. Он уйдёт сам, не раньше",
+            );
+            format!("{told} {} UTC.", until.format("%d.%m.%Y %H:%M"))
+        }
         Note::Held { .. } | Note::HeldCancelled { .. } | Note::HeldExpired { .. } => held(note, language),
         Note::PortalLink { link } => red(&format!(
             "{} {}",
@@ -258,14 +281,21 @@ fn window_closed(reason: Option<&str>, lines: &[String], more: usize, language: 
             say("The phone's template could not carry the text:", "Шаблон номера не смог передать текст:");
         text.push_str(&format!("\n{told} {}", neutralise(&sentence(reason))));
     }
+    text.push_str(&choices(lines, more, language));
+    text
+}
+
+/// What is added to a note whose reader may send one of these short lines; `more` are not listed.
+pub fn choices(lines: &[String], more: usize, language: Language) -> String {
+    let mut text = String::new();
     if !lines.is_empty() {
-        text.push_str(say("\nTemplates to choose from:", "\nШаблоны на выбор:"));
+        text.push_str(say(language, "\nTemplates to choose from:", "\nШаблоны на выбор:"));
         for line in lines {
             text.push_str(&format!("\n{}", neutralise(line)));
         }
     }
     if more > 0 {
-        text.push_str(&format!("\n… {} {more}", say("and more:", "и ещё:")));
+        text.push_str(&format!("\n… {} {more}", say(language, "and more:", "и ещё:")));
     }
     text
 }
@@ -274,11 +304,11 @@ fn held(note: &Note, language: Language) -> String {
     match (note, language) {
         (Note::Held { days }, Language::En) => format!(
             "Held: more than 24 hours have passed since the customer's last message. The text is sent as soon as \
-             the customer writes, within {days} days. A template can be sent meanwhile."
+             the customer writes, within {days} days. A template can be sent meanwhile. To take the text back write hold-cancel."
         ),
         (Note::Held { days }, Language::Ru) => format!(
             "Отложено: с последнего сообщения клиента прошло больше 24 часов. Текст уйдёт, как только клиент \
-             напишет, в течение {days} дней. Шаблон можно отправить и сейчас."
+             напишет, в течение {days} дней. Шаблон можно отправить и сейчас. Чтобы отменить текст, напишите hold-cancel."
         ),
         (Note::HeldCancelled { text }, _) => {
             let told = say(language, "Cancelled, it will not be sent:", "Отменено, отправлено не будет:");

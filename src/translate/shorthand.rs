@@ -43,6 +43,11 @@ pub enum Recognised {
     Plain,
     /// A shorthand, to be filled.
     Shorthand(Parsed),
+    /// An order: what is held for this customer is not to be sent.
+    CancelHeld {
+        /// Everything, else what was held last.
+        all: bool,
+    },
     /// It looks like a shorthand and is wrong.
     Wrong(Refusal),
 }
@@ -96,6 +101,16 @@ pub fn recognise(text: &str, channel: Channel, exists: &dyn Fn(&str) -> bool) ->
         Some(Opening::Dash(rest)) => dash::read(rest),
         Some(Opening::Bracket(rest)) => bracket::read(rest),
         Some(Opening::OldBracket(rest)) => bracket::read_old(rest),
+        Some(Opening::HoldCancel(_)) if channel == Channel::Sms => {
+            return Recognised::Wrong(Refusal::OnlyInLine);
+        }
+        Some(Opening::HoldCancel(rest)) => {
+            return match rest.trim_start_matches('+').trim().to_ascii_lowercase().as_str() {
+                "" => Recognised::CancelHeld { all: false },
+                "all" => Recognised::CancelHeld { all: true },
+                _ => Recognised::Wrong(Refusal::UnknownOrder { order: text.to_owned() }),
+            };
+        }
         None if channel == Channel::Sms => match dash::bare(text) {
             Some((name, rest)) if exists(name) => dash::read_named(name, rest),
             _ => return Recognised::Plain,
@@ -117,7 +132,11 @@ enum Opening<'a> {
     Dash(&'a str),
     Bracket(&'a str),
     OldBracket(&'a str),
+    HoldCancel(&'a str),
 }
+
+/// By what an operator takes back a text that is held.
+const HOLD_CANCEL: &str = "hold-cancel";
 
 /// What follows the opening of a shorthand. A telephone writes the first letter large, so case is nothing.
 fn opening(text: &str) -> Option<Opening<'_>> {
@@ -126,6 +145,12 @@ fn opening(text: &str) -> Option<Opening<'_>> {
         && let Some(rest) = rest.strip_prefix(['-', '+'])
     {
         return Some(Opening::Dash(rest));
+    }
+    if let Some((word, rest)) = text.split_at_checked(HOLD_CANCEL.len())
+        && word.eq_ignore_ascii_case(HOLD_CANCEL)
+        && !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+    {
+        return Some(Opening::HoldCancel(rest));
     }
     if let Some(rest) = text.strip_prefix("&((") {
         return Some(Opening::Bracket(rest));

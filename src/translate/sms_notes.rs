@@ -125,7 +125,12 @@ fn fault_in(fault: &NumberFault, language: Language) -> String {
 
 /// Note in the line: what the CRM sent and the customer got. `text` is in WhatsApp's markup.
 pub fn in_line(text: &str, language: Language) -> String {
-    format!("[b]{}[/b]\n{}", say(language, "Sent from the CRM:", "Отправлено из CRM:"), to_bbcode(text))
+    format!("{}\n{}", head_in_line(language), to_bbcode(text))
+}
+
+/// What stands in the line above what the CRM sent.
+pub fn head_in_line(language: Language) -> String {
+    format!("[b]{}[/b]", say(language, "Sent from the CRM:", "Отправлено из CRM:"))
 }
 
 /// Comment in the CRM's timeline: what the customer got of a template.

@@ -226,10 +226,15 @@ impl<'a> Turn<'a> {
 
     /// After it was broken: looked at three times, told once.
     async fn broken(&mut self, words: &str) {
-        for _ in 0..3 {
+        self.app
+            .wait_for(self.check, async |app| {
+                look(app).await;
+                self.is_open().await.then_some(())
+            })
+            .await;
+        for _ in 0..2 {
             look(self.app).await;
         }
-        assert!(self.is_open().await, "no alarm of {}", self.check);
         self.says(words).await;
     }
 

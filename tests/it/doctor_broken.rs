@@ -268,7 +268,12 @@ async fn jobs_that_were_given_up_and_a_queue_that_stands_are_found() {
     app.customer_writes(&anna(), "Are you there?");
     app.webhooks_taken().await;
     app.advance(chrono::TimeDelta::minutes(6));
-    found(&app, "bridge.queue.age", "fail", "waits for").await;
+    // Between two tries.
+    app.wait_for("the old job", async |app| {
+        let report = look(app).await;
+        (finding(&report, "bridge.queue.age")["result"] == "fail").then_some(())
+    })
+    .await;
     app.portal.change_faults(|faults| faults.planned.clear());
     app.advance(chrono::TimeDelta::minutes(2));
     app.settled().await;

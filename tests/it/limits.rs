@@ -61,6 +61,7 @@ async fn a_template_over_the_limit_waits_and_a_restart_forgets_nothing() {
     }
     app.operator(&chat_ids[2], "template-notice+en_US", vec![]);
     waits(&app, 1).await;
+    app.note(&chat_ids[2], "The template waits").await;
     let job =
         app.send_jobs().await.into_iter().find(|job| job.last_error.as_deref() == Some(LIMIT_WAIT)).unwrap();
     let hours = (job.not_before.unwrap().and_utc() - app.clock.now()).num_minutes();
@@ -81,6 +82,8 @@ async fn a_template_over_the_limit_waits_and_a_restart_forgets_nothing() {
     app.restart().await;
     app.operator(&chat_ids[3], "template-notice+en_US", vec![]);
     waits(&app, 2).await;
+    app.note(&chat_ids[3], "The template waits").await;
+    assert_eq!(app.notes(&chat_ids[2]).len(), 1, "told once, also after a restart");
     assert!(app.cloud.received(PHONE_ID, &key_of(&people[2])).is_empty());
     assert_eq!(app.cloud.first_writes(WABA_ID), 2);
     app.stop().await;
@@ -189,6 +192,13 @@ async fn the_limit_is_read_from_meta_and_shared_by_a_portfolio() {
     app.cloud.set_phone(PHONE_ID, json!({"whatsapp_business_manager_messaging_limit": "TIER_2K"}));
     app.api.post("/templates/sync", json!({})).await;
     assert_eq!(app.api.get(&path).await["messaging_limit"], "TIER_2K");
+    // So is the throughput of the phone.
+    let phone = app.api.get(&path).await;
+    assert_eq!((&phone["throughput"], &phone["on_business_app"]), (&json!("STANDARD"), &json!(false)));
+    app.cloud.set_phone(PHONE_ID, json!({"throughput": {"level": "HIGH"}, "is_on_biz_app": true}));
+    app.api.post("/templates/sync", json!({})).await;
+    let phone = app.api.get(&path).await;
+    assert_eq!((&phone["throughput"], &phone["on_business_app"]), (&json!("HIGH"), &json!(true)));
     app.cloud.post_change(
         WABA_ID,
         "business_capability_update",

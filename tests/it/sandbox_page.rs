@@ -182,10 +182,10 @@ async fn a_browser_sends_as_a_person_of_the_crm_and_as_its_robot() {
     find(page, "#sms-send").await.click().await.unwrap();
     find(page, "#sms-list li[data-status=delivered]").await;
     shoot(page, "sandbox-crm.png").await;
-    let count = "document.getElementById('sms-form').elements.count.value = 20; return true";
+    let count = "document.getElementById('sms-form').elements.count.value = 100; return true";
     holds(page, count, &[]).await;
     find(page, "#sms-robot").await.click().await.unwrap();
-    holds(page, "return /2[0-9] delivered/.test(document.getElementById('sms-counts').textContent)", &[])
+    holds(page, "return /10[0-9] delivered/.test(document.getElementById('sms-counts').textContent)", &[])
         .await;
     page.set_window_size(390, 844).await.unwrap();
     shoot(page, "sandbox-crm-narrow.png").await;

@@ -172,7 +172,8 @@ async fn what_is_wrong_never_goes_and_the_operator_gets_the_reason() {
     ids.push(app.operator(&chat, &format!("{}\n\ntemplate-one+en_US+x", "word ".repeat(815)), vec![]));
     app.settled().await;
     let notes: Vec<String> = app.notes(&chat).iter().map(|note| note.replace('\u{200b}', "")).collect();
-    for words in wrong.iter().map(|(_, words)| *words).chain(["takes no attached files", "one of its parts"])
+    for words in
+        wrong.iter().map(|(_, words)| *words).chain(["hello_world (en_US) takes no file", "one of its parts"])
     {
         let found = notes.iter().filter(|note| note.contains(words)).count();
         assert!(found >= 1, "{words}: {notes:#?}");
@@ -185,6 +186,46 @@ async fn what_is_wrong_never_goes_and_the_operator_gets_the_reason() {
     // The lane goes on.
     app.operator(&chat, "template-hello_world", vec![]);
     app.customer_has(&anna, 1).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_attached_to_the_line_is_the_header_of_its_template() {
+    let app = TestApp::start().await;
+    with_templates(&app).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let picture = || file("parcel.jpg", "image/jpeg", jpeg(3000));
+    let offer = || file("offer 7.pdf", "application/pdf", PDF.to_vec());
+    app.operator(&chat, "template-order_confirmed+en_US+A-17|30|Friday", vec![picture()]);
+    app.operator(&chat, "template-invoice+17", vec![offer()]);
+    let received = app.customer_has(&anna, 2).await;
+    let header = |message: &ReceivedMessage| sent(message)["components"][0]["parameters"][0].clone();
+    assert_eq!(header(&received[0])["type"], "image");
+    assert_eq!(values(&received[0]), ["A-17", "30", "Friday"]);
+    assert_eq!(header(&received[1])["document"]["filename"], "offer 7.pdf");
+    app.settled().await;
+    let wrong = [
+        ("template-invoice+17", vec![picture()], "needs a file of the kind DOCUMENT"),
+        ("template-order_confirmed+1|2|3", vec![offer()], "needs a file of the kind IMAGE"),
+        ("template-order_confirmed+1|2|3", vec![picture(), picture()], "Only one file can be given"),
+        (
+            "template-invoice+file_link:https://x.example/a.pdf|17",
+            vec![offer()],
+            "Only one file can be given",
+        ),
+        ("template-hello_world", vec![picture()], "takes no file"),
+        ("template-order_confirmed+1|2|3", vec![], "add file_link:https://… or attach it"),
+    ];
+    for (typed, files, _) in &wrong {
+        app.operator(&chat, typed, files.clone());
+    }
+    app.settled().await;
+    let notes = app.notes(&chat);
+    for (_, _, words) in &wrong {
+        assert!(notes.iter().any(|note| note.contains(words)), "{words}: {notes:#?}");
+    }
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 2);
     app.stop().await;
 }
 

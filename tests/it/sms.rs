@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use wabridge::sandbox::cloud::SimCustomer;
+use wabridge::sandbox::portal::PortalOptions;
 
 use crate::support::{DEADLINE, Options, PHONE_ID, PHONE_NUMBER, TestApp, anna, http_client, key_of};
 
@@ -219,6 +220,21 @@ async fn numbers_without_country_code_are_of_the_portals_country() {
     assert_eq!(app.bodies(&ivan).len(), 4);
     let contacts = app.api.get("/contacts").await;
     assert_eq!(contacts["items"].as_array().unwrap().len(), 1, "it is one person");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_setting_the_portals_country_is_that_of_its_licence() {
+    let portal = PortalOptions { license_region: "ru".to_owned(), ..PortalOptions::default() };
+    let app = TestApp::with(Options { portal: Some(portal), ..Options::default() }).await;
+    app.sms_on().await;
+    assert_eq!(app.portal_row().await.region.as_deref(), Some("RU"));
+    let ivan = SimCustomer::with_number("79131234567", "Ivan Sample");
+    app.opened(&ivan).await;
+    let id = app.sms("8 (913) 123-45-67", "hello", SOMEBODY);
+    app.sms_is(&id, "delivered").await;
+    app.settled().await;
+    assert_eq!(app.bodies(&ivan), ["hello"]);
     app.stop().await;
 }
 

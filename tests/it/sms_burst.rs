@@ -86,7 +86,7 @@ impl TestApp {
     /// Until something is true: whenever nothing runs, moves the clock to when something may, so that no call is
     /// under way while it moves.
     async fn play_until(&self, hand: &ManualClock, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(1_500);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(300);
         loop {
             let now = self.relay.clock.now();
             let quiet =

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Options, PHONE_ID, TestApp, WABA_ID};
+use crate::support::{Options, PHONE_ID, TestApp, WABA_ID, anna};
 
 /// Somebody who never wrote.
 const STRANGER: &str = "16505559876";
@@ -137,13 +137,26 @@ async fn by_setting_a_chat_is_opened_with_what_the_customer_saw() {
     let shown = app.texts(&chats[0].external_id);
     assert!(shown[0].contains("Order 4711 is ready on Monday."), "{shown:?}");
     assert_eq!(app.templates_of_stranger().len(), 1, "no echo");
+    // Nobody knows the name until the customer answers; then it is taken once, and stays.
+    let name = || app.portal.chats(&app.line)[0].client.clone();
+    assert_eq!(name(), ("WhatsApp".to_owned(), "Guest".to_owned()));
+    let mut stranger = wabridge::sandbox::cloud::SimCustomer::with_number(STRANGER, "Bertha Miller");
+    app.customer_writes(&stranger, "thank you");
+    app.line_has(&chats[0].external_id, 2).await;
+    assert_eq!(name(), ("Bertha".to_owned(), "Miller".to_owned()));
+    stranger.name = "Bertie M".to_owned();
+    app.customer_writes(&stranger, "bye");
+    app.line_has(&chats[0].external_id, 3).await;
+    app.settled().await;
+    assert_eq!(name(), ("Bertha".to_owned(), "Miller".to_owned()));
+    assert_eq!(app.portal.profile_rewrites(&app.line, &chats[0].external_id), 1);
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_wants_no_advertising_gets_none_and_the_crm_is_told() {
     let app = with_templates(Options::default()).await;
-    let anna = crate::support::anna();
+    let anna = anna();
     app.opened(&anna).await;
     app.sql("UPDATE chats SET marketing_stopped = TRUE".to_owned()).await;
     let id = app.sms("+16505551234", "news+en_US+sale", None);
@@ -152,5 +165,62 @@ async fn who_wants_no_advertising_gets_none_and_the_crm_is_told() {
     app.sms_is(&id, "delivered").await;
     app.settled().await;
     assert_eq!(app.cloud.received_count(PHONE_ID, "16505551234"), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_meta_takes_and_refuses_afterwards_goes_by_the_fallback_template() {
+    let app = with_templates(Options::default()).await;
+    let path = format!("/phones/{}", app.phone_id());
+    let (status, _) = app.api.call("PATCH", &path, Some(json!({"fallback_template": "carry"}))).await;
+    assert_eq!(status, 200);
+    let anna = anna();
+    app.opened(&anna).await;
+    let fail = || app.cloud.change_faults(|faults| (faults.fail_next, faults.fail_code) = (1, 131_047));
+    fail();
+    let id = app.sms("+16505551234", "your parts are here", None);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(received[0].body["template"]["components"][0]["parameters"][0]["text"], "your parts are here");
+    app.sms_is(&id, "delivered").await;
+    app.settled().await;
+    let told = app.portal.sms_statuses(&id);
+    assert!(told.iter().all(|state| state == "sent" || state == "delivered"), "{told:?}");
+    // Without one it is undelivered, with the reason.
+    let (status, _) = app.api.call("PATCH", &path, Some(json!({"fallback_template": null}))).await;
+    assert_eq!(status, 200);
+    app.customer_writes(&anna, "hi");
+    app.webhooks_taken().await;
+    fail();
+    let id = app.sms("+16505551234", "and more", None);
+    app.sms_is(&id, "undelivered").await;
+    assert!(app.request(&id).await["reason"].as_str().unwrap().contains("131047"));
+    app.settled().await;
+    assert_eq!(app.cloud.accepted(), 3);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_a_header_is_seen_in_the_line_and_in_the_timeline() {
+    let app = TestApp::with(Options {
+        phone: Some(Box::new(|phone| phone.sms_to_chat = true)),
+        ..Options::default()
+    })
+    .await;
+    app.sms_on().await;
+    crate::shorthand::with_templates(&app).await;
+    let picture = crate::support::file("parcel.jpg", "image/jpeg", crate::support::jpeg(3000));
+    let disk = app.portal.put_on_disk(picture);
+    let line = format!("order_confirmed+en_US+file_link:{disk}|A-17|30.00 EUR|Friday");
+    let id = app.sms(STRANGER, &line, None);
+    app.sms_is(&id, "delivered").await;
+    app.settled().await;
+    let chat = app.portal.chats(&app.line)[0].external_id.clone();
+    let entry = app.conversation(&chat).remove(0);
+    assert!(entry.text.starts_with("[b]Sent from the CRM:[/b]\nYour order A-17"), "{}", entry.text);
+    assert!(entry.text.ends_with("Track my order\n🔘 Change it"), "{}", entry.text);
+    assert_eq!((entry.files.len(), entry.files[0].size), (1, 3000));
+    let comment = &app.portal.timeline()[0];
+    assert_eq!(comment["files"], json!([{"name": "parcel.jpg", "size": 3000}]));
+    assert!(comment["comment"].as_str().unwrap().contains("Your order A-17"));
     app.stop().await;
 }

@@ -115,7 +115,7 @@ async fn a_status_without_our_mark_before_the_answer_waits_for_its_message() {
         .write(move |tx| {
             let row = wabridge::store::messages::by_wamid(tx.conn, phone.key.as_str(), &wamid)?.unwrap();
             let now = chrono::Utc::now();
-            wabridge::store::messages::accepted(tx.conn, &row.id, "wamid.early", now)?;
+            wabridge::store::messages::accepted(tx.conn, &row.id, &row.phone_id, "wamid.early", now)?;
             wabridge::relay::statuses::apply_parked(
                 tx,
                 &phone,

@@ -216,13 +216,23 @@ async fn a_template_is_created_reviewed_edited_and_deleted() {
     until(&app, "order_sent", |template| template["status"] == "APPROVED").await;
     let (status, problem) = app.api.call("PATCH", &path, Some(json!({"category": "MARKETING"}))).await;
     assert_eq!((status, fields(&problem)), (422, vec!["category"]));
-    let (status, edited) = app.api.call("PATCH", &path, Some(change)).await;
+    let (status, edited) = app.api.call("PATCH", &path, Some(change.clone())).await;
     assert_eq!(status, 200, "{edited}");
     assert_eq!(
         (&edited["status"], &edited["shorthand"]),
         (&json!("PENDING"), &json!("template+order_sent+en_US"))
     );
     assert_eq!(app.cloud.templates(WABA_ID)[0]["components"].as_array().unwrap().len(), 1);
+
+    // What is approved is edited once a day, what was rejected as often as one likes.
+    assert!(app.cloud.decide_template(created["template_id"].as_str().unwrap(), "APPROVED", None));
+    until(&app, "order_sent", |template| template["status"] == "APPROVED").await;
+    let (status, problem) = app.api.call("PATCH", &path, Some(change.clone())).await;
+    assert_eq!(status, 409);
+    assert!(problem["detail"].as_str().unwrap().contains("once in 24 hours"), "{problem}");
+    assert!(app.cloud.decide_template(created["template_id"].as_str().unwrap(), "REJECTED", None));
+    until(&app, "order_sent", |template| template["status"] == "REJECTED").await;
+    assert_eq!(app.api.call("PATCH", &path, Some(change)).await.0, 200);
 
     assert_eq!(app.api.call("DELETE", &path, None).await.0, 204);
     assert!(app.cloud.templates(WABA_ID).is_empty());

@@ -245,6 +245,8 @@ async fn chats_and_robots_of_a_separator_installation_go_on() {
     let portal = SimPortal::start(listener(), listener(), PortalOptions::default()).await.unwrap();
     let home = Installation::between(&cloud, &portal, with_connector()).await;
     linking::prepare_cloud(&cloud);
+    // The product before us heard this.
+    cloud.customer_sends(PHONE_ID, &anna(), json!({"type": "text", "text": {"body": "Hello"}}));
     let line = portal.add_line("separator_15550783881");
     let local = portal.create_local_app(
         &format!("{}/api/bitrix/", home.base_url()),

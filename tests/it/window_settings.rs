@@ -100,7 +100,7 @@ async fn the_fallback_template_carries_the_text() {
     app.operator(&chat, &"x".repeat(1100), vec![]);
     app.note(&chat, "WhatsApp takes at most 1024").await;
     app.operator(&chat, "see", vec![file("a.jpg", "image/jpeg", jpeg(100))]);
-    app.note(&chat, "takes no attached files").await;
+    app.note(&chat, "one takes no file").await;
     app.settled().await;
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 1);
     app.stop().await;
@@ -181,6 +181,105 @@ async fn a_text_that_meta_refuses_for_the_window_is_held_too() {
     app.customer_writes(&anna, "hi");
     assert_eq!(texts(&app.customer_has(&anna, 1).await), ["only Meta knew"]);
     app.settled().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_meta_takes_and_refuses_afterwards_is_held_once() {
+    let (app, _) = with_setting(json!({"closed_window": "hold"})).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| (faults.fail_next, faults.fail_code) = (2, 131_047));
+    // In two parts, of which both fail.
+    let id = app.operator(&chat, &format!("{} end", "word ".repeat(1000)), vec![]);
+    app.note(&chat, "Held:").await;
+    app.settled().await;
+    assert_eq!(app.cloud.accepted(), 2);
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0);
+    assert_eq!(held(&app).await.len(), 1);
+    assert_eq!(app.notes(&chat).len(), 1, "{:?}", app.notes(&chat));
+    app.customer_writes(&anna, "hi");
+    let received = app.customer_has(&anna, 2).await;
+    assert!(texts(&received)[1].ends_with("end"));
+    app.settled().await;
+    assert_eq!(held(&app).await, Vec::<Value>::new());
+    assert_eq!(app.acknowledged(&id).len(), 1, "the portal is told once");
+    assert_eq!(app.cloud.accepted(), 4);
+    let states: Vec<String> = app.ledger_of(&chat).await.into_iter().map(|row| row.state).collect();
+    assert_eq!(states.iter().filter(|state| *state == "failed").count(), 2, "{states:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_meta_takes_and_refuses_afterwards_is_carried_by_the_template_once() {
+    let (app, _) = with_setting(json!({"closed_window": "template", "fallback_template": "one"})).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| (faults.fail_next, faults.fail_code) = (1, 131_047));
+    app.operator(&chat, "your parts", vec![]);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(texts(&received), ["one"]);
+    assert_eq!(received[0].body["template"]["components"][0]["parameters"][0]["text"], "your parts");
+    app.note(&chat, "About: your parts").await;
+    app.settled().await;
+    assert_eq!(app.notes(&chat).len(), 1, "{:?}", app.notes(&chat));
+    assert_eq!(app.cloud.accepted(), 2);
+    // What the template cannot carry is told with its reason.
+    app.cloud.change_faults(|faults| (faults.fail_next, faults.fail_code) = (1, 131_047));
+    app.customer_writes(&anna, "hi");
+    app.until("the window is open", || async {
+        app.webhooks_taken().await;
+        app.conversation(&chat).iter().any(|entry| entry.text == "hi")
+    })
+    .await;
+    app.operator(&chat, "see", vec![file("a.jpg", "image/jpeg", jpeg(100))]);
+    app.note(&chat, "takes no file").await;
+    app.settled().await;
+    assert_eq!(app.cloud.accepted(), 3);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_that_comes_afterwards_is_told_with_the_templates_to_choose_from() {
+    let (app, _) = with_setting(json!({"closed_window": "tell"})).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| (faults.fail_next, faults.fail_code) = (1, 131_047));
+    app.operator(&chat, "hello", vec![]);
+    let note = app.note(&chat, "131047").await;
+    assert!(note.lines().any(|line| line == "template-hello_world+en_US"), "{note}");
+    app.settled().await;
+    assert_eq!(app.notes(&chat).len(), 1);
+    assert_eq!(app.cloud.accepted(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_takes_back_in_the_line_what_is_held() {
+    let (app, hand) = with_setting(json!({"closed_window": "hold"})).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    hand.advance(Duration::hours(24));
+    for text in ["first", "second", "third"] {
+        app.operator(&chat, text, vec![]);
+    }
+    app.operator(&chat, "hold-cancel", vec![]);
+    app.note(&chat, "Cancelled, it will not be sent:\nthird").await;
+    app.settled().await;
+    assert_eq!(held(&app).await.len(), 2);
+    app.operator(&chat, "hold-cancel now", vec![]);
+    app.note(&chat, "is no order").await;
+    assert_eq!(held(&app).await.len(), 2);
+    app.operator(&chat, "Hold-cancel+all", vec![]);
+    app.note(&chat, "Cancelled, it will not be sent:\nsecond").await;
+    app.note(&chat, "Cancelled, it will not be sent:\nfirst").await;
+    app.operator(&chat, "hold-cancel", vec![]);
+    app.note(&chat, "Nothing is held").await;
+    app.settled().await;
+    assert_eq!(held(&app).await, Vec::<Value>::new());
+    app.customer_writes(&anna, "hello?");
+    app.settled().await;
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0);
     app.stop().await;
 }
 

@@ -66,6 +66,10 @@ pub(super) struct PhoneView {
     status: Option<String>,
     quality: Option<String>,
     messaging_limit: Option<String>,
+    /// Meta's level: `STANDARD` (80 messages a second), `HIGH` (1,000).
+    throughput: Option<String>,
+    /// The WhatsApp Business app has the number as well, and Meta takes 20 messages a second.
+    on_business_app: bool,
     name_status: Option<String>,
     security_note: Option<String>,
     sms_service: bool,
@@ -168,6 +172,8 @@ fn view(state: &State, row: PhoneRow) -> PhoneView {
         status: row.status,
         quality: row.quality,
         messaging_limit: row.messaging_limit,
+        throughput: row.throughput,
+        on_business_app: row.on_business_app,
         name_status: row.name_status,
         security_note: row.security_note,
         sms_service: row.sms_service,

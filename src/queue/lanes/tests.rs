@@ -43,13 +43,25 @@ fn what_an_operator_writes_does_not_stand_behind_what_robots_send() {
 fn a_queue_that_rests_goes_on_by_itself_and_with_all_its_room() {
     let mut lanes = Lanes::default();
     lanes.offer((0..2).map(|seq| offer_of(seq, &format!("out:{seq}"), "send", "send:p1")).collect());
-    let until = now() + Duration::milliseconds(300);
-    lanes.rest("send:p1", until);
+    lanes.set_pace("send:p1", 80);
+    while lanes.admit("send:p1", now()).is_ok() {}
     lanes.resume("send:p1");
     assert_eq!(lanes.claim(Class::Send, TAKE, now()), None);
-    assert_eq!(lanes.next_due(Class::Send, TAKE), Some(until));
+    let until = lanes.next_due(Class::Send, TAKE).unwrap();
+    assert!(until > now() && lanes.is_quiet(Class::Send, now()));
     assert!(lanes.claim(Class::Send, TAKE, until).is_some());
     assert!(lanes.claim(Class::Send, TAKE, until).is_some());
+}
+
+#[test]
+fn a_job_takes_its_place_in_the_pace_when_it_is_claimed() {
+    let mut lanes = Lanes::default();
+    let jobs = (0..50).map(|seq| offer_of(seq, &format!("out:{seq}"), "sms", "send:p1"));
+    lanes.offer(jobs.collect());
+    lanes.set_pace("send:p1", 80);
+    let claimed = (0..50).take_while(|_| lanes.claim(Class::Send, TAKE, now()).is_some()).count();
+    assert_eq!(claimed, 20, "as many at once as the other side takes, whatever else may run at once");
+    assert!(lanes.admit("send:p1", now()).is_err());
 }
 
 #[test]

@@ -100,7 +100,8 @@ impl Relay {
             Ok(histories) => histories,
             // Not the messages' fault, whatever it is: histories that are not given tell nothing.
             Err(error) if error.verdict() == Verdict::GiveUp => {
-                calls.iter().map(|_| Ok(Vec::new())).collect()
+                missing.extend(asked.into_iter().map(|parcel| Parcel { maybe_twice: true, ..parcel }));
+                return Ok(missing);
             }
             Err(error) => {
                 settled.extend(self.still_in_doubt(queue, line, asked, &error));

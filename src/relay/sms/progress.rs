@@ -44,7 +44,8 @@ pub(in crate::relay) fn moved(
     }
     if let Some(failure) = failure {
         let number = request.number.as_deref().unwrap_or_default();
-        comment(tx, &request, "failed", &sms_notes::failed_comment(number, &failure, language), now)?;
+        let text = sms_notes::failed_comment(number, &failure, language);
+        comment(tx, &request, "failed", &text, None, now)?;
     }
     Ok(())
 }
@@ -60,7 +61,7 @@ pub(in crate::relay) fn refused(
     tracing::warn!(sms.id = request.id, "a message of the CRM is not sent");
     if advance(tx, request, SmsState::Failed, Some(reason), now)? {
         let text = sms_notes::refused_comment(&request.recipient, reason, language);
-        comment(tx, request, "refused", &text, now)?;
+        comment(tx, request, "refused", &text, None, now)?;
     }
     Ok(())
 }
@@ -88,14 +89,21 @@ pub(in crate::relay) fn accepted(
     let portal = snapshot.portal(&request.portal_id.as_str().into());
     let language = portal.map(|portal| portal.language).unwrap_or_default();
     if let Some(phone) = phone.filter(|phone| phone.row.sms_to_chat) {
-        let text = sms_notes::in_line(&row.body, language);
         let chat = ChatId::from(row.chat_id.as_str());
-        jobs::enqueue(tx, &job::note(&phone.key, &chat, &format!("sms:{}", request.id), text), now)?;
+        let shown = match row.kind.as_str() {
+            "template" => job::show(&phone.key, &chat, &row.id, row.blob_id.is_some()),
+            _ => {
+                let text = sms_notes::in_line(&row.body, language);
+                job::note(&phone.key, &chat, &format!("sms:{}", row.id), text)
+            }
+        };
+        jobs::enqueue(tx, &shown, now)?;
     }
     let told = portal.is_some_and(|portal| portal.row.scopes.split(',').any(|scope| scope.trim() == CRM));
     if told && row.body != request.body {
         let number = request.number.as_deref().unwrap_or_default();
-        comment(tx, request, "sent", &sms_notes::sent_comment(number, &row.body, language), now)?;
+        let text = sms_notes::sent_comment(number, &row.body, language);
+        comment(tx, request, "sent", &text, row.blob_id.as_deref(), now)?;
     }
     Ok(())
 }
@@ -156,13 +164,15 @@ fn comment(
     request: &SmsRow,
     what: &str,
     text: &str,
+    blob_id: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let owners: Vec<Owner> = serde_json::from_str(&request.owners).unwrap_or_default();
     for owner in owners {
         let (key, text) =
             (format!("comment:{}:{what}:{}:{}", request.id, owner.kind, owner.id), text.to_owned());
-        let job = Job::Comment { owner: owner.kind, owner_id: owner.id, text };
+        let blob_id = blob_id.map(str::to_owned);
+        let job = Job::Comment { owner: owner.kind, owner_id: owner.id, text, blob_id };
         let job = NewJob {
             kind: Kind::Comment.as_str(),
             queue: Class::portal_queue(&request.portal_id.as_str().into()),

@@ -1,4 +1,4 @@
-//! Tells portals what became of their messages: states in few calls, comments one by one.
+//! Tells portals what became of their messages: states and comments, many in one call.
 //!
 //! A state is read when it is told, so that a portal which was away hears the newest of each message once. The
 //! portal may write its own row of a message only after it has handed it over: what it does not know yet is
@@ -12,7 +12,7 @@ use crate::bitrix::error::CallError;
 use crate::bitrix::messageservice::{StatusUpdate, is_unknown_message};
 use crate::bitrix::timeline::CommentAdd;
 use crate::directory::Portal;
-use crate::domain::{SmsState, Verdict};
+use crate::domain::{BlobId, SmsState, Verdict};
 use crate::queue::job::{Class, Job, Kind};
 use crate::queue::lanes::Take;
 use crate::queue::worker::{Runner, Running, Settled, Started};
@@ -20,10 +20,12 @@ use crate::relay::Relay;
 use crate::relay::fetch::chain;
 use crate::store::jobs::{JobRow, Settlement};
 use crate::store::sms::{self, SmsRow};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, blobs};
 
 /// What one run carries.
 pub const TAKE: Take = Take { parallel: 1, jobs: 50, files: 1, newcomers: 1 };
+/// Largest file that goes with a comment.
+const FILE_IN_COMMENT: i64 = 5 * 1024 * 1024;
 /// So often a message that the portal does not know is told again, each time a second later than before.
 const UNKNOWN_TRIES: i32 = 5;
 
@@ -156,33 +158,61 @@ impl Relay {
         settled: &mut Vec<Settled>,
     ) {
         let granted = portal.row.scopes.split(',').any(|scope| scope.trim() == "crm");
-        let mut usable = true;
+        let (mut together, mut alone) = ((Vec::new(), Vec::new()), Vec::new());
         for job in jobs {
-            let Ok(Job::Comment { owner, owner_id, text }) = Job::from_json(&job.row.payload) else {
-                let error = "this version cannot read the job".to_owned();
-                settled.push(Settled::plain(job, Settlement::Dead { error }));
-                continue;
-            };
-            if !granted || !usable {
-                let settlement = if granted { Settlement::Released } else { Settlement::Done };
-                settled.push(Settled::plain(job, settlement));
-                continue;
+            match Job::from_json(&job.row.payload) {
+                Ok(Job::Comment { .. }) if !granted => settled.push(Settled::plain(job, Settlement::Done)),
+                Ok(Job::Comment { owner, owner_id, text, blob_id: None }) => {
+                    together.0.push(job);
+                    together.1.push((owner, owner_id, text));
+                }
+                Ok(Job::Comment { owner, owner_id, text, blob_id: Some(blob) }) => {
+                    alone.push((job, (owner, owner_id, text), blob));
+                }
+                _ => {
+                    let error = "this version cannot read the job".to_owned();
+                    settled.push(Settled::plain(job, Settlement::Dead { error }));
+                }
             }
-            let comment = CommentAdd { kind: &owner, id: owner_id, text: &text };
-            settled.push(match self.gateway.call(&portal.id, &comment).await {
-                Ok(()) => Settled::plain(job, Settlement::Done),
-                // Of no use to anybody later: the object is gone, or the right to it.
-                Err(error)
-                    if matches!(error.verdict(), Verdict::GiveUp) || error.code() == "ACCESS_DENIED" =>
-                {
-                    tracing::info!(job.id = job.row.id, error = chain(&error), "the CRM takes no comment");
-                    Settled::plain(job, Settlement::Done)
-                }
-                Err(error) => {
-                    usable = false;
-                    self.not_told(queue, job, &error)
-                }
-            });
+        }
+        let (kept, comments) = together;
+        let calls: Vec<CommentAdd<'_>> =
+            comments.iter().map(|(kind, id, text)| CommentAdd { kind, id: *id, text, file: None }).collect();
+        match self.gateway.batch(&portal.id, &calls).await {
+            Ok(outcomes) => {
+                let each = kept.into_iter().zip(outcomes);
+                settled.extend(each.map(|(job, outcome)| self.commented(queue, job, outcome)));
+            }
+            Err(error) => {
+                settled.extend(kept.into_iter().map(|job| self.not_told(queue, job, &error)));
+            }
+        }
+        for (job, (kind, id, text), blob) in alone {
+            let file = self.file_of_comment(&blob).await;
+            let comment = CommentAdd { kind: &kind, id, text: &text, file };
+            let outcome = self.gateway.call(&portal.id, &comment).await;
+            settled.push(self.commented(queue, job, outcome));
+        }
+    }
+
+    /// What is too large for a call, or gone, is named by the text alone.
+    async fn file_of_comment(&self, blob: &str) -> Option<(String, Vec<u8>)> {
+        let id = blob.to_owned();
+        let row = self.db.read(move |conn| blobs::get(conn, &id)).await.ok().flatten()?;
+        (row.size <= FILE_IN_COMMENT).then_some(())?;
+        let bytes = self.blobs.read(&BlobId::from(blob)).await.ok()?;
+        Some((row.name, bytes))
+    }
+
+    fn commented(&self, queue: &str, job: Running, outcome: Result<(), CallError>) -> Settled {
+        match outcome {
+            Ok(()) => Settled::plain(job, Settlement::Done),
+            // Of no use to anybody later: the object is gone, or the right to it.
+            Err(error) if matches!(error.verdict(), Verdict::GiveUp) || error.code() == "ACCESS_DENIED" => {
+                tracing::info!(job.id = job.row.id, error = chain(&error), "the CRM takes no comment");
+                Settled::plain(job, Settlement::Done)
+            }
+            Err(error) => self.not_told(queue, job, &error),
         }
     }
 

@@ -40,7 +40,10 @@ impl Relay {
             Ok(None) => return gone(job),
             Err(error) => return self.not_read(job, &error),
         };
-        let Some(request) = outgoing.sms.clone() else { return gone(job) };
+        let Some(request) = outgoing.sms.clone() else {
+            // Another job may have the request by now, see [`crate::relay::late`]; what is planned here has failed.
+            return if rows.is_empty() { gone(job) } else { self.drive(queue, job, outgoing, rows).await };
+        };
         let rows = match rows.is_empty() {
             false => rows,
             true => match self.plan_sms(&job, &outgoing, &request).await {
@@ -88,7 +91,7 @@ impl Relay {
     ) -> Result<Content, Stop> {
         let words = language_of(outgoing);
         let default = default_language(outgoing);
-        let options = FillOptions { default_language: default.as_deref() };
+        let options = FillOptions { default_language: default.as_deref(), attached: 0 };
         let wrong = |fault: Refusal| Stop::Refused(SmsRefusal::Shorthand { reason: fault.text(words) });
         let exists = |name: &str| templates.iter().any(|template| template.name == name);
         match recognise(&request.body, Channel::Sms, &exists) {
@@ -97,7 +100,8 @@ impl Relay {
                 let filled = parsed.fill(templates, &options).map_err(wrong)?;
                 return Ok(Content::Template(Box::new(filled)));
             }
-            Recognised::Plain => {}
+            // Of an SMS there is nothing to take back.
+            Recognised::Plain | Recognised::CancelHeld { .. } => {}
         }
         // Nothing is tried here: who never wrote has no window.
         let window = outgoing.chat.window();

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::super::{Setup, SetupError};
 use super::row_of;
 use crate::domain::{PhoneNumberId, WabaKey};
+use crate::store::phones::PhoneRow;
 use crate::store::templates::{self, SyncRow, TemplateRow};
 use crate::store::{StoreError, phones, wabas};
 use crate::whatsapp::client::PhoneInfo;
@@ -147,7 +148,7 @@ impl Setup {
                     changed |= wabas::update(tx.conn, &waba)?;
                 }
                 for info in &listed {
-                    changed |= note_limit(tx.conn, info, now)?;
+                    changed |= note_limits(tx.conn, info, now)?;
                 }
                 Ok(changed)
             })
@@ -163,23 +164,27 @@ impl Setup {
     }
 }
 
-fn note_limit(
+/// How many people a phone may write to first, and how many messages it may send in a second.
+fn note_limits(
     conn: &mut crate::store::Conn,
     info: &PhoneInfo,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let id: &PhoneNumberId = &info.id;
-    let (Some(limit), Some(mut row)) =
-        (info.messaging_limit.clone(), phones::by_phone_number_id(conn, id.as_str())?)
-    else {
-        return Ok(false);
+    let Some(row) = phones::by_phone_number_id(conn, id.as_str())? else { return Ok(false) };
+    // What Meta does not say stays.
+    let told = PhoneRow {
+        messaging_limit: info.messaging_limit.clone().or_else(|| row.messaging_limit.clone()),
+        throughput: info.throughput_level().map(str::to_owned).or_else(|| row.throughput.clone()),
+        on_business_app: info.is_on_biz_app.unwrap_or(row.on_business_app),
+        updated_at: now.naive_utc(),
+        ..row.clone()
     };
-    if row.messaging_limit.as_ref() == Some(&limit) {
+    let limits = |row: &PhoneRow| (row.messaging_limit.clone(), row.throughput.clone(), row.on_business_app);
+    if limits(&told) == limits(&row) {
         return Ok(false);
     }
-    row.messaging_limit = Some(limit);
-    row.updated_at = now.naive_utc();
-    phones::update(conn, &row)
+    phones::update(conn, &told)
 }
 
 fn is_due(known: Option<&SyncRow>, now: DateTime<Utc>) -> bool {

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration before anything of it is stored: in itself, with the settings of this
 //! installation, and beside what is stored already.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::take::Stored;
 use super::{CallingPart, Configuration, PhonePart};
@@ -204,23 +204,19 @@ pub(super) fn settings_change(part: &PhonePart) -> PhoneChange {
 /// The settings for calls of a part, as a row.
 pub(super) fn calling_row(setup: &Setup, phone: &str, part: &CallingPart) -> Result<CallingRow, SetupError> {
     let part = part.clone();
-    let group: BTreeMap<String, String> =
-        part.tgrp.clone().map(|tgrp| ("tgrp".to_owned(), tgrp)).into_iter().collect();
     let wanted = NewCalling {
         status: part.status,
         sip_status: Some(part.sip_status),
         hostname: part.hostname,
         port: Some(u32::from(part.port)),
-        user_params: Some(group),
+        user_params: Some(part.tgrp.iter().map(|tgrp| ("tgrp".to_owned(), tgrp.clone())).collect()),
         keying: Some(part.srtp_key_exchange_protocol),
         webhook_delivery: Some(part.webhook_delivery),
         trunk: part.trunk,
         extension: part.extension,
         crm_create: Some(part.crm_create),
     };
-    let mut row = setup.checked(phone, wanted, None)?;
-    row.tgrp = part.tgrp;
-    Ok(row)
+    Ok(CallingRow { tgrp: part.tgrp, ..setup.checked(phone, wanted, None)? })
 }
 
 /// Sites are compared as they are written, so they are written as we write them.

@@ -141,11 +141,11 @@ fn calling_part(row: CallingRow) -> CallingPart {
         sip_status: row.sip_status,
         hostname: row.hostname,
         port: u16::try_from(row.port).unwrap_or_default(),
+        tgrp: row.tgrp,
         srtp_key_exchange_protocol: row.keying,
         webhook_delivery: row.webhook_delivery,
         trunk: row.trunk,
         extension: row.extension,
         crm_create: row.crm_create,
-        tgrp: row.tgrp,
     }
 }

@@ -250,6 +250,7 @@ impl Taking<'_, '_> {
             status_reason: Some(NOT_INSTALLED.to_owned()),
             language: if part.language.is_empty() { "en".to_owned() } else { part.language.clone() },
             default_country: part.default_country.clone(),
+            region: None,
             alarm_user_id: part.alarm_user_id.clone(),
             created_at: now,
             updated_at: now,

@@ -27,6 +27,8 @@ const UNFILLABLE: [&str; 3] = ["CATALOG", "MPM", "SPM"];
 pub struct FillOptions<'a> {
     /// Language of a template where none is typed.
     pub default_language: Option<&'a str>,
+    /// Files that are attached to what was typed.
+    pub attached: usize,
 }
 
 /// A template ready to be sent, but for its file.
@@ -56,12 +58,12 @@ impl Parsed {
         values.body = typed.body(&sorted, header)?;
         values.header_text = typed.header_text(header)?;
         values.buttons = typed.buttons(&self.buttons, &sorted, values.body.first())?;
-        typed.header_file(self)?;
+        let header_media = typed.header_file(self, options.attached)?;
         typed.lengths(&values)?;
         Ok(Filled {
             template: template.clone(),
             values,
-            header_media: self.header_file.as_ref().map(|file| file.source.clone()),
+            header_media,
             header_filename: self.header_filename.clone().filter(|name| !name.is_empty()),
             fallback: self.fallback.clone(),
         })
@@ -341,17 +343,21 @@ impl<'a> Typed<'a> {
         Ok(filled.values)
     }
 
-    fn header_file(&self, parsed: &Parsed) -> Result<(), Refusal> {
+    /// Where the header's file comes from: what the line names, else what is attached to it.
+    fn header_file(&self, parsed: &Parsed, attached: usize) -> Result<Option<MediaSource>, Refusal> {
         let template = || self.called.clone();
         match (media_kind(self.template), &parsed.header_file) {
-            (None, None) => Ok(()),
             (None, Some(_)) => Err(Refusal::FileNotTaken { template: template() }),
+            (None, None) if attached > 0 => Err(Refusal::FilesAttached { template: template() }),
+            (None, None) => Ok(None),
+            (Some(_), file) if attached + usize::from(file.is_some()) > 1 => Err(Refusal::TwoFiles),
+            (Some(_), None) if attached == 1 => Ok(Some(MediaSource::Attached)),
             (Some(kind), None) => Err(Refusal::FileMissing { template: template(), kind }),
             (Some(wanted), Some(file)) => match file.kind.filter(|given| *given != wanted) {
                 Some(given) => {
                     Err(Refusal::FileKind { template: template(), wanted, given: given.to_owned() })
                 }
-                None => Ok(()),
+                None => Ok(Some(file.source.clone())),
             },
         }
     }

@@ -1,5 +1,8 @@
 //! Why a shorthand is not sent: one sentence each, for whoever wrote it.
 
+mod english;
+mod russian;
+
 use crate::domain::Language;
 use crate::translate::say;
 
@@ -139,8 +142,18 @@ pub enum Refusal {
         /// Name and language.
         template: String,
     },
-    /// Files were attached to a shorthand.
-    FilesAttached,
+    /// Files were attached to the line of a template that takes none.
+    FilesAttached {
+        /// Name and language.
+        template: String,
+    },
+    /// An order about held texts that is none.
+    UnknownOrder {
+        /// As typed.
+        order: String,
+    },
+    /// An order that only an operator can give.
+    OnlyInLine,
     /// The header's text has a variable without a value.
     HeaderTextMissing {
         /// Name and language.
@@ -276,7 +289,9 @@ impl Refusal {
             Self::FileUnavailable { .. } => "file_unavailable",
             Self::FileTooLarge { .. } => "file_too_large",
             Self::OptedOut { .. } => "opted_out",
-            Self::FilesAttached => "files_attached",
+            Self::FilesAttached { .. } => "files_attached",
+            Self::UnknownOrder { .. } => "unknown_order",
+            Self::OnlyInLine => "only_in_line",
             Self::HeaderTextMissing { .. } => "header_text_missing",
             Self::HeaderTextNotTaken { .. } => "header_text_not_taken",
             Self::ButtonParamMissing { .. } => "button_param_missing",
@@ -300,204 +315,6 @@ impl Refusal {
         match language {
             Language::En => self.english(),
             Language::Ru => self.russian(),
-        }
-    }
-
-    fn english(&self) -> String {
-        match self {
-            Self::NameMissing => "The name of the template is missing".into(),
-            Self::NoTemplates => "No templates are known for this number; ask your administrator to load them".into(),
-            Self::UnknownName { name, nearest } if nearest.is_empty() => format!("There is no template “{}”", short(name)),
-            Self::UnknownName { name, nearest } => {
-                format!("There is no template “{}”; did you mean {}?", short(name), nearest.join(", "))
-            }
-            Self::NoLanguage { name, language, there } => {
-                format!("{name} does not exist in the language {}; it exists in: {}", short(language), there.join(", "))
-            }
-            Self::LanguageMissing { name, there } => {
-                format!("{name} needs a language, as {name}+{}; it exists in: {}", first(there), there.join(", "))
-            }
-            Self::Status { template, status, reason } => match reason {
-                Some(reason) => format!("{template} cannot be sent: its status is {status}, the reason is {reason}"),
-                None => format!("{template} cannot be sent: its status is {status}"),
-            },
-            Self::Unsupported { template, part } => {
-                format!("{template} cannot be sent by a shorthand: it has a part {part}")
-            }
-            Self::Count { template, needs: 0, given, .. } => format!("{template} takes no values, you gave {given}"),
-            Self::Count { template, needs, given, missing } => {
-                let values = if *needs == 1 { "value" } else { "values" };
-                format!("{template} needs {needs} {values}, you gave {given}{}", listed("; missing ", missing))
-            }
-            Self::ValueEmpty { template, variable } => format!("{template}: the value of {{{{{variable}}}}} is empty"),
-            Self::ValueTwice { template, variable } => format!("{template}: {{{{{variable}}}}} has two values"),
-            Self::UnknownVariable { template, name, there } => {
-                format!("{template} has no variable “{}”; it has: {}", short(name), there.join(", "))
-            }
-            Self::TooLong { template, part, limit, length } => {
-                let part = part.name(Language::En);
-                format!("{template}: {part} has {length} characters, WhatsApp takes at most {limit}")
-            }
-            Self::FileMissing { template, kind } => {
-                format!("{template} needs a file ({kind}) for its header: add file_link:https://…")
-            }
-            Self::FileNotTaken { template } => format!("{template} takes no file: leave file_link out"),
-            Self::FileKind { template, wanted, given } => {
-                format!("{template} needs a file of the kind {wanted} for its header, this one is {}", short(given))
-            }
-            Self::TwoFiles => "Only one file can be given".into(),
-            Self::BadLink { link } if link.is_empty() => "The address of the file is missing".into(),
-            Self::BadLink { link } => {
-                format!("“{}” is neither an address (https://…) nor the number of a file on the disk", short(link))
-            }
-            Self::FileUnavailable { reason } => format!("The file cannot be fetched: {}", short(reason)),
-            Self::FileTooLarge { template, megabytes } => {
-                format!("The file is too large for the header of {template}: WhatsApp takes up to {megabytes} MB")
-            }
-            Self::OptedOut { template } => {
-                format!("{template} is marketing, and this customer has stopped marketing messages")
-            }
-            Self::FilesAttached => "A template takes no attached files: give the file's address by file_link:".into(),
-            Self::HeaderTextMissing { template } => {
-                format!("{template} has a variable in its header: use &((template=[[…]] header_text=[[…]] …))&")
-            }
-            Self::HeaderTextNotTaken { template } => format!("{template} has no variable in its header: leave header_text out"),
-            Self::ButtonParamMissing { template, number, label } => {
-                let number = if *number == 1 { String::new() } else { number.to_string() };
-                format!("{template} needs the end of the address of its button “{}”: add button_param{number}:…", short(label))
-            }
-            Self::CodeMissing { template, label } => {
-                format!("{template} needs the code of its button “{}”: add code:…", short(label))
-            }
-            Self::NoButton { template, part } => format!("{template} has no button for {part}"),
-            Self::ButtonGiven { template, part, twice: true } => format!("{template}: {part} is given twice"),
-            Self::ButtonGiven { template, part, twice: false } => format!("{template}: {part} is empty"),
-            Self::CodesDiffer { template } => format!("{template}: the code in the text and that of the button differ"),
-            Self::NotClosed { end } => format!("The end “{end}” is missing"),
-            Self::BracketBroken { at } => format!("Expected key=[[value]] or ))& at “{}”", short(at)),
-            Self::UnknownKey { key } => format!("There is no key “{}”", short(key)),
-            Self::KeyTwice { key } => format!("The key “{}” is given twice", short(key)),
-            Self::BadIndex { index } => format!("button_index “{}” is not a number", short(index)),
-            Self::TextBehind { text } => format!("There is text behind the end: “{}”", short(text)),
-            Self::PartLooksLike => {
-                "The text is long and one of its parts would begin as a template does; put something before it".into()
-            }
-            Self::NotAFallback { template } => {
-                format!("{template} cannot carry a text: it has to have exactly one variable, in its body, and need nothing else")
-            }
-        }
-    }
-
-    fn russian(&self) -> String {
-        match self {
-            Self::NameMissing => "Не указано имя шаблона".into(),
-            Self::NoTemplates => {
-                "Для этого номера не известно ни одного шаблона; попросите администратора загрузить их".into()
-            }
-            Self::UnknownName { name, nearest } if nearest.is_empty() => {
-                format!("Нет шаблона «{}»", short(name))
-            }
-            Self::UnknownName { name, nearest } => {
-                format!("Нет шаблона «{}»; возможно, вы имели в виду: {}", short(name), nearest.join(", "))
-            }
-            Self::NoLanguage { name, language, there } => {
-                format!("{name} нет на языке {}; есть: {}", short(language), there.join(", "))
-            }
-            Self::LanguageMissing { name, there } => {
-                format!("Для {name} нужен язык, например {name}+{}; есть: {}", first(there), there.join(", "))
-            }
-            Self::Status { template, status, reason } => match reason {
-                Some(reason) => format!("{template} нельзя отправить: его статус {status}, причина {reason}"),
-                None => format!("{template} нельзя отправить: его статус {status}"),
-            },
-            Self::Unsupported { template, part } => {
-                format!("{template} нельзя отправить строкой: в нём есть часть {part}")
-            }
-            Self::Count { template, needs: 0, given, .. } => {
-                format!("{template}: значения не нужны, указано: {given}")
-            }
-            Self::Count { template, needs, given, missing } => {
-                format!(
-                    "{template}: нужно значений: {needs}, указано: {given}{}",
-                    listed("; не хватает ", missing)
-                )
-            }
-            Self::ValueEmpty { template, variable } => {
-                format!("{template}: значение {{{{{variable}}}}} пустое")
-            }
-            Self::ValueTwice { template, variable } => {
-                format!("{template}: у {{{{{variable}}}}} два значения")
-            }
-            Self::UnknownVariable { template, name, there } => {
-                format!("{template}: нет переменной «{}»; есть: {}", short(name), there.join(", "))
-            }
-            Self::TooLong { template, part, limit, length } => {
-                let part = part.name(Language::Ru);
-                format!(
-                    "{template}: {part} содержит символов: {length}, WhatsApp принимает не больше {limit}"
-                )
-            }
-            Self::FileMissing { template, kind } => {
-                format!("Для {template} нужен файл ({kind}) в заголовок: добавьте file_link:https://…")
-            }
-            Self::FileNotTaken { template } => format!("{template} не принимает файл: уберите file_link"),
-            Self::FileKind { template, wanted, given } => {
-                format!("Для {template} нужен файл вида {wanted} в заголовок, а это {}", short(given))
-            }
-            Self::TwoFiles => "Можно указать только один файл".into(),
-            Self::BadLink { link } if link.is_empty() => "Не указан адрес файла".into(),
-            Self::BadLink { link } => {
-                format!("«{}» не адрес (https://…) и не номер файла на диске", short(link))
-            }
-            Self::FileUnavailable { reason } => format!("Файл не удалось получить: {}", short(reason)),
-            Self::FileTooLarge { template, megabytes } => {
-                format!("Файл слишком велик для заголовка {template}: WhatsApp принимает до {megabytes} МБ")
-            }
-            Self::OptedOut { template } => {
-                format!("{template} – реклама, а этот клиент отказался от рекламных сообщений")
-            }
-            Self::FilesAttached => {
-                "Шаблон не принимает вложенные файлы: укажите адрес файла через file_link:".into()
-            }
-            Self::HeaderTextMissing { template } => {
-                format!(
-                    "В заголовке {template} есть переменная: используйте &((template=[[…]] header_text=[[…]] …))&"
-                )
-            }
-            Self::HeaderTextNotTaken { template } => {
-                format!("В заголовке {template} нет переменной: уберите header_text")
-            }
-            Self::ButtonParamMissing { template, number, label } => {
-                let number = if *number == 1 { String::new() } else { number.to_string() };
-                format!(
-                    "Для {template} нужен конец адреса кнопки «{}»: добавьте button_param{number}:…",
-                    short(label)
-                )
-            }
-            Self::CodeMissing { template, label } => {
-                format!("Для {template} нужен код кнопки «{}»: добавьте code:…", short(label))
-            }
-            Self::NoButton { template, part } => format!("В {template} нет кнопки для {part}"),
-            Self::ButtonGiven { template, part, twice: true } => format!("{template}: {part} указано дважды"),
-            Self::ButtonGiven { template, part, twice: false } => format!("{template}: {part} пустое"),
-            Self::CodesDiffer { template } => format!("{template}: код в тексте и код кнопки различаются"),
-            Self::NotClosed { end } => format!("Нет окончания «{end}»"),
-            Self::BracketBroken { at } => {
-                format!("Ожидалось ключ=[[значение]] или ))& перед «{}»", short(at))
-            }
-            Self::UnknownKey { key } => format!("Нет ключа «{}»", short(key)),
-            Self::KeyTwice { key } => format!("Ключ «{}» указан дважды", short(key)),
-            Self::BadIndex { index } => format!("button_index «{}» не число", short(index)),
-            Self::TextBehind { text } => format!("После окончания есть текст: «{}»", short(text)),
-            Self::PartLooksLike => {
-                "Текст длинный, и одна из его частей начиналась бы как шаблон; поставьте что-нибудь перед ней"
-                    .into()
-            }
-            Self::NotAFallback { template } => {
-                format!(
-                    "{template} не может передать текст: нужна ровно одна переменная, в теле, и больше ничего"
-                )
-            }
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum MediaSource {
     Url(String),
     /// Id of a file on the portal's disk.
     DiskFile(String),
+    /// The file that is attached to the line.
+    Attached,
 }
 
 impl MediaSource {
@@ -32,9 +34,10 @@ impl MediaSource {
     /// The id of the file on the disk of the portal at `host`, if the address is the disk's own page of it:
     /// such a page wants a login, the file is had through the portal's REST.
     pub fn on_portal(&self, host: &str) -> Option<String> {
-        let Self::Url(link) = self else {
-            let Self::DiskFile(id) = self else { return None };
-            return Some(id.clone());
+        let link = match self {
+            Self::Url(link) => link,
+            Self::DiskFile(id) => return Some(id.clone()),
+            Self::Attached => return None,
         };
         let url = Url::parse(link).ok()?;
         // A portal of one's own may be named with its port.

@@ -19,6 +19,8 @@ fn outcome(typed: &str, channel: Channel) -> String {
     let parsed = match recognise(typed, channel, &exists) {
         Recognised::Plain => return "text".to_owned(),
         Recognised::Wrong(refusal) => return told(&refusal),
+        Recognised::CancelHeld { all: false } => return "cancels the text that was held last".to_owned(),
+        Recognised::CancelHeld { all: true } => return "cancels every text that is held".to_owned(),
         Recognised::Shorthand(parsed) => parsed,
     };
     match parsed.fill(&templates, &FillOptions::default()) {
@@ -44,6 +46,7 @@ fn sent(filled: &Filled) -> String {
         None => content,
         Some(MediaSource::Url(link)) => format!("{content} FILE = {link}"),
         Some(MediaSource::DiskFile(id)) => format!("{content} FILE = {id} on the disk"),
+        Some(MediaSource::Attached) => format!("{content} FILE = attached"),
     }
 }
 
@@ -109,4 +112,29 @@ fn every_example_of_the_table_has_its_exact_outcome() {
 fn the_table_is_large_and_every_form_is_in_it() {
     let count: usize = SECTIONS.iter().map(|section| section.cases.len()).sum();
     assert!(count >= 80, "{count}");
+}
+
+#[test]
+fn a_file_that_is_attached_is_the_headers_if_it_takes_one_and_none_is_named() {
+    let templates = account::templates();
+    let outcome = |typed: &str, attached: usize| {
+        let options = FillOptions { attached, ..FillOptions::default() };
+        match recognise(typed, Channel::Line, &|_| false) {
+            Recognised::Shorthand(parsed) => match parsed.fill(&templates, &options) {
+                Ok(filled) => Ok(filled.header_media),
+                Err(refusal) => Err(refusal.code()),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(outcome("template-picture+en_US", 1), Ok(Some(MediaSource::Attached)));
+    assert_eq!(outcome("template-invoice+en_US+17", 1), Ok(Some(MediaSource::Attached)));
+    assert_eq!(outcome("template-picture+en_US", 0), Err("file_missing"));
+    assert_eq!(outcome("template-picture+en_US", 2), Err("two_files"));
+    assert_eq!(outcome("template-picture+file_link:https://x.example/a.jpg", 1), Err("two_files"));
+    assert_eq!(outcome("template-hello_world+en_US", 1), Err("files_attached"));
+    assert_eq!(
+        outcome("template-hello_world+en_US+file_link:https://x.example/a.jpg", 1),
+        Err("file_not_taken")
+    );
 }

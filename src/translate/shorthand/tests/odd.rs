@@ -157,7 +157,7 @@ fn the_setting_of_the_phone_is_the_language_that_is_meant() {
     let meant = |typed: &str, default| {
         let Recognised::Shorthand(parsed) = recognise(typed, Channel::Line, &|_| false) else { panic!() };
         parsed
-            .fill(&templates, &FillOptions { default_language: default })
+            .fill(&templates, &FillOptions { default_language: default, attached: 0 })
             .map(|filled| filled.template.language)
     };
     assert_eq!(meant("template-one+x", Some("ru")), Ok("ru".to_owned()));

@@ -26,11 +26,7 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn new(program: &Path, edge: &TestEdge, encryption: &str) -> Self {
-        Self::on(program, edge, encryption, None)
-    }
-
-    /// One on another host; it then looks for its way by ICE.
+    /// With a host, it runs on that other host and looks for its way by ICE.
     pub fn on(program: &Path, edge: &TestEdge, encryption: &str, host: Option<Arc<OtherHost>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
