@@ -10,6 +10,7 @@ mod janitor;
 mod lock;
 pub mod sandbox;
 pub mod serve;
+pub mod transfer;
 mod upkeep;
 mod web;
 

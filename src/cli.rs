@@ -64,6 +64,31 @@ pub enum Command {
     Backup(Archive),
     /// Bring back what `backup` wrote; the bridge must not run
     Restore(Archive),
+    /// Print the configuration of apps, accounts, phones, portals and lines as JSON, without secrets
+    Export,
+    /// Make what is missing here of a file that `export` printed, or of another product's; all of it or nothing
+    ///
+    /// What is here already stays as it is. Works beside a running bridge.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Import(ImportOptions),
+}
+
+/// `wabridge import …`.
+#[derive(Args, Debug, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Where the file comes from, if not from `wabridge export`
+    #[command(subcommand)]
+    pub from: Option<ImportSource>,
+    /// The file; `-` = standard input
+    #[arg(required = true)]
+    pub file: Option<PathBuf>,
+}
+
+/// Where a file comes from.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum ImportSource {
+    /// The JSON export of a separator installation (its form and the query that makes it: docs/import.md)
+    Separator(Archive),
 }
 
 /// `wabridge token …`.
@@ -111,10 +136,10 @@ pub enum TokenRole {
     Admin,
 }
 
-/// The file of a backup.
+/// A file.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// The file of the copy
+    /// The file
     pub file: PathBuf,
 }
 
@@ -231,6 +256,15 @@ mod tests {
             ),
             ("backup a.tar", Command::Backup(Archive { file: "a.tar".into() })),
             ("restore a.tar", Command::Restore(Archive { file: "a.tar".into() })),
+            ("export", Command::Export),
+            ("import a.json", Command::Import(ImportOptions { from: None, file: Some("a.json".into()) })),
+            (
+                "import separator a.json",
+                Command::Import(ImportOptions {
+                    from: Some(ImportSource::Separator(Archive { file: "a.json".into() })),
+                    file: None,
+                }),
+            ),
         ] {
             assert_eq!(parse(line).unwrap().command, command, "{line}");
         }
@@ -247,6 +281,7 @@ mod tests {
     fn wrong_usage_ends_with_code_2() {
         for line in ["", "fly", "token", "token create", "token create --name a --role king", "backup"]
             .into_iter()
+            .chain(["import", "import separator", "import separator a.json b.json", "export a.json"])
             .chain(["asterisk-config", "asterisk-config --phone +1 --agents a(b)"])
             .chain(["sandbox --port 70000", "serve --listen x", "token create --name a --expires 0"])
         {

@@ -30,7 +30,7 @@ pub use http::{HttpConfig, InternalListen, TlsFiles};
 pub use log::{LogConfig, LogFormat};
 pub use network::{AllowedHost, Network, OutboundConfig};
 pub use relay::{MediaConfig, RelayConfig, RetentionConfig};
-pub use sip::{DigestAlgorithm, ScannerAnswer, SipConfig, SourceCheck, TrunkConfig};
+pub use sip::{SipConfig, SourceCheck, TrunkConfig};
 
 use effective::Effective;
 use reader::{Overrides, Reader};

@@ -1,8 +1,9 @@
 //! Calls to portals: each within its portal's rate, with a fresh token, at the address where it lives now.
 //!
 //! One governor per portal, one refresh at a time per portal, the rotated token on disk before it is used.
-//! There are no retries here: what fails is told, and the queue decides. Two things are mended on the way,
-//! since the call surely did not run: an expired token, and a portal that has moved (302). A call that its
+//! There are no retries here: what fails is told, and the queue decides. Three things are mended on the way,
+//! since the call surely did not run: an expired token, a portal that has moved (302), and a call that we let go
+//! over the bucket to learn whether there is more. A call that its
 //! portal's limits hold back for long is not waited for: it comes back as [`CallError::Throttled`].
 
 mod tokens;
@@ -270,22 +271,42 @@ impl Gateway {
         method: &str,
         params: &serde_json::Value,
     ) -> Result<Answer, CallError> {
-        self.admit(&portal.id, method).await?;
+        let is_probe = self.admit(&portal.id, method).await?;
+        let outcome = self.send(portal, method, params).await;
+        match outcome {
+            // Whoever calls must not pay for what we wanted to know.
+            Err(error) if is_probe && error.is_rate_limit() => {
+                self.admit(&portal.id, method).await?;
+                self.send(portal, method, params).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send(
+        &self,
+        portal: &Portal,
+        method: &str,
+        params: &serde_json::Value,
+    ) -> Result<Answer, CallError> {
         let outcome = self.rest.call(&endpoint(portal)?, &portal.access_token, method, params).await;
         self.observe(&portal.id, method, &outcome);
         outcome
     }
 
-    /// Waits for a place in the portal's bucket, in order of asking.
-    async fn admit(&self, id: &PortalId, method: &str) -> Result<(), CallError> {
+    /// Waits for a place in the portal's bucket, in order of asking. Gives whether the call goes over it.
+    async fn admit(&self, id: &PortalId, method: &str) -> Result<bool, CallError> {
         // What stands still for its own budget must not hold the turn of others.
         self.room_for(id, method)?;
         let state = self.state(id);
         let _turn = state.turn.lock().await;
         loop {
-            let admitted = lock(&state.governor).admit(self.clock.now(), method);
+            let admitted = {
+                let (mut governor, now) = (lock(&state.governor), self.clock.now());
+                governor.admit(now, method).map(|()| governor.is_probe(now))
+            };
             match admitted {
-                Ok(()) => return Ok(()),
+                Ok(is_probe) => return Ok(is_probe),
                 Err(wait) if wait > LONGEST_WAIT => return Err(CallError::Throttled { wait }),
                 Err(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
             }

@@ -43,6 +43,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::AsteriskConfig(options) => app::commands::asterisk_config(&config, &options),
             Command::Backup(archive) => app::backup::backup(&config, &archive.file).await,
             Command::Restore(archive) => app::backup::restore(&config, &archive.file).await,
+            Command::Export => app::transfer::export(config).await,
+            Command::Import(options) => app::transfer::import(config, options).await,
         }
     })
 }

@@ -38,6 +38,7 @@ mod surely;
 mod template_news;
 pub mod templates;
 mod to_portal;
+mod try_out;
 mod uploads;
 mod whose;
 

@@ -7,10 +7,11 @@ pub mod core;
 mod driver;
 mod edge;
 mod error;
+pub mod probe;
 mod sources;
 mod transport;
 
 pub use driver::{Channels, PermissionRequest};
 pub use edge::{Edge, EdgeOptions};
 pub use error::SipError;
-pub use transport::Limits;
+pub use transport::{Limits, Patience};

@@ -28,10 +28,8 @@ pub async fn run(digest: bool, folder: &Path, peer: &str) {
     config.trunks = vec![TrunkConfig {
         name: "peer".to_owned(),
         uris: vec![format!("sip:{peer};transport=udp")],
-        username: None,
-        password: None,
-        inbound_username: None,
-        inbound_password: None,
+        login: None,
+        inbound_login: None,
         tls_ca_file: None,
         options_interval: None,
     }];

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use crate::cli::{AsteriskOptions, Keying};
 use crate::config::{SipConfig, TrunkConfig};
 use crate::domain::PhoneNumber;
+use crate::domain::call::Login;
 
 const PJSIP: &str = include_str!("asterisk/pjsip.conf");
 const EXTENSIONS: &str = include_str!("asterisk/extensions.conf");
@@ -21,6 +22,18 @@ use_avpf=yes
 ice_support=yes
 media_use_received_transport=yes";
 
+/// Of a transport by TLS.
+const TLS: &str = "
+; Asterisk's certificate, for the name in the trunk's uris; who has signed it is tls_ca_file of the trunk, if
+; that is no public authority
+cert_file=/etc/asterisk/keys/asterisk.pem
+priv_key_file=/etc/asterisk/keys/asterisk.key
+; wabridge shows that of sip.certificate; its name must lead from here to sip.trunk_listen
+ca_list_file=/etc/ssl/certs/ca-certificates.crt
+verify_server=yes
+; the newest version of TLS that both sides speak
+method=sslv23";
+
 /// Both files, one after the other, each under a line with its name.
 pub fn files(sip: &SipConfig, options: &AsteriskOptions) -> anyhow::Result<String> {
     let (pjsip, extensions) = (pjsip(sip, options)?, extensions(options)?);
@@ -30,12 +43,22 @@ pub fn files(sip: &SipConfig, options: &AsteriskOptions) -> anyhow::Result<Strin
 fn pjsip(sip: &SipConfig, options: &AsteriskOptions) -> anyhow::Result<String> {
     let trunk = trunk(sip, options.trunk.as_deref())?;
     let (auth, endpoint_auth) = trunk.map(auth).unwrap_or_default();
-    let asterisk = trunk.and_then(|trunk| trunk.uris.first()).map_or("127.0.0.1:5060", |uri| address(uri));
+    let uri = trunk.and_then(|trunk| trunk.uris.first()).map_or("sip:127.0.0.1:5060", String::as_str);
+    let protocol = protocol(uri);
+    // A name that can be verified, where there is something to be verified.
+    let name = sip.hostname.as_ref().filter(|_| protocol == "tls");
+    let port = sip.trunk_advertised.port();
+    let bridge = name.map_or(sip.trunk_advertised.to_string(), |name| format!("{name}:{port}"));
+    // A semicolon that is not escaped begins a comment.
+    let transport = if protocol == "udp" { String::new() } else { format!("\\;transport={protocol}") };
     Ok(fill(
         PJSIP,
         &[
-            ("asterisk", asterisk),
-            ("bridge", &sip.trunk_advertised.to_string()),
+            ("protocol", protocol),
+            ("tls", if protocol == "tls" { TLS } else { "" }),
+            ("asterisk", &bound(address(uri))),
+            ("bridge", &bridge),
+            ("transport", &transport),
             ("bridge_host", &sip.trunk_advertised.ip().to_string()),
             ("media", &options.media_address.map_or("203.0.113.10".to_owned(), |media| media.to_string())),
             (
@@ -72,7 +95,28 @@ fn trunk<'c>(sip: &'c SipConfig, name: Option<&str>) -> anyhow::Result<Option<&'
     }
 }
 
-/// `host:port` of a trunk's URI; Asterisk binds to it.
+/// How a trunk is spoken to.
+fn protocol(uri: &str) -> &'static str {
+    let uri = uri.to_ascii_lowercase();
+    match uri.split(";transport=").nth(1).and_then(|rest| rest.split(';').next()) {
+        Some("tls") => "tls",
+        Some("tcp") => "tcp",
+        None if uri.starts_with("sips:") => "tls",
+        _ => "udp",
+    }
+}
+
+/// What Asterisk binds to: this address, or all of them where it is known by a name.
+fn bound(address: &str) -> String {
+    match address.rsplit_once(':') {
+        Some((host, port)) if host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err() => {
+            format!("0.0.0.0:{port}")
+        }
+        _ => address.to_owned(),
+    }
+}
+
+/// `host:port` of a trunk's URI.
 fn address(uri: &str) -> &str {
     let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
@@ -82,12 +126,10 @@ fn address(uri: &str) -> &str {
 /// Sections and options of the digest that each side asks of the other.
 fn auth(trunk: &TrunkConfig) -> (String, String) {
     let (mut sections, mut options) = (String::new(), String::new());
-    let both = [
-        ("outbound_auth", "wabridge-out", &trunk.inbound_username, &trunk.inbound_password),
-        ("auth", "wabridge-in", &trunk.username, &trunk.password),
-    ];
-    for (option, section, username, password) in both {
-        if let (Some(username), Some(password)) = (username, password) {
+    let both =
+        [("outbound_auth", "wabridge-out", &trunk.inbound_login), ("auth", "wabridge-in", &trunk.login)];
+    for (option, section, login) in both {
+        if let Some(Login { username, password }) = login {
             sections.push_str(&format!(
                 "\n[{section}]\ntype=auth\nauth_type=userpass\nusername={username}\npassword={}\n",
                 password.expose()

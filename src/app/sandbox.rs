@@ -37,6 +37,8 @@ const PHONE_ID: &str = "106540352242922";
 const PHONE_NUMBER: &str = "15550783881";
 const SIP_HOSTNAME: &str = "sip.sandbox.example";
 const TRUNK: &str = "agents";
+/// Tries to find a port that is free for UDP too.
+const PORT_TRIES: u32 = 32;
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: Config, port: u16) -> anyhow::Result<()> {
@@ -74,9 +76,14 @@ impl Sandbox {
         let public = loopback()?;
         let base_url = format!("http://{}", public.local_addr()?);
         let socket = SimTelephony::socket().await?;
-        let config = for_sandbox(config, &base_url, data.path(), &cloud, &portal)?;
+        // By name, as its certificate is for one.
+        let meta = tokio::net::TcpListener::bind("localhost:0").await?;
+        let of_meta = certificate::write(data.path(), "meta", "localhost")?;
+        let mut config = for_sandbox(config, &base_url, data.path(), &cloud, &portal)?;
+        config.sip.meta_host = format!("localhost:{}", meta.local_addr()?.port());
+        config.sip.meta_ca_file = Some(of_meta.certificate.clone());
         let (config, options) = with_telephony(config, data.path(), socket.local_addr()?)?;
-        let telephony = SimTelephony::start(socket, cloud.clone(), options)?;
+        let telephony = SimTelephony::start(socket, meta, &of_meta, cloud.clone(), options)?;
         let app = App::build(config, Clock::System).await?;
         let (setup, relay, stop) = (app.setup.clone(), app.relay.clone(), CancellationToken::new());
         let listeners = Listeners { public, internal: None };
@@ -117,6 +124,19 @@ fn loopback() -> std::io::Result<TcpListener> {
     TcpListener::bind("127.0.0.1:0")
 }
 
+/// A port that is free for TCP and for UDP.
+fn free_for_both() -> std::io::Result<SocketAddr> {
+    let mut tries = 0;
+    loop {
+        let address = loopback()?.local_addr()?;
+        match std::net::UdpSocket::bind(address) {
+            Ok(_) => return Ok(address),
+            Err(error) if tries == PORT_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
 fn for_sandbox(
     mut config: Config,
     base_url: &str,
@@ -144,37 +164,36 @@ fn with_telephony(
     data: &Path,
     trunk: SocketAddr,
 ) -> anyhow::Result<(Config, TelephonyOptions)> {
-    let certificate = certificate::write(data, SIP_HOSTNAME)?;
-    // The edge binds it itself, a moment later.
-    let edge = loopback()?.local_addr()?;
+    let certificate = certificate::write(data, "sip", SIP_HOSTNAME)?;
+    // The edge binds them itself, a moment later.
+    let (edge, bridge) = (loopback()?.local_addr()?, free_for_both()?);
     let sip = &mut config.sip;
     sip.enabled = true;
     sip.listen = edge;
     sip.hostname = Some(SIP_HOSTNAME.to_owned());
-    sip.tls = Some(TlsFiles { certificate: data.join("sip.pem"), private_key: data.join("sip.key") });
+    sip.tls = Some(TlsFiles {
+        certificate: certificate.certificate.clone(),
+        private_key: certificate.private_key.clone(),
+    });
     sip.require_digest = true;
     sip.source_check = SourceCheck::Off;
     sip.sources_file = None;
-    // Nothing leaves this machine.
-    sip.meta_host = "localhost:9".to_owned();
-    sip.meta_ca_file = None;
-    sip.trunk_listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    sip.trunk_listen = bridge;
     sip.trunk_advertised = sip.trunk_listen;
     sip.drain = Duration::ZERO;
     sip.trunks = vec![TrunkConfig {
         name: TRUNK.to_owned(),
         uris: vec![format!("sip:{trunk};transport=udp")],
-        username: None,
-        password: None,
-        inbound_username: None,
-        inbound_password: None,
+        login: None,
+        inbound_login: None,
         tls_ca_file: None,
         options_interval: None,
     }];
     let options = TelephonyOptions {
         edge,
+        bridge,
         hostname: SIP_HOSTNAME.to_owned(),
-        certificate,
+        certificate: certificate.der()?,
         phone_number_id: PHONE_ID.to_owned(),
         number: PHONE_NUMBER.to_owned(),
         client_id: CLIENT_ID.to_owned(),

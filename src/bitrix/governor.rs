@@ -147,6 +147,11 @@ impl Governor {
         Ok(())
     }
 
+    /// Whether the call that was admitted at `now` went over the bucket, to try whether there is more.
+    pub fn is_probe(&self, now: DateTime<Utc>) -> bool {
+        self.probe_at == Some(now)
+    }
+
     fn may_probe(&self, now: DateTime<Utc>) -> bool {
         self.probe_from.is_some_and(|from| from <= now)
             // A call that was given up without an answer is forgotten.

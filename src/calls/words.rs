@@ -1,50 +1,50 @@
 //! How a call ended, in words for people.
 
+use crate::domain::Language;
 use crate::store::calls::CallRow;
 
-/// How a call ended; `None`: it has not.
+/// How a call ended, in English; `None`: it has not.
 pub fn end(row: &CallRow) -> Option<String> {
+    end_in(row, Language::En)
+}
+
+/// How a call ended; `None`: it has not.
+pub fn end_in(row: &CallRow, language: Language) -> Option<String> {
+    let say = |words: Words| match language {
+        Language::En => words.0,
+        Language::Ru => words.1,
+    };
     if row.state == "reported" {
-        return Some(
-            "Meta told of this call, but it never reached this bridge. Check that port and certificate are \
-             what Meta was given."
-                .to_owned(),
-        );
+        return Some(say(NEVER_HERE).to_owned());
     }
     let cause = row.end_cause.as_deref()?;
     let by = row.ended_by.as_deref().unwrap_or_default();
     let outbound = row.direction == "outbound";
-    let who = match by {
-        "contact" => "the customer",
-        "trunk" => "the telephone system",
-        _ => "the bridge",
+    let who = say(match by {
+        "contact" => CUSTOMER,
+        "trunk" => TELEPHONE_SYSTEM,
+        _ => BRIDGE,
+    });
+    let (caller, called) = match outbound {
+        true => (say(TELEPHONE_SYSTEM), say(CUSTOMER)),
+        false => (say(CUSTOMER), say(TELEPHONE_SYSTEM)),
     };
     let mut words = match cause {
-        "hung_up" if by == "bridge" => "the bridge ended the call".to_owned(),
-        "hung_up" => format!("{who} hung up"),
-        "cancelled" => format!("{} gave up before an answer", caller(outbound)),
-        "declined" => format!("{} declined or was busy", called(outbound)),
-        "no_answer" => format!("{} did not answer in time", called(outbound)),
-        "unknown_number" if outbound => "there is no such number at WhatsApp".to_owned(),
-        "unknown_number" => "the called number is not set up here".to_owned(),
-        "refused" => "the caller could not prove who it is (password or network)".to_owned(),
-        "no_permission" => {
-            "the customer has not permitted calls: send a request for permission and call when \
-                            it is accepted"
-                .to_owned()
+        "hung_up" if by == "bridge" => {
+            say(("the bridge ended the call", "разговор завершил мост")).to_owned()
         }
-        "trunk_unreachable" => "the telephone system could not be reached".to_owned(),
-        "media" => "no codec or key exchange in common: the setting at Meta (SDES or DTLS) must be what the \
-                    telephone system uses"
-            .to_owned(),
-        "overload" => "there were too many calls".to_owned(),
-        "too_long" => "the longest time of a call was over".to_owned(),
-        "lost" => "the connection was lost".to_owned(),
-        "stopped" => "the bridge was stopped".to_owned(),
-        _ => format!("{who} refused the call"),
+        "hung_up" => format!("{who} {}", say(("hung up", "повесил трубку"))),
+        "cancelled" => format!("{caller} {}", say(("gave up before an answer", "не дождался ответа"))),
+        "declined" => format!("{called} {}", say(("declined or was busy", "отклонил звонок или был занят"))),
+        "no_answer" => format!("{called} {}", say(("did not answer in time", "не ответил вовремя"))),
+        "unknown_number" if outbound => say(NO_SUCH_NUMBER).to_owned(),
+        cause => match OTHER.iter().find(|(known, _)| *known == cause) {
+            Some((_, words)) => say(*words).to_owned(),
+            None => format!("{who} {}", say(("refused the call", "отказался принять звонок"))),
+        },
     };
     if let Some(hint) = hint(row, outbound) {
-        words = format!("{words}: {hint}");
+        words = format!("{words}: {}", say(hint));
     }
     if let Some(text) = row.end_text.as_deref().filter(|text| !text.is_empty()) {
         words = format!("{words} (\u{201c}{text}\u{201d})");
@@ -52,38 +52,93 @@ pub fn end(row: &CallRow) -> Option<String> {
     Some(words)
 }
 
-fn caller(outbound: bool) -> &'static str {
-    if outbound { "the telephone system" } else { "the customer" }
-}
+/// English and Russian.
+type Words = (&'static str, &'static str);
 
-fn called(outbound: bool) -> &'static str {
-    if outbound { "the customer" } else { "the telephone system" }
-}
+const CUSTOMER: Words = ("the customer", "клиент");
+const TELEPHONE_SYSTEM: Words = ("the telephone system", "АТС");
+const BRIDGE: Words = ("the bridge", "мост");
+const NEVER_HERE: Words = (
+    "Meta told of this call, but it never reached this bridge. Check that port and certificate are what Meta was \
+     given.",
+    "Meta сообщила об этом звонке, но до моста он не дошёл. Проверьте, что порт и сертификат те, что указаны в Meta.",
+);
+const NO_SUCH_NUMBER: Words = ("there is no such number at WhatsApp", "такого номера в WhatsApp нет");
+const OTHER: [(&str, Words); 9] = [
+    ("unknown_number", ("the called number is not set up here", "вызванный номер здесь не настроен")),
+    (
+        "refused",
+        (
+            "the caller could not prove who it is (password or network)",
+            "звонивший не подтвердил, кто он (пароль или сеть)",
+        ),
+    ),
+    (
+        "no_permission",
+        (
+            "the customer has not permitted calls: send a request for permission and call when it is accepted",
+            "клиент не разрешил звонки: отправьте запрос разрешения и звоните, когда его примут",
+        ),
+    ),
+    ("trunk_unreachable", ("the telephone system could not be reached", "АТС недоступна")),
+    (
+        "media",
+        (
+            "no codec or key exchange in common: the setting at Meta (SDES or DTLS) must be what the telephone \
+             system uses",
+            "нет общего кодека или обмена ключами: настройка в Meta (SDES или DTLS) должна быть той, что у АТС",
+        ),
+    ),
+    ("overload", ("there were too many calls", "звонков было слишком много")),
+    ("too_long", ("the longest time of a call was over", "истекло наибольшее время разговора")),
+    ("lost", ("the connection was lost", "связь оборвалась")),
+    ("stopped", ("the bridge was stopped", "мост был остановлен")),
+];
 
 /// What Meta's refusals of our calls mean (whatsapp-sip facts §3.4).
-fn hint(row: &CallRow, outbound: bool) -> Option<&'static str> {
+fn hint(row: &CallRow, outbound: bool) -> Option<Words> {
     if !outbound || !matches!(row.end_cause.as_deref(), Some("failed" | "refused" | "media" | "no_answer")) {
         return None;
     }
     let text = row.end_text.as_deref().unwrap_or_default().to_ascii_lowercase();
     let says = |words: &str| text.contains(words);
     Some(match row.sip_status? {
-        400 => "Meta does not know the calling number, or a number is not written as +digits",
-        403 if says("does not match") => {
-            "sip.hostname is not the host name that is set for this number at Meta"
+        400 => (
+            "Meta does not know the calling number, or a number is not written as +digits",
+            "Meta не знает звонящий номер, или номер записан не как +цифры",
+        ),
+        403 if says("does not match") => (
+            "sip.hostname is not the host name that is set for this number at Meta",
+            "sip.hostname — не то имя узла, что указано для этого номера в Meta",
+        ),
+        403 if says("sdp") => (
+            "the key exchange set at Meta (SDES or DTLS) is not the one that was offered",
+            "обмен ключами в Meta (SDES или DTLS) не тот, что был предложен",
+        ),
+        403 if says("limit") => (
+            "this customer was called as often as Meta allows in a day",
+            "этому клиенту звонили столько раз, сколько Meta разрешает в день",
+        ),
+        403 if says("duplicate") => {
+            ("there is a call with this customer already", "разговор с этим клиентом уже идёт")
         }
-        403 if says("sdp") => "the key exchange set at Meta (SDES or DTLS) is not the one that was offered",
-        403 if says("limit") => "this customer was called as often as Meta allows in a day",
-        403 if says("duplicate") => "there is a call with this customer already",
-        403 if says("payment") => "the WhatsApp account has no valid payment method",
-        403 => {
-            "Meta refused it: check the SIP password (save the calling settings again), the app's rights \
-                and the payment method"
-        }
-        404 => "Meta does not know the address that was called",
-        408 => "Meta heard no answer in time",
-        480 => "the customer cannot be reached",
-        500 | 503 => "Meta has a fault at the moment; try again a little later",
+        403 if says("payment") => (
+            "the WhatsApp account has no valid payment method",
+            "у аккаунта WhatsApp нет действующего способа оплаты",
+        ),
+        403 => (
+            "Meta refused it: check the SIP password (save the calling settings again), the app's rights and the \
+             payment method",
+            "Meta отказала: проверьте пароль SIP (сохраните настройки звонков ещё раз), права приложения и способ \
+             оплаты",
+        ),
+        404 => ("Meta does not know the address that was called", "Meta не знает вызванный адрес"),
+        408 => ("Meta heard no answer in time", "Meta не дождалась ответа"),
+        480 => ("the customer cannot be reached", "клиент недоступен"),
+        500 | 503 => (
+            "Meta has a fault at the moment; try again a little later",
+            "у Meta сейчас неполадка; повторите немного позже",
+        ),
         _ => return None,
     })
 }
@@ -128,6 +183,9 @@ mod tests {
         for cause in crate::domain::call::EndCause::ALL {
             let words = end(&row("inbound", "bridge", cause.as_str(), None, None)).unwrap();
             assert!(!words.is_empty());
+            let russian =
+                end_in(&row("inbound", "bridge", cause.as_str(), None, None), Language::Ru).unwrap();
+            assert!(!russian.is_ascii(), "{russian}");
         }
         assert_eq!(end(&CallRow::default()), None);
     }

@@ -71,11 +71,12 @@ fn graph_version(text: &str) -> Result<String, String> {
 }
 
 fn connector_code(text: &str) -> Result<String, String> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    // `-` for the codes of installations that are taken over; portals take it.
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
     if !text.is_empty() && text.len() <= 50 && text.bytes().all(allowed) {
         Ok(text.to_owned())
     } else {
-        Err(format!("`{text}` must be lower case letters, digits and _ only, 50 at most"))
+        Err(format!("`{text}` must be lower case letters, digits, _ and - only, 50 at most"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::http::{TlsFiles, tls_files};
 use super::parse;
 use super::reader::Reader;
-use crate::domain::Secret;
+use crate::domain::call::{DigestAlgorithm, Login, ScannerAnswer};
 
 /// `[sip]`. With `enabled`, `hostname` and `tls` are there.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct SipConfig {
     pub meta_ca_file: Option<PathBuf>,
     /// Telephone systems that calls are handed to.
     pub trunks: Vec<TrunkConfig>,
-    /// Our UDP and TCP address toward the trunks.
+    /// Our UDP, TCP and TLS address toward the trunks.
     pub trunk_listen: SocketAddr,
     /// What the trunks are told it is.
     pub trunk_advertised: SocketAddr,
@@ -58,26 +58,13 @@ pub struct TrunkConfig {
     /// SIP URIs, tried in order.
     pub uris: Vec<String>,
     /// Answers the trunk's challenge.
-    pub username: Option<String>,
-    /// Answers the trunk's challenge.
-    pub password: Option<Secret>,
+    pub login: Option<Login>,
     /// Challenges the trunk.
-    pub inbound_username: Option<String>,
-    /// Challenges the trunk.
-    pub inbound_password: Option<Secret>,
+    pub inbound_login: Option<Login>,
     /// A further root certificate for this trunk.
     pub tls_ca_file: Option<PathBuf>,
     /// Between two pings; `None` = no pings.
     pub options_interval: Option<Duration>,
-}
-
-/// Algorithms of HTTP digest (RFC 7616).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DigestAlgorithm {
-    /// `MD5`.
-    Md5,
-    /// `SHA-256`.
-    Sha256,
 }
 
 /// What becomes of a call from elsewhere than Meta's networks.
@@ -89,15 +76,6 @@ pub enum SourceCheck {
     Warn,
     /// Refused.
     Enforce,
-}
-
-/// What a request from nowhere gets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ScannerAnswer {
-    /// 403.
-    Forbidden,
-    /// Nothing.
-    Silence,
 }
 
 impl SipConfig {
@@ -129,6 +107,12 @@ impl SipConfig {
         };
         config.check(r);
         config
+    }
+
+    /// Whether a call of this trunk is taken by TLS only: it proves itself by no password, and others than this
+    /// machine reach `trunk_listen`. A sender's address is no proof on UDP.
+    pub fn wants_tls_of(&self, trunk: &TrunkConfig) -> bool {
+        trunk.inbound_login.is_none() && !self.trunk_listen.ip().is_loopback()
     }
 
     /// What is wrong only in combination.
@@ -171,16 +155,12 @@ impl TrunkConfig {
         if uris.is_empty() && r.faults.len() == faults_before {
             r.fault("uris", "must hold at least one address, as [\"sip:127.0.0.1:5060;transport=udp\"]");
         }
-        let (username, password) = credentials(r, "username", "password");
-        let (inbound_username, inbound_password) = credentials(r, "inbound_username", "inbound_password");
         let interval = r.whole_or("options_interval", 0..=3600, Some(30));
         Self {
             name,
             uris,
-            username,
-            password,
-            inbound_username,
-            inbound_password,
+            login: login(r, "username", "password"),
+            inbound_login: login(r, "inbound_username", "inbound_password"),
             tls_ca_file: r.path("tls_ca_file"),
             options_interval: (interval > 0).then(|| Duration::from_secs(u64::from(interval))),
         }
@@ -189,18 +169,18 @@ impl TrunkConfig {
     /// Whether a call that claims to come from this trunk can prove it.
     fn is_proven(&self) -> bool {
         let is_tls = |uri: &String| uri.starts_with("sips:") || uri.contains(";transport=tls");
-        self.inbound_password.is_some() || (!self.uris.is_empty() && self.uris.iter().all(is_tls))
+        self.inbound_login.is_some() || (!self.uris.is_empty() && self.uris.iter().all(is_tls))
     }
 }
 
-fn credentials(r: &mut Reader<'_>, username: &str, password: &str) -> (Option<String>, Option<Secret>) {
-    let pair = (r.optional(username, |text| Ok(text.to_owned())), r.secret(password));
-    match &pair {
+fn login(r: &mut Reader<'_>, username: &str, password: &str) -> Option<Login> {
+    match (r.optional(username, |text| Ok(text.to_owned())), r.secret(password)) {
+        (Some(username), Some(password)) => return Some(Login { username, password }),
         (Some(_), None) => r.fault(password, format!("is missing, but {username} is set")),
         (None, Some(_)) => r.fault(username, format!("is missing, but {password} is set")),
-        _ => {}
+        (None, None) => {}
     }
-    pair
+    None
 }
 
 fn sip_uri(text: &str) -> Result<String, String> {

@@ -177,7 +177,7 @@ impl From<PhoneRow> for Phone {
 impl Phone {
     /// The key under which portals know it as an SMS sender; stable, since their robots are set to it.
     pub fn sender_code(&self) -> String {
-        format!("wa_{}", self.number)
+        self.row.sms_code.clone().unwrap_or_else(|| format!("wa_{}", self.number))
     }
 }
 

@@ -35,6 +35,33 @@ pub struct RouteTable {
     pub routes: Vec<CallRoute>,
 }
 
+/// Algorithms that we challenge by (RFC 7616, RFC 8760).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DigestAlgorithm {
+    /// `MD5`.
+    Md5,
+    /// `SHA-256`.
+    Sha256,
+}
+
+/// What a request from nowhere gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScannerAnswer {
+    /// 403.
+    Forbidden,
+    /// Nothing.
+    Silence,
+}
+
+/// A name and a password that one side of a trunk proves itself by.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
 /// The person on WhatsApp, as far as a call tells who it is. Any part may be absent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CallPeer {

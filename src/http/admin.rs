@@ -4,6 +4,8 @@
 
 mod apps;
 mod assets;
+mod calling;
+mod calls;
 mod chart;
 mod cookies;
 mod doctor;
@@ -26,6 +28,8 @@ mod portal_apps;
 mod portals;
 mod refusal;
 mod registration;
+mod template_form;
+mod template_parts;
 mod templates;
 mod texts;
 mod visit;
@@ -33,6 +37,7 @@ mod wabas;
 
 use actix_web::web;
 
+pub(super) use calling::explained;
 pub(super) use facebook::landing;
 pub(super) use guard::{guard, unknown};
 pub(super) use texts::Say;
@@ -81,6 +86,8 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         )
         .route("/phones/{id}/profile", get().to(registration::profile))
         .route("/phones/{id}/profile", post().to(registration::change_profile))
+        .route("/phones/{id}/calling", post().to(calling::change))
+        .route("/phones/{id}/calling/ask", post().to(calling::ask))
         .route("/phones/{id}/delete", post().to(phones::delete))
         .route("/portal-apps/", get().to(portal_apps::list))
         .route("/portal-apps/new", get().to(portal_apps::new))
@@ -102,8 +109,15 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/templates/", get().to(templates::list))
         .route("/templates.csv", get().to(templates::file))
         .route("/templates/sync", post().to(templates::sync))
+        .route("/templates/new", get().to(template_form::new))
+        .route("/templates/new", post().to(template_form::create))
+        .route("/templates/{id}/edit", get().to(template_form::edit))
+        .route("/templates/{id}/edit", post().to(template_form::change))
+        .route("/templates/{id}/test", post().to(templates::test))
         .route("/templates/{id}/", get().to(templates::show))
         .route("/templates/{id}/delete", post().to(templates::delete))
+        .route("/calls/", get().to(calls::list))
+        .route("/calls/{id}/", get().to(calls::show))
         .route("/events/", get().to(events::list))
         .route("/events/{id}/", get().to(events::show))
         .route("/jobs/", get().to(jobs::list))
@@ -113,6 +127,9 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .route("/jobs/{id}/drop", post().to(jobs::give_up))
         .route("/links/", get().to(links::show))
         .route("/doctor/", get().to(doctor::show))
+        .route("/doctor/check", post().to(doctor::check))
+        .route("/doctor/repair", post().to(doctor::repair))
+        .route("/live/doctor", get().to(doctor::watch))
         .route("/administrators/", get().to(people::administrators))
         .route("/administrators/invite", post().to(people::invite))
         .route("/administrators/{id}/role", post().to(people::role))

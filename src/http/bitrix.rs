@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use serde_json::Value;
 
+use super::admin::Say;
 use super::pages::{self, Frame};
 use super::{Problem, State, settings};
 use crate::bitrix::event::{EventBody, PortalEvent};
@@ -96,25 +97,29 @@ async fn open(state: &State, page: PortalPage, reinstall: bool) -> HttpResponse 
         && let Ok(shown) = state.setup.open_settings(&page).await
     {
         // Nothing is left to install: the administrator comes for the settings.
-        return settings::draw(state, language, shown, false);
+        return settings::opened(state, language, shown);
     }
     match outcome {
         Ok(opened) => {
             let (id, finish) = match &opened {
-                Opened::Installed { portal, finish } => (portal, *finish),
-                Opened::Visitor(id) => (id, false),
+                Opened::Installed { portal, finish } => (portal, Some(*finish)),
+                Opened::Visitor(id) => (id, None),
             };
             let snapshot = state.directory.now();
             let frame =
                 snapshot.portal(id).map_or(Frame::Nobody, |portal| Frame::of(&portal.row.client_endpoint));
-            pages::installed(language, &frame, &state.config.bitrix.js_url, finish)
+            match finish {
+                Some(finish) => pages::installed(language, &frame, &state.config.bitrix.js_url, finish),
+                None => pages::visitor(language, &frame),
+            }
         }
         Err(error) => {
             tracing::warn!(error = %error, "the application's page was opened in vain");
             let problem = Problem::from(error);
             // Nothing on this page can be clicked: the portal that opened it may show why it failed.
             let frame = Frame::claimed(&page.domain, page.https);
-            pages::error(problem.status_code(), language, &frame, problem.detail())
+            let say = Say::new(state.texts.clone(), language);
+            pages::error(problem.status_code(), language, &frame, &say.said(problem.detail()))
         }
     }
 }

@@ -18,10 +18,15 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// `GET /readyz`: the database takes a write.
 pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    takes_writes(&state).await?;
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"))
+}
+
+/// Whether the database takes a write, as it does not when the disk is full.
+pub(super) async fn takes_writes(state: &State) -> Result<(), Problem> {
     let write = state.db.write_or_busy(|tx| vault::touch(tx.conn));
     match tokio::time::timeout(PATIENCE, write).await {
-        Ok(Ok(())) => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n")),
-        Ok(Err(error)) => Err(error.into()),
+        Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database takes too long")),
     }
 }

@@ -16,7 +16,10 @@ color:#1f2933}h1{font-size:20px}label{display:block;border:1px solid #d5dbe1;bor
 margin:8px 0}label.off{color:#8a94a0}small{color:#6b7682}button{font:inherit;border:0;border-radius:8px;\
 padding:10px 20px;background:#128c4b;color:#fff;cursor:pointer}.ok{color:#0f7a40}.bad{color:#b42318}section{border:1px solid #d5dbe1;border-radius:10px;padding:14px 16px;margin:14px 0}\
 select{font:inherit;padding:8px;border-radius:8px;border:1px solid #aab4bd;max-width:100%}form{margin:10px 0 0}\
-button.plain{background:#fff;color:#1f2933;border:1px solid #aab4bd}";
+button.plain{background:#fff;color:#1f2933;border:1px solid #aab4bd}h2{font-size:17px;margin:28px 0 0}\
+summary{cursor:pointer;margin-top:10px}form.calls label{border:0;padding:0;margin:10px 0}form.calls input[name=calls]{margin-right:8px}\
+form.calls label span{display:block}.text{font:inherit;padding:8px;border-radius:8px;border:1px solid #aab4bd;width:100%;box-sizing:border-box}\
+button:focus-visible,input:focus-visible,select:focus-visible,summary:focus-visible{outline:3px solid #1a66d6;outline-offset:2px}";
 const FINISH: &str = "BX24.init(function(){BX24.installFinish();});";
 
 /// Who may frame a page.
@@ -73,6 +76,18 @@ pub(super) fn installed(language: Language, frame: &Frame, js: &Url, finish: boo
     page(StatusCode::OK, language, title, &format!("{body}{scripts}"), frame, Some(js))
 }
 
+/// For a user of the portal who is no administrator of it.
+pub(super) fn visitor(language: Language, frame: &Frame) -> HttpResponse {
+    let title = say(language, "WhatsApp is connected", "WhatsApp подключён");
+    let text = say(
+        language,
+        "Only an administrator of the portal can change its WhatsApp settings.",
+        "Изменять настройки WhatsApp может только администратор портала.",
+    );
+    let body = format!("<h1>{}</h1><p>{}</p>", escape(title), escape(text));
+    page(StatusCode::OK, language, title, &body, frame, None)
+}
+
 /// Something was refused or failed.
 pub(super) fn error(status: StatusCode, language: Language, frame: &Frame, detail: &str) -> HttpResponse {
     let title = say(language, "WhatsApp is not connected", "WhatsApp не подключён");
@@ -80,8 +95,13 @@ pub(super) fn error(status: StatusCode, language: Language, frame: &Frame, detai
     page(status, language, title, &body, frame, None)
 }
 
-/// The phones to pick for a line.
-pub(super) fn connector(language: Language, shown: &ConnectorPage, done: bool) -> HttpResponse {
+/// The phones to pick for a line, and below them the portal's numbers with their other settings.
+pub(super) fn connector(
+    language: Language,
+    shown: &ConnectorPage,
+    numbers: &str,
+    done: bool,
+) -> HttpResponse {
     let title = say(language, "WhatsApp number of this line", "Номер WhatsApp этой линии");
     let frame = Frame::of(&shown.origin);
     let mut rows = String::new();
@@ -101,7 +121,7 @@ pub(super) fn connector(language: Language, shown: &ConnectorPage, done: bool) -
         };
         let class = if state == " disabled" { " class=\"off\"" } else { "" };
         rows.push_str(&format!(
-            "<label{class}><input type=\"radio\" name=\"phone_id\" value=\"{}\" required{state}> {} <small>{}</small></label>",
+            "<label{class}><input type=\"radio\" name=\"phone_id\" value=\"{}\" required{state}> <bdi>{}</bdi> <small><bdi>{}</bdi></small></label>",
             escape(&phone.id),
             escape(&phone.label),
             escape(&note)
@@ -129,7 +149,12 @@ pub(super) fn connector(language: Language, shown: &ConnectorPage, done: bool) -
             escape(say(language, "Link", "Подключить"))
         )
     };
-    let body = format!("<h1>{}</h1>{saved}{form}", escape(title));
+    let others = say(language, "All settings of the numbers", "Все настройки номеров");
+    let numbers = match shown.settings.phones.is_empty() {
+        true => String::new(),
+        false => format!("<h2>{}</h2>{numbers}", escape(others)),
+    };
+    let body = format!("<h1>{}</h1>{saved}{form}{numbers}", escape(title));
     page(StatusCode::OK, language, title, &body, &frame, None)
 }
 

@@ -61,8 +61,12 @@ pub(super) async fn webhook(
     let app = app.ok_or_else(|| unsigned(&state, "no app is selected by this address"))?;
     check(&state, app, &request, &body)?;
     match inbound::receive(&state.relay, app, &body).await {
-        Ok(_) => {
+        Ok(has_news) => {
             state.metrics.notification("accepted");
+            // The doctor's own notification bears no news.
+            if has_news {
+                state.setup.webhook_seen(&app.id);
+            }
             Ok(HttpResponse::Ok().finish())
         }
         Err(error) => {

@@ -242,7 +242,7 @@ impl Relay {
 
     fn parcel(&self, line: &Line, loaded: Loaded) -> Parcel {
         let maybe_twice = loaded.running.row.maybe_twice;
-        let chat_id = ChatId::from(loaded.chat.id.as_str());
+        let chat_id = ChatId::from(loaded.chat.name());
         if let Job::Acknowledge { im_chat_id, im_message_id, .. } = &loaded.job {
             let wamids = loaded.parts.iter().filter_map(|part| part.wamid.as_deref().map(Wamid::from));
             let content = Content::Accepted(Delivery {

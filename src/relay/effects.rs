@@ -8,7 +8,7 @@ use super::sms::progress;
 use super::{held, statuses, templates};
 use crate::directory::Snapshot;
 use crate::domain::{ChatId, DeliveryState, UserId, WaId};
-use crate::queue::job::{self, Class, Job, Kind, lane_out};
+use crate::queue::job::{self, Class, Job, Kind, OperatorItem, lane_out};
 use crate::queue::worker::Settled;
 use crate::store::jobs::{self, JobRow, NewJob};
 use crate::store::messages::{self as ledger, MessageRow};
@@ -31,7 +31,7 @@ pub(super) fn acceptance(
     let (snapshot, contact) = (outgoing.snapshot.clone(), outgoing.chat.contact_id.clone());
     let request = outgoing.sms.clone();
     let part = Part::from_json(&row.payload).ok();
-    let is_shown = outgoing.item.is_some() && part.as_ref().is_some_and(Part::is_template);
+    let is_shown = of_portal(outgoing).is_some() && part.as_ref().is_some_and(Part::is_template);
     let masked = part.and_then(Part::without_password);
     // Those are attached already.
     let aliases: Vec<String> =
@@ -196,13 +196,18 @@ pub(super) fn broken_off(
     Ok(())
 }
 
+/// The operator's message, if the portal has it: a test of the panel's is none.
+fn of_portal(outgoing: &Outgoing) -> Option<&OperatorItem> {
+    outgoing.item.as_ref().filter(|item| !item.im_message_id.is_empty())
+}
+
 /// Meta has the last part: the portal's spinner goes, and the contact's message is marked read.
 pub(super) fn after_acceptance(
     tx: &mut Tx<'_>,
     outgoing: &Outgoing,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let Some(item) = &outgoing.item else { return Ok(()) };
+    let Some(item) = of_portal(outgoing) else { return Ok(()) };
     let chat = ChatId::from(outgoing.chat.id.as_str());
     let acknowledge = Job::Acknowledge {
         chat_id: outgoing.chat.id.clone(),

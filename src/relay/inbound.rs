@@ -48,11 +48,11 @@ enum Step {
     Keep { field: String, reason: &'static str, payload: String },
 }
 
-/// Stores a notification whose signature was verified against one of `app`'s secrets.
+/// Stores a notification whose signature was verified against one of `app`'s secrets. Gives whether it said anything.
 ///
 /// # Errors
 /// [`StoreError::Busy`] or another failure of the database: nothing is stored and Meta will repeat it.
-pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<(), StoreError> {
+pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<bool, StoreError> {
     let now = relay.clock.now();
     let snapshot = relay.directory.now();
     let mut steps: Vec<Step> = match Notification::parse(body) {
@@ -90,7 +90,7 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<(), StoreE
     if stored.reconfigured {
         relay.directory.reload().await?;
     }
-    Ok(())
+    Ok(!steps.is_empty())
 }
 
 /// What was written, and what is to be done when it is on disk.

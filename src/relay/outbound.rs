@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
+use super::whose::chat_of_number_named;
 use super::{Relay, inbound, statuses};
 use crate::bitrix::event::{EventBody, OperatorMessage, PortalEvent};
 use crate::directory::{Phone, Portal, Snapshot};
-use crate::domain::{ChatId, LineId};
+use crate::domain::{ChatId, LineId, PhoneNumber};
 use crate::queue::job::{self, Class, Job, Kind, OperatorFile, OperatorItem, lane_out};
 use crate::store::chats::{self, ChatRow};
 use crate::store::events::{self, Origin};
@@ -88,13 +89,15 @@ pub async fn receive(relay: &Relay, portal: &Portal, event: &PortalEvent) -> Res
                     Step::Send(placed) => take(tx, &snapshot, &portal_id, placed, now, &mut receipt)?,
                     Step::Note(told) => {
                         let Told { phone, chat, key, text } = told.as_ref();
-                        let known = chats::get(tx.conn, chat.as_str())?;
-                        if known.is_none_or(|known| known.phone_id != phone.key.as_str()) {
+                        let known = chat_named(tx, Some(phone), chat)?;
+                        let known = known.filter(|known| known.phone_id == phone.key.as_str());
+                        let Some(known) = known else {
                             tracing::warn!(chat.id = %chat, "an operator changed a message in a chat that is not known here");
                             receipt.kept += 1;
                             continue;
-                        }
-                        jobs::enqueue(tx, &job::note(&phone.key, chat, key, text.clone()), now)?;
+                        };
+                        let chat = ChatId::from(known.id.as_str());
+                        jobs::enqueue(tx, &job::note(&phone.key, &chat, key, text.clone()), now)?;
                         receipt.taken += 1;
                     }
                     Step::Lost { reason } => {
@@ -190,8 +193,11 @@ fn take(
     receipt: &mut Receipt,
 ) -> Result<(), StoreError> {
     let item = &placed.item;
-    let found = chats::get(tx.conn, item.chat_id.as_str())?
-        .and_then(|chat| placed.phone_of(&chat, snapshot).map(|phone| (chat, phone)));
+    let mut known = chat_named(tx, placed.bound.as_ref(), &item.chat_id)?;
+    if let (None, Some(phone)) = (&known, &placed.bound) {
+        known = chat_from_before(tx, phone, &item.chat_id, now)?;
+    }
+    let found = known.and_then(|chat| placed.phone_of(&chat, snapshot).map(|phone| (chat, phone)));
     let Some((chat, phone)) = found else {
         tracing::warn!(chat.id = %item.chat_id, "an operator wrote in a chat that is not known here");
         let body = format!("message {} of chat {}", item.im_message_id, item.chat_id);
@@ -212,7 +218,7 @@ fn take(
     }
     if !item.is_automatic() && events::swallow_echo(tx.conn, &chat.id, &text_hash(&item.text))? {
         let im = (item.im_chat_id.as_str(), item.im_message_id.as_str());
-        inbound::echo_came_back(tx, &phone, &item.chat_id, portal_id, im, now)?;
+        inbound::echo_came_back(tx, &phone, &ChatId::from(chat.id.as_str()), portal_id, im, now)?;
         receipt.left_out += 1;
         return Ok(());
     }
@@ -233,6 +239,31 @@ fn take(
     }
     tracing::debug!(chat.id = %chat_id, "an operator's message is stored");
     Ok(())
+}
+
+/// The chat that the portal names so: by our id, or as the product before us named it.
+fn chat_named(tx: &mut Tx<'_>, bound: Option<&Phone>, name: &ChatId) -> Result<Option<ChatRow>, StoreError> {
+    if let Some(chat) = chats::get(tx.conn, name.as_str())? {
+        return Ok(Some(chat));
+    }
+    match bound {
+        Some(phone) => chats::by_name(tx.conn, phone.key.as_str(), name.as_str()),
+        None => Ok(None),
+    }
+}
+
+/// A chat of the product before us in which an operator writes before its contact did: its name is `+` and the
+/// number.
+fn chat_from_before(
+    tx: &mut Tx<'_>,
+    phone: &Phone,
+    name: &ChatId,
+    now: DateTime<Utc>,
+) -> Result<Option<ChatRow>, StoreError> {
+    let number = name.as_str().strip_prefix('+').filter(|_| phone.row.chat_names == "number");
+    let Some(Ok(number)) = number.map(PhoneNumber::parse) else { return Ok(None) };
+    let id = chat_of_number_named(tx, phone, number.digits(), Some(name.as_str()), now)?;
+    chats::get(tx.conn, &id)
 }
 
 fn stored_item(portal_id: &str, item: &OperatorMessage) -> OperatorItem {

@@ -303,7 +303,8 @@ impl Relay {
                 }
                 for (index, planned) in parts.iter().enumerate() {
                     let payload = planned.part.to_json();
-                    let im = item.as_ref().map(|item| {
+                    // A test of the panel's has no message in the portal.
+                    let im = item.as_ref().filter(|item| !item.im_message_id.is_empty()).map(|item| {
                         (item.portal_id.as_str(), item.im_chat_id.as_str(), item.im_message_id.as_str())
                     });
                     let message = NewMessage {

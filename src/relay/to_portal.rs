@@ -375,7 +375,7 @@ impl Relay {
         LineMessage {
             user: user_of(loaded),
             message: OutMessage { id, date, text, files, disable_crm: false, user_id: author },
-            chat: LineChat::new(ChatId::from(loaded.chat.id.as_str())),
+            chat: LineChat::new(ChatId::from(loaded.chat.name())),
         }
     }
 }
@@ -411,7 +411,7 @@ pub(super) fn user_of(loaded: &Loaded) -> UserObject {
         let is_placeholder = stored == named(stored.clone(), placeholder.clone());
         return if is_placeholder && name != placeholder { named(stored, name) } else { stored };
     }
-    let user = named(UserObject { id: loaded.chat.id.clone(), ..UserObject::default() }, name);
+    let user = named(UserObject { id: loaded.chat.name().to_owned(), ..UserObject::default() }, name);
     match &loaded.person.wa_id {
         Some(wa_id) => user.with_phone(format!("+{wa_id}")),
         None => user,

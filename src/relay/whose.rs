@@ -74,6 +74,17 @@ pub(super) fn chat_of_number(
     number: &str,
     now: DateTime<Utc>,
 ) -> Result<String, StoreError> {
+    chat_of_number_named(tx, phone, number, None, now)
+}
+
+/// The same for a chat that the portal knows by a name from before us.
+pub(super) fn chat_of_number_named(
+    tx: &mut Tx<'_>,
+    phone: &Phone,
+    number: &str,
+    name: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<String, StoreError> {
     let waba = phone.waba_key.as_str();
     let spellings = crm_number::spellings(number);
     let others = spellings.iter().map(|spelling| ("wa_id", spelling.as_str()));
@@ -94,7 +105,7 @@ pub(super) fn chat_of_number(
                 .ok_or_else(|| StoreError::Corrupt("a contact without any id".into()))?
         }
     };
-    chats::open(tx.conn, &contact, phone.key.as_str(), now)
+    chats::open_as(tx.conn, &contact, phone.key.as_str(), name, now)
 }
 
 /// What a system message says has changed.

@@ -1,9 +1,12 @@
-//! Two simulated parties of a call: the customer's WhatsApp, whose calls Meta's gateway brings to the bridge
-//! over TLS, and a telephone system that the bridge hands them to over UDP. Both speak SIP as raw text over
-//! loopback; no sound flows.
+//! Two simulated parties of a call: the customer's WhatsApp, which Meta's gateway joins to the bridge over TLS,
+//! and a telephone system with agents, joined to it over UDP. Both speak SIP as raw text over loopback; no sound
+//! flows.
 //!
-//! [`caller`] is Meta's side, [`trunk`] the telephone system, [`message`] the text of SIP.
+//! [`caller`] is Meta's side of a call that the customer begins, [`callee`] of one to the customer; [`trunk`] is
+//! the telephone system, [`agent`] its side of a call that an agent begins; [`message`] is the text of SIP.
 
+mod agent;
+mod callee;
 mod caller;
 pub mod certificate;
 mod message;
@@ -15,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,20 +43,31 @@ pub enum CallStage {
     Ended,
 }
 
+/// What a customer does with a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CustomerDoes {
+    /// Picks up.
+    Answer,
+    /// Hangs up, gives up or declines.
+    HangUp,
+}
+
 /// A call as the customer's phone shows it.
 #[derive(Clone, Debug)]
 pub struct CustomerCall {
     /// Meta's id.
     pub wacid: String,
-    /// Who calls.
+    /// Whose phone it is.
     pub customer: SimCustomer,
+    /// Whether the business calls.
+    pub is_incoming: bool,
     /// How far it is.
     pub stage: CallStage,
     /// How it ended.
     pub outcome: String,
     /// When it was answered.
     pub answered_at: Option<DateTime<Utc>>,
-    hang_up: mpsc::UnboundedSender<()>,
+    does: mpsc::UnboundedSender<CustomerDoes>,
 }
 
 /// A call as an agent of the telephone system sees it.
@@ -61,10 +75,12 @@ pub struct CustomerCall {
 pub struct AgentCall {
     /// SIP's id of it.
     pub call_id: String,
-    /// Meta's id of it, as the bridge tells.
+    /// Meta's id of it, as the bridge tells; empty for a call to a customer.
     pub wacid: String,
-    /// The caller as shown.
+    /// The other side as shown.
     pub from: String,
+    /// Whether the agent has dialled.
+    pub is_outgoing: bool,
     /// Headers of the bridge (`X-WA-…`), by name.
     pub headers: Vec<(String, String)>,
     /// How far it is.
@@ -78,6 +94,8 @@ pub struct AgentCall {
 pub struct TelephonyOptions {
     /// The bridge's TLS listener.
     pub edge: SocketAddr,
+    /// Where the bridge is called by its telephone system.
+    pub bridge: SocketAddr,
     /// The name that Meta was given for it.
     pub hostname: String,
     /// Its certificate, as DER; trusted as it is.
@@ -123,11 +141,18 @@ impl SimTelephony {
         UdpSocket::bind("127.0.0.1:0").await
     }
 
-    /// Serves the telephone system on this socket until [`SimTelephony::stop`].
+    /// Serves the telephone system on this socket, and Meta's side on this listener by this certificate (PEM
+    /// files), until [`SimTelephony::stop`].
     ///
     /// # Errors
-    /// When the socket is not one.
-    pub fn start(socket: UdpSocket, cloud: SimCloud, options: TelephonyOptions) -> io::Result<Self> {
+    /// When the socket is not one, or the certificate is none.
+    pub fn start(
+        socket: UdpSocket,
+        meta: TcpListener,
+        certificate: &certificate::Files,
+        cloud: SimCloud,
+        options: TelephonyOptions,
+    ) -> io::Result<Self> {
         let (agent, orders) = mpsc::unbounded_channel();
         let trunk = socket.local_addr()?;
         let inner = Inner {
@@ -143,6 +168,7 @@ impl SimTelephony {
         };
         let telephony = Self { inner: Arc::new(inner) };
         telephony.inner.tasks.spawn(trunk::serve(telephony.clone(), socket, orders));
+        telephony.inner.tasks.spawn(callee::serve(telephony.clone(), meta, certificate.server()?));
         Ok(telephony)
     }
 
@@ -162,21 +188,16 @@ impl SimTelephony {
     pub fn customer_calls(&self, customer: &SimCustomer, payload: Option<&str>) -> String {
         let Inner { cloud, options, .. } = &*self.inner;
         let wacid = cloud.new_wacid(customer);
-        let (hang_up, orders) = mpsc::unbounded_channel();
-        let call = CustomerCall {
+        let (does, orders) = mpsc::unbounded_channel();
+        self.customer_is_called(CustomerCall {
             wacid: wacid.clone(),
             customer: customer.clone(),
+            is_incoming: false,
             stage: CallStage::Calling,
             outcome: String::new(),
             answered_at: None,
-            hang_up,
-        };
-        {
-            let mut state = self.state();
-            state.customer_calls.push(call);
-            let surplus = state.customer_calls.len().saturating_sub(KEPT);
-            state.customer_calls.drain(..surplus);
-        }
+            does,
+        });
         cloud.call_created(&options.phone_number_id, customer, &wacid, true);
         let key = customer.user_id.clone().or(customer.wa_id.clone()).unwrap_or_default();
         cloud.open_window(&options.phone_number_id, &key);
@@ -186,15 +207,22 @@ impl SimTelephony {
             payload: payload.map(str::to_owned),
         };
         self.inner.tasks.spawn(caller::call(self.clone(), outgoing, orders));
-        self.touch();
         wacid
     }
 
-    /// The customer hangs up, or gives up before an answer. `false`: there is no such call.
+    /// The customer hangs up, declines, or gives up before an answer. `false`: there is no such call.
     pub fn customer_hangs_up(&self, wacid: &str) -> bool {
-        let state = self.state();
-        let open = |call: &&CustomerCall| call.wacid == wacid && call.stage != CallStage::Ended;
-        state.customer_calls.iter().find(open).is_some_and(|call| call.hang_up.send(()).is_ok())
+        self.customer_does(wacid, CustomerDoes::HangUp)
+    }
+
+    /// The customer picks up. `false`: there is no such call.
+    pub fn customer_answers(&self, wacid: &str) -> bool {
+        self.customer_does(wacid, CustomerDoes::Answer)
+    }
+
+    /// The agent dials a customer.
+    pub fn agent_calls(&self, customer: &SimCustomer) {
+        self.order(trunk::Order::Call(Box::new(customer.clone())));
     }
 
     /// The agent picks up.
@@ -207,7 +235,7 @@ impl SimTelephony {
         self.order(trunk::Order::Decline(call_id.to_owned()));
     }
 
-    /// The agent hangs up.
+    /// The agent hangs up, or gives up before an answer.
     pub fn agent_hangs_up(&self, call_id: &str) {
         self.order(trunk::Order::HangUp(call_id.to_owned()));
     }
@@ -241,6 +269,22 @@ impl SimTelephony {
         tokio::time::timeout(deadline, wait).await.is_ok()
     }
 
+    fn customer_does(&self, wacid: &str, done: CustomerDoes) -> bool {
+        let state = self.state();
+        let open = |call: &&CustomerCall| call.wacid == wacid && call.stage != CallStage::Ended;
+        state.customer_calls.iter().find(open).is_some_and(|call| call.does.send(done).is_ok())
+    }
+
+    fn customer_is_called(&self, call: CustomerCall) {
+        keep(&mut self.state().customer_calls, call);
+        self.touch();
+    }
+
+    fn agent_is_called(&self, call: AgentCall) {
+        keep(&mut self.state().agent_calls, call);
+        self.touch();
+    }
+
     fn order(&self, order: trunk::Order) {
         // The telephone system has been stopped: nobody is there to act.
         let _ = self.inner.agent.send(order);
@@ -267,6 +311,12 @@ impl SimTelephony {
         }
         self.touch();
     }
+}
+
+fn keep<T>(calls: &mut Vec<T>, call: T) {
+    calls.push(call);
+    let surplus = calls.len().saturating_sub(KEPT);
+    calls.drain(..surplus);
 }
 
 /// Some hex digits that were not used before.

@@ -52,17 +52,17 @@ const SIGNATURE: &str = "X-Wabridge-Signature";
 impl Setup {
     /// Compares findings with the open alarms, and writes what began and what ended. `all`: everything was looked
     /// at, so an alarm about what was not found is about what is gone; it ends without a word.
-    pub(super) async fn settle_alarms(&self, found: &[Finding], all: bool) -> Result<(), StoreError> {
-        let snapshot = self.directory.now();
+    pub(super) async fn settle_alarms(
+        &self,
+        snapshot: &Snapshot,
+        found: &[Finding],
+        all: bool,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let judged: Vec<Judged> = found
             .iter()
             .filter_map(|finding| {
-                Some(Judged {
-                    ends: ends(finding)?,
-                    to: self.who(&snapshot, finding),
-                    row: row(finding, now),
-                })
+                Some(Judged { ends: ends(finding)?, to: self.who(snapshot, finding), row: row(finding, now) })
             })
             .collect();
         let there: HashSet<(&'static str, String)> =

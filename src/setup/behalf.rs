@@ -39,11 +39,14 @@ impl<R> Change<R> {
         match self {
             Self::Done(row) => Ok(row),
             Self::Gone => Err(SetupError::NotFound(what)),
-            Self::Stale => Err(SetupError::Conflict(
-                "somebody else has changed this meanwhile; look at it again, then save".to_owned(),
-            )),
+            Self::Stale => Err(stale()),
         }
     }
+}
+
+/// What the second of two who save at once is told.
+pub(super) fn stale() -> SetupError {
+    SetupError::Conflict("somebody else has changed this meanwhile; look at it again, then save".to_owned())
 }
 
 /// An object of the installation for the log.
@@ -63,6 +66,20 @@ impl Setup {
     /// since then is not overwritten.
     pub fn having_seen(&self, seen: Option<NaiveDateTime>) -> Self {
         Self { behalf: Behalf { actor: self.behalf.actor.clone(), seen }, ..self.clone() }
+    }
+
+    /// Writes down what was done and changed no row of ours: (kind, id, name) of what it was done to.
+    pub(super) async fn note_deed(
+        &self,
+        action: &'static str,
+        (kind, id, name): (&'static str, &str, &str),
+        after: Value,
+    ) -> Result<(), SetupError> {
+        let (own, id, name) = (self.clone(), id.to_owned(), name.to_owned());
+        let noted = self
+            .db
+            .write(move |tx| own.note(tx, action, Object { kind, id: &id, name: &name }, None, Some(&after)));
+        Ok(noted.await?)
     }
 
     /// Writes a change down, in its transaction.

@@ -1,8 +1,13 @@
 //! A phone's settings for calls: written at Meta, read back, compared (whatsapp-sip facts §1).
 
+mod wish;
+
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
-use super::validate::{self, Faults};
+use super::behalf::{Object, stale};
+use super::doctor::Scope;
 use super::{Setup, SetupError};
 use crate::bitrix::telephony::{LineAdd, LineAdded, LineDelete, LineUpdate};
 use crate::directory::{Phone, Portal, context};
@@ -12,33 +17,7 @@ use crate::store::calling::{self, CallingRow};
 use crate::whatsapp::GraphClient;
 use crate::whatsapp::client::{CallingSettings, CallingWish};
 use crate::whatsapp::error::{GraphError, Refusal, call_fault, rule};
-
-/// Port of a SIP server that is not said.
-const DEFAULT_PORT: u16 = 5061;
-const SWITCH: [&str; 2] = ["ENABLED", "DISABLED"];
-
-/// What a phone's settings for calls shall be; `None` has its default.
-#[derive(Clone, Debug, Default)]
-pub struct NewCalling {
-    /// `ENABLED` or `DISABLED`.
-    pub status: String,
-    /// `ENABLED` or `DISABLED`; else as `status`.
-    pub sip_status: Option<String>,
-    /// SIP server that Meta calls; else `sip.hostname`.
-    pub hostname: Option<String>,
-    /// Its port; else 5061.
-    pub port: Option<u32>,
-    /// `SDES` or `DTLS`; else `SDES`.
-    pub keying: Option<String>,
-    /// `ENABLED` or `DISABLED`; else `ENABLED`.
-    pub webhook_delivery: Option<String>,
-    /// Name of the trunk that calls are handed to.
-    pub trunk: Option<String>,
-    /// User part of the address there.
-    pub extension: Option<String>,
-    /// Whether unknown callers make leads or contacts in the CRM; else as it was.
-    pub crm_create: Option<bool>,
-}
+pub use wish::NewCalling;
 
 /// A phone's settings for calls.
 #[derive(Clone, Debug)]
@@ -107,9 +86,14 @@ impl Setup {
     /// in [`CallingState::error`].
     pub async fn set_calling(&self, phone_id: &str, new: NewCalling) -> Result<CallingState, SetupError> {
         let (graph, token, number) = self.calling_access(phone_id)?;
+        let _one_at_a_time = self.named_gate(format!("calling:{phone_id}")).lock_owned().await;
         let id = phone_id.to_owned();
         let before = self.db.read(move |conn| calling::get(conn, &id)).await?;
-        let mut row = self.checked(phone_id, new, before)?;
+        if before.as_ref().is_some_and(|row| self.behalf.is_stale(row.updated_at)) {
+            return Err(stale());
+        }
+        let params = new.user_params.clone().unwrap_or_else(|| params_at_meta(before.as_ref()));
+        let mut row = self.checked(phone_id, new, before.clone())?;
         let is_on = row.status == "ENABLED" && row.sip_status == "ENABLED";
         let wish = CallingWish {
             status: row.status.clone(),
@@ -118,6 +102,7 @@ impl Setup {
             webhook_delivery: row.webhook_delivery.clone(),
             // Switched off means that Meta forgets the server; so a new password is made the next time.
             server: row.hostname.clone().filter(|_| is_on).zip(u16::try_from(row.port).ok()),
+            user_params: params.clone(),
         };
         let written = self.counted("settings", graph.set_calling(&token, &number, &wish).await);
         let refused = match written {
@@ -129,9 +114,13 @@ impl Setup {
             row.sip_password_sealed = None;
         }
         self.take_in(&mut row, &meta);
-        let error = refused.or(unread).or_else(|| self.difference(&row, &meta));
-        self.store_calling(&mut row, error.clone()).await?;
+        let error = refused
+            .or(unread)
+            .or_else(|| self.difference(&row, &meta))
+            .or_else(|| is_on.then(|| other_params(&row, &meta, &params)).flatten());
+        self.store_calling(&mut row, error.clone(), Some(before)).await?;
         self.show_line(phone_id).await;
+        self.check_later(Scope::Phone(phone_id.to_owned()));
         Ok(CallingState { row: Some(row), meta, error })
     }
 
@@ -153,96 +142,8 @@ impl Setup {
         let differs = self.difference(&row, &meta);
         // What Meta refused stays told until what is wanted is there.
         let error = differs.map(|differs| CallingError::of_row(&row).unwrap_or(differs));
-        self.store_calling(&mut row, error.clone()).await?;
+        self.store_calling(&mut row, error.clone(), None).await?;
         Ok(CallingState { row: Some(row), meta, error })
-    }
-
-    /// What of the stored settings cannot be a settings of this bridge is told; the rest is the wish.
-    fn checked(
-        &self,
-        phone_id: &str,
-        new: NewCalling,
-        before: Option<CallingRow>,
-    ) -> Result<CallingRow, SetupError> {
-        let sip = &self.config.sip;
-        let mut faults = Faults::default();
-        let status = faults.check("status", validate::one_of(&new.status, &SWITCH));
-        let sip_status = new.sip_status.as_deref().unwrap_or(&new.status);
-        let sip_status = faults.check("sip.status", validate::one_of(sip_status, &SWITCH));
-        let keying = new.keying.as_deref().unwrap_or("SDES");
-        let keying = faults.check("srtp_key_exchange_protocol", validate::one_of(keying, &["SDES", "DTLS"]));
-        let delivery = new.webhook_delivery.as_deref().unwrap_or("ENABLED");
-        let webhook_delivery = faults.check("webhook_delivery", validate::one_of(delivery, &SWITCH));
-        let own_name = sip.hostname.as_deref();
-        let hostname = match new.hostname.as_deref() {
-            Some(name) => Some(faults.check("sip.hostname", server_name(name))),
-            None => own_name.map(str::to_owned),
-        };
-        let is_on = status == "ENABLED" && sip_status == "ENABLED";
-        if is_on && hostname.is_none() {
-            faults.add("sip.hostname", "is missing, and sip.hostname is not set in the configuration");
-        }
-        let port = new.port.unwrap_or(u32::from(DEFAULT_PORT));
-        let port = u16::try_from(port).ok().filter(|port| *port > 0).ok_or("must be 1 to 65535");
-        let port = faults.check("sip.port", port);
-        let external = hostname.as_deref().is_some_and(|name| {
-            own_name.is_none_or(|own| !own.trim_end_matches('.').eq_ignore_ascii_case(name))
-        });
-        let kept = |value: Option<String>, old: Option<&Option<String>>| {
-            value.filter(|value| !value.trim().is_empty()).or_else(|| old.cloned().flatten())
-        };
-        let trunk = kept(new.trunk, before.as_ref().map(|row| &row.trunk));
-        let trunk = match trunk {
-            Some(name) if sip.trunks.iter().any(|trunk| trunk.name == name.trim()) => {
-                Some(name.trim().to_owned())
-            }
-            Some(_) if external => None,
-            Some(_) => {
-                faults.add("trunk", "is not the name of a trunk of the configuration ([[sip.trunks]])");
-                None
-            }
-            None => None,
-        };
-        let extension = kept(new.extension, before.as_ref().map(|row| &row.extension));
-        let extension = extension.as_deref().map(extension_of).transpose();
-        let extension = faults.check("extension", extension);
-        if is_on && !external {
-            if trunk.is_none() {
-                faults.add("trunk", "is missing: calls are handed to a trunk");
-            }
-            if extension.is_none() {
-                faults.add("extension", "is missing: calls are handed to an extension of the trunk");
-            }
-        }
-        faults.done()?;
-        let now = self.clock.now().naive_utc();
-        let (password, tgrp, meta) = before
-            .as_ref()
-            .map(|row| (row.sip_password_sealed.clone(), row.tgrp.clone(), row.meta.clone()))
-            .unwrap_or_default();
-        let crm_before = before.as_ref().is_some_and(|row| row.crm_create);
-        Ok(CallingRow {
-            phone_id: phone_id.to_owned(),
-            status,
-            sip_status,
-            hostname,
-            port: i32::from(port),
-            keying,
-            webhook_delivery,
-            trunk,
-            extension,
-            edge: if external { "external" } else { "own" }.to_owned(),
-            tgrp,
-            crm_create: new.crm_create.unwrap_or(crm_before),
-            sip_password_sealed: password,
-            meta,
-            error_code: None,
-            error_title: None,
-            error_explanation: None,
-            checked_at: None,
-            created_at: before.map_or(now, |row| row.created_at),
-            updated_at: now,
-        })
     }
 
     /// Reads Meta's settings with the password, or without it if the token may not see it. The second part
@@ -269,7 +170,7 @@ impl Setup {
         row.meta = Some(meta.shown.to_string());
         row.checked_at = Some(self.clock.now().naive_utc());
         let Some(server) = row.hostname.as_deref().and_then(|name| meta.server(Some(name))) else { return };
-        row.tgrp.clone_from(&server.tgrp);
+        row.tgrp = server.tgrp().map(str::to_owned);
         if let Some(password) = &server.password {
             let vault = self.directory.vault();
             let known = row.sip_password_sealed.as_deref();
@@ -330,16 +231,29 @@ impl Setup {
         None
     }
 
+    /// Stores what was asked and answered; `saved`: somebody changed it, from what was there before.
     async fn store_calling(
         &self,
         row: &mut CallingRow,
         error: Option<CallingError>,
+        saved: Option<Option<CallingRow>>,
     ) -> Result<(), SetupError> {
         row.error_code = error.as_ref().map(|error| error.code);
         row.error_title = error.as_ref().map(|error| error.title.clone());
         row.error_explanation = error.map(|error| error.explanation);
-        let stored = row.clone();
-        self.db.write(move |tx| calling::put(tx.conn, &stored)).await?;
+        let (stored, own) = (row.clone(), self.clone());
+        let snapshot = self.directory.now();
+        let number = snapshot.phone(&PhoneKey::from(row.phone_id.as_str())).map(|phone| phone.number.clone());
+        self.db
+            .write(move |tx| {
+                calling::put(tx.conn, &stored)?;
+                let Some(before) = &saved else { return Ok(()) };
+                let name = number.as_deref().unwrap_or_default();
+                let object = Object { kind: "phone", id: &stored.phone_id, name };
+                let (before, after) = (before.as_ref().map(logged), logged(&stored));
+                own.note(tx, "calling", object, before.as_ref(), Some(&after))
+            })
+            .await?;
         Ok(self.directory.reload().await?)
     }
 
@@ -401,6 +315,11 @@ impl Setup {
     }
 }
 
+/// Settings as the log keeps them: what Meta tells of itself is no change of anybody.
+fn logged(row: &CallingRow) -> CallingRow {
+    CallingRow { meta: None, checked_at: None, ..row.clone() }
+}
+
 fn has_telephony(portal: &Portal) -> bool {
     scope_list(&portal.row.scopes).iter().any(|scope| scope == "telephony")
 }
@@ -413,25 +332,28 @@ fn told(error: GraphError) -> Result<CallingError, SetupError> {
     }
 }
 
-/// A public DNS name: Meta takes no address, and checks the certificate against the name.
-fn server_name(text: &str) -> Result<String, String> {
-    let name = validate::site(text)?;
-    let name = name.trim_end_matches('.');
-    if name.parse::<std::net::IpAddr>().is_ok() || !name.contains('.') {
-        return Err("must be a DNS name, no address: Meta checks the certificate against it".to_owned());
+/// What the user part of the addresses bears that Meta calls, as it was read last.
+fn params_at_meta(row: Option<&CallingRow>) -> BTreeMap<String, String> {
+    let shown = row.and_then(|row| serde_json::from_str(row.meta.as_deref()?).ok());
+    let settings = shown.map(|shown| CallingSettings::read(&shown)).unwrap_or_default();
+    match settings.server(row.and_then(|row| row.hostname.as_deref())) {
+        Some(server) => server.user_params.clone(),
+        // Meta has lost the server; what calls are found by is known here.
+        None => {
+            row.and_then(|row| row.tgrp.clone()).map(|tgrp| ("tgrp".to_owned(), tgrp)).into_iter().collect()
+        }
     }
-    Ok(name.to_owned())
 }
 
-/// A user part that needs no escapes.
-fn extension_of(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+-_.*#".contains(&b);
-    if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 64 letters, digits or + - _ . * #".to_owned())
-    }
+/// What Meta has otherwise of these.
+fn other_params(
+    row: &CallingRow,
+    meta: &CallingSettings,
+    wanted: &BTreeMap<String, String>,
+) -> Option<CallingError> {
+    let has = &meta.server(row.hostname.as_deref())?.user_params;
+    let text = "Meta took the settings, but request_uri_user_params are others than those that were wanted.";
+    (has != wanted).then(|| CallingError::ours("Meta has other settings", text))
 }
 
 /// When the settings were last compared with Meta's.
@@ -442,18 +364,6 @@ pub fn checked_at(row: &CallingRow) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_is_a_dns_name_and_an_extension_is_plain() {
-        assert_eq!(server_name("SIP.Example.com.").as_deref(), Ok("sip.example.com"));
-        for wrong in ["127.0.0.1", "[::1]", "localhost", "sip.example.com:5061", "a b.c", ""] {
-            assert!(server_name(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(extension_of(" *100# ").as_deref(), Ok("*100#"));
-        for wrong in ["", "100@x", "1 0", "sip:1", "1;x=y", "ü"] {
-            assert!(extension_of(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_refusal_keeps_metas_code_and_words_and_gets_our_explanation() {

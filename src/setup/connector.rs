@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::NewLink;
 use super::proof::{refused, stored_endpoint};
+use super::settings::SettingsPage;
 use super::{Setup, SetupError};
 use crate::bitrix::page::PortalPage;
 use crate::directory::{Portal, Snapshot};
-use crate::domain::{LineId, PortalId, Secret};
+use crate::domain::{Actor, LineId, PortalId, Secret};
 
 const CONTEXT: &str = "pages.connector";
 const TICKET_LIFE: TimeDelta = TimeDelta::minutes(15);
@@ -27,6 +28,8 @@ pub struct ConnectorPage {
     pub ticket: String,
     /// Every phone set up here.
     pub phones: Vec<PhoneChoice>,
+    /// The portal's numbers with their other settings.
+    pub settings: SettingsPage,
 }
 
 /// A phone to pick.
@@ -88,7 +91,7 @@ impl Setup {
             token: page.auth_id.expose().to_owned(),
             until: self.clock.now() + TICKET_LIFE,
         };
-        self.page_of(&snapshot, portal, &ticket)
+        self.page_of(&snapshot, portal, &ticket).await
     }
 
     /// Links the phone that was picked, if the user of the ticket is still an administrator.
@@ -108,17 +111,18 @@ impl Setup {
         if snapshot.binding_of_phone(&phone.key).is_some_and(|binding| binding.portal != portal.id) {
             return Err(SetupError::Conflict("the phone is linked to another portal".to_owned()));
         }
-        self.link(NewLink {
+        let own = self.on_behalf(Actor::PortalUser(format!("{}@{}", user.id, portal.row.domain)));
+        own.link(NewLink {
             phone_id: phone_id.to_owned(),
             portal_id: ticket.portal.clone(),
             line_id: Some(ticket.line.clone()),
             replace: true,
         })
         .await?;
-        self.page_of(&self.directory.now(), portal, &ticket)
+        self.page_of(&self.directory.now(), portal, &ticket).await
     }
 
-    fn page_of(
+    async fn page_of(
         &self,
         snapshot: &Snapshot,
         portal: &Portal,
@@ -147,6 +151,7 @@ impl Setup {
             line,
             ticket: self.directory.vault().seal(&json, CONTEXT),
             phones,
+            settings: self.settings_for(portal, &ticket.user, &Secret::from(ticket.token.as_str())).await?,
         })
     }
 

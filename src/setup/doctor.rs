@@ -1,8 +1,8 @@
 //! The doctor: walks every link of the chain and tells of each whether it holds, why not, and what to do.
 //!
 //! A check has a stable id, is about one [`Subject`] and ends in one [`Finding`]. What a check thinks of what was
-//! read are pure functions (`token`, `app`, `waba`, `phone`, `calling`, `portal`, `bridge`, `certificate`, `public`); `read_meta`,
-//! `read_portal` and `read_bridge` fetch it. [`Setup::examine`] runs checks now, [`Setup::last_findings`] gives what
+//! read are pure functions (`token`, `app`, `waba`, `phone`, `calling`, `portal`, `bridge`, `certificate`, `public`, `sip`);
+//! `read_meta`, `read_portal`, `read_bridge` and `read_sip` fetch it. [`Setup::examine`] runs checks now, [`Setup::last_findings`] gives what
 //! was found last, [`Setup::repair`] puts right what we can. After each change of an object its own checks run in
 //! the background: [`Setup::check_later`] notes the wish, and a task of the app takes it by
 //! [`Setup::next_check`].
@@ -19,7 +19,9 @@ mod public;
 mod read_bridge;
 mod read_meta;
 mod read_portal;
+mod read_sip;
 mod repair;
+mod sip;
 mod token;
 mod waba;
 
@@ -30,6 +32,8 @@ pub use memory::{Memory, Remembered};
 pub use repair::RepairWish;
 
 use super::Setup;
+use crate::directory::{Phone, Snapshot};
+use crate::domain::AppId;
 
 /// Which checks run.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -104,7 +108,7 @@ impl Setup {
         let wabas = snapshot.wabas.iter().filter(|waba| wants(Kind::Waba, waba.key.as_str()));
         found.extend(join_all(wabas.map(|waba| self.examine_waba(&snapshot, waba))).await.concat());
         let phones = snapshot.phones.iter().filter(|phone| wants(Kind::Phone, phone.key.as_str()));
-        found.extend(join_all(phones.map(|phone| self.examine_phone(&snapshot, phone))).await.concat());
+        found.extend(join_all(phones.map(|phone| self.examine_phone(&snapshot, phone, look))).await.concat());
         // One after the other: each portal has its own rate, which is meant for messages.
         for portal in snapshot.portals.iter().filter(|portal| wants(Kind::Portal, portal.id.as_str())) {
             found.extend(self.examine_portal(&snapshot, portal).await);
@@ -116,7 +120,7 @@ impl Setup {
             found.extend(self.examine_line(&snapshot, binding).await);
         }
         self.doctor.remember(&look.scope, &found, self.clock.now());
-        if let Err(error) = self.settle_alarms(&found, look.scope == Scope::All).await {
+        if let Err(error) = self.settle_alarms(&snapshot, &found, look.scope == Scope::All).await {
             tracing::warn!(error = %error, "alarms could not be written");
         }
         found
@@ -128,11 +132,25 @@ impl Setup {
         self.doctor.last()
     }
 
+    /// The portal took a phone's line away: told at once, to whoever it belonged to before. The phone's own check ends
+    /// the alarm when it is linked again.
+    pub(super) async fn line_is_lost(&self, before: &Snapshot, phone: &Phone, line: &str) {
+        let found = phone::line_lost(&phone_subject(phone), line);
+        if let Err(error) = self.settle_alarms(before, &[found], false).await {
+            tracing::warn!(error = %error, "an alarm could not be written");
+        }
+    }
+
     /// Lets the checks of one thing run soon, in the background, if anything is checked there.
     pub fn check_later(&self, scope: Scope) {
         if self.config.doctor.interval.is_some() {
             self.doctor.want(scope);
         }
+    }
+
+    /// Notes that Meta told us something for an app, proven by its signature.
+    pub fn webhook_seen(&self, app: &AppId) {
+        self.doctor.hear(app, self.clock.now());
     }
 
     /// Waits for the next wish of [`Setup::check_later`].
@@ -144,4 +162,8 @@ impl Setup {
     pub(super) fn is_our_handler(url: &str) -> bool {
         url::Url::parse(url).is_ok_and(|url| url.path().trim_end_matches('/') == "/api/bitrix")
     }
+}
+
+fn phone_subject(phone: &Phone) -> Subject {
+    Subject { kind: Kind::Phone, id: phone.key.to_string(), name: format!("+{}", phone.number) }
 }

@@ -148,6 +148,7 @@ impl Setup {
         })
         .await?;
         tracing::info!(portal.id = %portal.id, clean, "the application was removed from the portal");
+        self.check_later(Scope::Portal(portal.id.to_string()));
         Ok(())
     }
 

@@ -127,7 +127,9 @@ impl Setup {
                 own.note(tx, "unlink", object(&row), Some(&row), None)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::Phone(phone_id.to_owned()));
+        Ok(())
     }
 
     /// The open lines of a portal, by id.
@@ -168,7 +170,12 @@ impl Setup {
         if let Some(phone) = snapshot.phone(&binding.phone) {
             self.remove_sender_if_any(portal, phone).await;
         }
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        // Only now: a look that still sees the link would end the alarm.
+        if let Some(phone) = snapshot.phone(&binding.phone) {
+            self.line_is_lost(&snapshot, phone, &binding.line_name).await;
+        }
+        Ok(())
     }
 
     /// Switches the connector on and says what it is; in this order (bitrix24 facts §3.4).

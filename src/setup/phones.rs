@@ -1,5 +1,7 @@
 //! Business phones and their settings.
 
+use chrono::NaiveDateTime;
+
 use super::behalf::{Change, Object};
 use super::doctor::Scope;
 use super::validate::{self, Faults};
@@ -148,7 +150,11 @@ impl Setup {
                     .to_owned(),
             )),
             Err(error) => Err(error),
-            Ok(_) => Ok(self.directory.reload().await?),
+            Ok(_) => {
+                self.directory.reload().await?;
+                self.check_later(Scope::All);
+                Ok(())
+            }
         }
     }
 
@@ -164,11 +170,9 @@ impl Setup {
     }
 
     fn new_row(&self, waba: &str, number: &PhoneNumber, info: PhoneInfo, sms_service: bool) -> PhoneRow {
-        let now = self.clock.now().naive_utc();
         PhoneRow {
             throughput: info.throughput_level().map(str::to_owned),
             on_business_app: info.is_on_biz_app.unwrap_or_default(),
-            id: new_id(),
             waba_key: waba.to_owned(),
             phone_number: number.digits().to_owned(),
             phone_number_id: info.id.into_string(),
@@ -177,25 +181,47 @@ impl Setup {
             quality: info.quality_rating,
             messaging_limit: info.messaging_limit,
             name_status: info.name_status,
-            security_note: None,
             sms_service,
-            read_receipts: false,
-            system_messages: "drop".to_owned(),
-            signature: "strip".to_owned(),
-            closed_window: "tell".to_owned(),
-            fallback_template: None,
-            default_language: None,
-            sms_to_chat: false,
-            crm_user_id: None,
-            stop_words: String::new(),
-            created_at: now,
-            updated_at: now,
+            ..blank(self.clock.now().naive_utc())
         }
     }
 }
 
+/// A phone with nothing set.
+pub(super) fn blank(now: NaiveDateTime) -> PhoneRow {
+    PhoneRow {
+        id: new_id(),
+        waba_key: String::new(),
+        phone_number: String::new(),
+        phone_number_id: String::new(),
+        display_name: String::new(),
+        status: None,
+        quality: None,
+        messaging_limit: None,
+        name_status: None,
+        security_note: None,
+        sms_service: false,
+        read_receipts: false,
+        system_messages: "drop".to_owned(),
+        signature: "strip".to_owned(),
+        closed_window: "tell".to_owned(),
+        fallback_template: None,
+        default_language: None,
+        sms_to_chat: false,
+        crm_user_id: None,
+        stop_words: String::new(),
+        sms_code: None,
+        chat_names: "own".to_owned(),
+        profile: None,
+        throughput: None,
+        on_business_app: false,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
 /// The row with the change; whether it is valid depends on the change alone.
-fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRow, SetupError> {
+pub(super) fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRow, SetupError> {
     let mut faults = Faults::default();
     row.sms_service = change.sms_service.unwrap_or(row.sms_service);
     row.read_receipts = change.read_receipts.unwrap_or(row.read_receipts);

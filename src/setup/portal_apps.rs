@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::behalf::{Change, Object};
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::clock::new_id;
@@ -93,6 +94,9 @@ impl Setup {
         });
         let row = written.await?.done("portal application")?;
         self.directory.reload().await?;
+        let snapshot = self.directory.now();
+        let its = snapshot.portals.iter().filter(|portal| portal.portal_app_id.as_str() == row.id);
+        its.for_each(|portal| self.check_later(Scope::Portal(portal.id.to_string())));
         Ok(row)
     }
 

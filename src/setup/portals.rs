@@ -80,7 +80,9 @@ impl Setup {
                 own.note(tx, "delete", object(&row), Some(&row), None)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::All);
+        Ok(())
     }
 
     /// A portal.

@@ -1,8 +1,10 @@
 //! A number at Meta: proven by a code, registered with a PIN; and what customers see of the business.
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
-use super::behalf::Object;
+use super::behalf::{Object, stale};
+use super::doctor::Scope;
 use super::validate::{self, Faults};
 use super::{Setup, SetupError};
 use crate::domain::{PhoneNumberId, Secret};
@@ -84,8 +86,14 @@ impl Setup {
         Ok(self.counted("profile", graph.profile(&token, &phone).await)?)
     }
 
-    /// Changes the business profile at Meta, where alone it is kept.
-    pub async fn change_profile(&self, id: &str, profile: BusinessProfile) -> Result<(), SetupError> {
+    /// Changes the business profile at Meta, where alone it is kept; `seen` is the [`profile_mark`] of what
+    /// somebody had before their eyes.
+    pub async fn change_profile(
+        &self,
+        id: &str,
+        profile: BusinessProfile,
+        seen: Option<String>,
+    ) -> Result<(), SetupError> {
         let mut faults = Faults::default();
         for (field, text, most) in [
             ("about", &profile.about, 139),
@@ -114,8 +122,28 @@ impl Setup {
         faults.done()?;
         let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
         let before = self.counted("profile", graph.profile(&token, &phone).await)?;
+        if seen.is_some_and(|seen| seen != profile_mark(&before)) {
+            return Err(stale());
+        }
         self.counted("set_profile", graph.set_profile(&token, &phone, &profile).await)?;
+        self.keep_profile(&row.id, &profile).await?;
         self.note_phone(&row, "profile", Some((json!(before), json!(profile)))).await
+    }
+
+    /// The profile as it is to be from now on: what others make of it is found by the doctor.
+    pub(super) async fn keep_profile(&self, id: &str, profile: &BusinessProfile) -> Result<(), SetupError> {
+        let (id, text) = (id.to_owned(), json!(profile).to_string());
+        self.db.write(move |tx| phones::set_profile(tx.conn, &id, &text)).await?;
+        Ok(self.directory.reload().await?)
+    }
+
+    /// Writes the profile that was last written or accepted here once more.
+    pub(super) async fn restore_profile(&self, id: &str) -> Result<(), SetupError> {
+        let PhoneAccess { row, graph, token, phone } = self.phone_access(id).await?;
+        let known =
+            row.profile.as_deref().and_then(|text| serde_json::from_str::<BusinessProfile>(text).ok());
+        let known = known.ok_or(SetupError::NotFound("profile of this phone"))?;
+        Ok(self.counted("set_profile", graph.set_profile(&token, &phone, &known).await)?)
     }
 
     pub(super) async fn phone_access(&self, id: &str) -> Result<PhoneAccess, SetupError> {
@@ -143,15 +171,19 @@ impl Setup {
                 phones::update(tx.conn, &row)
             })
             .await?;
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::Phone(row.id.clone()));
+        Ok(())
     }
 
+    /// Writes down what was done to a number at Meta, and lets it be checked.
     pub(super) async fn note_phone(
         &self,
         row: &PhoneRow,
         action: &'static str,
         change: Option<(serde_json::Value, serde_json::Value)>,
     ) -> Result<(), SetupError> {
+        self.check_later(Scope::Phone(row.id.clone()));
         let (own, row) = (self.clone(), row.clone());
         let (before, after) = change.unzip();
         let noted = self.db.write(move |tx| {
@@ -160,6 +192,14 @@ impl Setup {
         });
         Ok(noted.await?)
     }
+}
+
+/// What tells a profile from a changed one.
+pub fn profile_mark(profile: &BusinessProfile) -> String {
+    // Plain data with text keys: writing it as JSON cannot fail. The picture's address, which changes by
+    // itself, is left out there.
+    let json = serde_json::to_string(profile).unwrap_or_default();
+    hex::encode(Sha256::digest(json))
 }
 
 fn is_digits(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {

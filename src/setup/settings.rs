@@ -1,11 +1,12 @@
-//! Our page inside the portal: its numbers, their lines and the SMS switch, for its administrators.
+//! Our page inside the portal: its numbers, their lines, the SMS switch and calls, for its administrators.
 //!
 //! As the connector's page it bears a sealed ticket instead of a cookie: portal, user and the user's own
 //! token, good for a quarter of an hour. With that token the user is asked for again before each change.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::calling::NewCalling;
 use super::lines::NewLink;
 use super::phones::PhoneChange;
 use super::proof::{refused, stored_endpoint};
@@ -13,6 +14,7 @@ use super::{Setup, SetupError};
 use crate::bitrix::page::PortalPage;
 use crate::directory::{Portal, Snapshot};
 use crate::domain::{Actor, PortalId, Secret};
+use crate::store::calling::CallingRow;
 
 const CONTEXT: &str = "pages.settings";
 const TICKET_LIFE: TimeDelta = TimeDelta::minutes(15);
@@ -28,10 +30,14 @@ pub struct SettingsPage {
     pub phones: Vec<PortalPhone>,
     /// Open lines of the portal as (id, name).
     pub lines: Vec<(String, String)>,
+    /// Names of the telephone systems that this bridge knows.
+    pub trunks: Vec<String>,
+    /// The name that Meta calls this bridge by, if it takes calls.
+    pub sip_hostname: Option<String>,
 }
 
 /// A number on the page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PortalPhone {
     /// Our id.
     pub id: String,
@@ -43,10 +49,12 @@ pub struct PortalPhone {
     pub line: Option<String>,
     /// Whether it is an SMS sender in the CRM.
     pub sms_service: bool,
+    /// How its calls are set, if they ever were.
+    pub calling: Option<CallingRow>,
 }
 
 /// What an administrator of the portal changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SettingsChange {
     /// Links a number to a line; `None` = one of its own.
     Link(String, Option<String>),
@@ -54,6 +62,8 @@ pub enum SettingsChange {
     Unlink(String),
     /// Switches the SMS service of a number.
     Sms(String, bool),
+    /// Writes the settings for calls of a number, unless they were changed since somebody saw them.
+    Calling(String, Box<NewCalling>, Option<NaiveDateTime>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,12 +98,13 @@ impl Setup {
         self.settings_page(&snapshot, portal, &ticket).await
     }
 
-    /// Makes a change, if the user of the ticket is still an administrator.
+    /// Makes a change, if the user of the ticket is still an administrator. The page that follows stands beside
+    /// why the change was not made, where it can be mended on the page.
     pub async fn change_settings(
         &self,
         ticket: &str,
         change: SettingsChange,
-    ) -> Result<SettingsPage, SetupError> {
+    ) -> Result<(SettingsPage, Option<SetupError>), SetupError> {
         let ticket = self.open_settings_ticket(ticket)?;
         let snapshot = self.directory.now();
         let portal_id = PortalId::from(ticket.portal.as_str());
@@ -105,28 +116,68 @@ impl Setup {
             return Err(refused("only an administrator of the portal can change these settings"));
         }
         let own = self.on_behalf(Actor::PortalUser(format!("{}@{}", user.id, portal.row.domain)));
+        let done = own.make(&snapshot, portal, change).await;
+        let wrong = match done {
+            Ok(()) => None,
+            Err(error @ (SetupError::Refused(_) | SetupError::NotFound(_) | SetupError::Store(_))) => {
+                return Err(error);
+            }
+            Err(error) => Some(error),
+        };
+        Ok((self.settings_page(&self.directory.now(), portal, &ticket).await?, wrong))
+    }
+
+    /// The settings page for an administrator who was just asked for.
+    pub(super) async fn settings_for(
+        &self,
+        portal: &Portal,
+        user: &str,
+        token: &Secret,
+    ) -> Result<SettingsPage, SetupError> {
+        let ticket = Ticket {
+            portal: portal.id.to_string(),
+            user: user.to_owned(),
+            token: token.expose().to_owned(),
+            until: self.clock.now() + TICKET_LIFE,
+        };
+        self.settings_page(&self.directory.now(), portal, &ticket).await
+    }
+
+    async fn make(
+        &self,
+        snapshot: &Snapshot,
+        portal: &Portal,
+        change: SettingsChange,
+    ) -> Result<(), SetupError> {
         match change {
             SettingsChange::Link(phone, line) => {
-                theirs(&snapshot, portal, &phone, true)?;
+                theirs(snapshot, portal, &phone, true)?;
                 let new = NewLink {
                     phone_id: phone,
-                    portal_id: ticket.portal.clone(),
+                    portal_id: portal.id.to_string(),
                     line_id: line,
                     replace: false,
                 };
-                own.link(new).await?;
+                self.link(new).await.map(drop)
             }
             SettingsChange::Unlink(phone) => {
-                theirs(&snapshot, portal, &phone, false)?;
-                own.unlink(&phone).await?;
+                theirs(snapshot, portal, &phone, false)?;
+                self.unlink(&phone).await
             }
             SettingsChange::Sms(phone, on) => {
-                theirs(&snapshot, portal, &phone, false)?;
+                theirs(snapshot, portal, &phone, false)?;
                 let change = PhoneChange { sms_service: Some(on), ..PhoneChange::default() };
-                own.change_phone(&phone, change).await?;
+                self.change_phone(&phone, change).await.map(drop)
+            }
+            SettingsChange::Calling(phone, mut new, seen) => {
+                theirs(snapshot, portal, &phone, false)?;
+                // Where there is one telephone system, nobody has to choose.
+                if let ([only], None) = (self.config.sip.trunks.as_slice(), &new.trunk) {
+                    new.trunk = Some(only.name.clone());
+                }
+                self.having_seen(seen).set_calling(&phone, *new).await.map(drop)
             }
         }
-        self.settings_page(&self.directory.now(), portal, &ticket).await
     }
 
     async fn settings_page(
@@ -149,6 +200,7 @@ impl Setup {
                     name: phone.row.display_name.clone(),
                     line: binding.map(|binding| binding.line_name.clone()),
                     sms_service: phone.row.sms_service,
+                    calling: snapshot.calling(&phone.key).map(|calling| calling.row.clone()),
                 })
             })
             .collect();
@@ -160,6 +212,8 @@ impl Setup {
             ticket: self.directory.vault().seal(&json, CONTEXT),
             phones,
             lines: lines.into_iter().map(|line| (line.id.into_string(), line.name)).collect(),
+            trunks: self.config.sip.trunks.iter().map(|trunk| trunk.name.clone()).collect(),
+            sip_hostname: self.config.sip.hostname.clone(),
         })
     }
 

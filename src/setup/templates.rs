@@ -6,10 +6,12 @@ mod sync;
 
 use serde_json::{Value, json};
 
-use super::behalf::Object;
+use super::behalf::{Object, stale};
+use super::doctor::Scope;
 use super::validate::Faults;
 use super::{Setup, SetupError};
 use crate::clock::new_id;
+use crate::domain::PhoneNumber;
 use crate::store::templates::{self, Filter, SyncRow, TemplateRow};
 use crate::store::{Conn, Page, template_changes};
 use crate::whatsapp::template::ListedTemplate;
@@ -18,7 +20,7 @@ use crate::whatsapp::template::rules::{self, Fault, Kind};
 pub use sync::Synced;
 
 /// States in which Meta lets a template be edited.
-const EDITABLE: [&str; 3] = ["APPROVED", "REJECTED", "PAUSED"];
+pub const EDITABLE: [&str; 3] = ["APPROVED", "REJECTED", "PAUSED"];
 
 /// A template to be handed in.
 #[derive(Clone, Debug)]
@@ -111,6 +113,9 @@ impl Setup {
     /// Edits a template: Meta replaces all its components, and reviews it again.
     pub async fn change_template(&self, id: &str, change: TemplateChange) -> Result<TemplateRow, SetupError> {
         let row = self.template(id).await?;
+        if self.behalf.is_stale(row.updated_at) {
+            return Err(stale());
+        }
         let category = change.category.map(|category| category.to_uppercase());
         let mut faults = Faults::default();
         let new_category = category.as_deref().filter(|category| *category != row.category);
@@ -159,7 +164,7 @@ impl Setup {
         let one = (!all_languages).then_some(row.meta_id.as_str());
         let outcome = graph.delete_template(&token, &meta_id, &row.name, one).await;
         self.counted("delete_template", outcome)?;
-        let own = self.clone();
+        let (own, scope) = (self.clone(), Scope::Waba(row.waba_key.clone()));
         self.db
             .write(move |tx| {
                 let all = templates::for_waba(tx.conn, &row.waba_key)?;
@@ -170,7 +175,14 @@ impl Setup {
                 own.note(tx, "delete", object(&row), Some(&row), None)
             })
             .await?;
+        self.check_later(scope);
         Ok(())
+    }
+
+    /// Writes down that somebody sent a template to try it out.
+    pub async fn note_template_test(&self, row: &TemplateRow, to: &PhoneNumber) -> Result<(), SetupError> {
+        let after = json!({ "language": row.language, "to": to.to_string() });
+        self.note_deed("test", ("template", &row.id, &row.name), after).await
     }
 
     async fn may_create_template(&self, waba_key: &str) -> Result<(), SetupError> {
@@ -227,6 +239,7 @@ impl Setup {
                 Ok(after)
             })
             .await?;
+        self.check_later(Scope::Waba(waba_key.to_owned()));
         Ok(written.unwrap_or(row))
     }
 }

@@ -164,7 +164,9 @@ impl Setup {
         {
             tracing::warn!(waba.id = %waba_id, error = %error, "the subscription of a removed WABA stays at Meta");
         }
-        Ok(self.directory.reload().await?)
+        self.directory.reload().await?;
+        self.check_later(Scope::All);
+        Ok(())
     }
 
     /// A WABA.

@@ -8,7 +8,7 @@ mod address;
 mod b2bua;
 mod challenge;
 mod clients;
-mod credentials;
+pub(in crate::sip) mod credentials;
 mod digest;
 pub mod endpoint;
 pub mod framing;
@@ -35,7 +35,7 @@ mod wire;
 
 pub use endpoint::{Counts, Endpoint};
 pub use io::{ConnId, Input, Link, Moment, Notice, Origin, Output, Packet, Target, To, Transport, Trust};
-pub use settings::{DigestAlgorithm, EndpointConfig, ScannerAnswer, TimerValues, TokenSource, TrunkSettings};
+pub use settings::{EndpointConfig, TimerValues, TokenSource, TrunkSettings};
 
 #[cfg(test)]
 mod tests;

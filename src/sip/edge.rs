@@ -14,12 +14,10 @@ use super::SipError;
 use super::driver::{Channels, Driver, OsTokens};
 use super::sources::Sources;
 use super::transport::{
-    self, Addresses, Admission, Datagrams, Dialler, Event, Limits, Roots, SipListener, Wires,
+    self, Addresses, Admission, Datagrams, Dialler, Event, Limits, Patience, Roots, SipListener, Wires,
 };
-use crate::config::{self, SipConfig};
-use crate::sip::core::{
-    DigestAlgorithm, Endpoint, EndpointConfig, ScannerAnswer, Target, TimerValues, TrunkSettings,
-};
+use crate::config::SipConfig;
+use crate::sip::core::{Endpoint, EndpointConfig, Target, TimerValues, TrunkSettings};
 use crate::telemetry::Metrics;
 use crate::tls::{self, ReloadingCert, TlsError};
 
@@ -35,6 +33,8 @@ pub struct EdgeOptions {
     pub config: SipConfig,
     /// Connections that may be open.
     pub limits: Limits,
+    /// How long peers may take.
+    pub patience: Patience,
     /// Calls that may run at once.
     pub max_calls: usize,
     /// A connection without a dialog is closed after this time of silence.
@@ -56,6 +56,7 @@ pub struct Edge {
     addresses: Addresses,
     roots: Roots,
     limits: Limits,
+    patience: Patience,
     endpoint: Endpoint,
     metrics: Arc<Metrics>,
     meta_address: SocketAddr,
@@ -68,6 +69,7 @@ impl EdgeOptions {
         Self {
             config,
             limits: Limits::default(),
+            patience: Patience::default(),
             max_calls: 4096,
             idle: Duration::from_secs(15 * 60),
             timers: TimerValues::default(),
@@ -107,11 +109,8 @@ impl Edge {
             meta: Target::meta(&config.meta_host)
                 .ok_or_else(|| SipError::Address { key: "sip.meta_host", value: config.meta_host.clone() })?,
             require_digest: config.require_digest,
-            digest_algorithms: config.digest_algorithms.iter().copied().map(algorithm).collect(),
-            scanners: match config.scanner_answer {
-                config::ScannerAnswer::Forbidden => ScannerAnswer::Forbidden,
-                config::ScannerAnswer::Silence => ScannerAnswer::Silence,
-            },
+            digest_algorithms: config.digest_algorithms.clone(),
+            scanners: config.scanner_answer,
             trunks,
             ring: config.ring,
             max_call: config.max_call,
@@ -132,6 +131,7 @@ impl Edge {
             addresses,
             roots,
             limits: options.limits,
+            patience: options.patience,
             endpoint: Endpoint::new(endpoint, Box::new(OsTokens)),
             metrics,
             meta_address,
@@ -145,7 +145,7 @@ impl Edge {
         self.meta_address
     }
 
-    /// Where trunks send to, by UDP and TCP.
+    /// Where trunks send to, by UDP, TCP and TLS.
     pub fn trunk_address(&self) -> SocketAddr {
         self.trunk_address
     }
@@ -160,18 +160,18 @@ impl Edge {
     /// of the edge has ended when this returns.
     pub async fn run(self, channels: Channels, stop: CancellationToken) {
         let (sender, events) = mpsc::channel::<Event>(EVENTS);
-        let wires = Wires::new(sender, self.metrics.clone());
+        let wires = Wires::new(sender, self.metrics.clone(), self.patience);
         let (resolved, addresses) = watch::channel(Arc::new(self.addresses));
         wires.tasks.spawn(transport::keep_resolved(self.targets, resolved, wires.gone.clone()));
         wires.tasks.spawn(transport::accept(
             self.listener,
-            SipListener::Meta(self.acceptor, self.sources),
+            SipListener::Meta(self.acceptor.clone(), self.sources),
             Admission::new(self.limits),
             wires.clone(),
         ));
         wires.tasks.spawn(transport::accept(
             self.trunk_listener,
-            SipListener::Trunks(addresses.clone()),
+            SipListener::Trunks(self.acceptor, addresses.clone()),
             Admission::new(self.limits),
             wires.clone(),
         ));
@@ -193,13 +193,6 @@ fn certificate_fault(fault: TlsError) -> SipError {
     SipError::Certificate(Box::new(fault))
 }
 
-fn algorithm(algorithm: config::DigestAlgorithm) -> DigestAlgorithm {
-    match algorithm {
-        config::DigestAlgorithm::Md5 => DigestAlgorithm::Md5,
-        config::DigestAlgorithm::Sha256 => DigestAlgorithm::Sha256,
-    }
-}
-
 fn trunks(config: &SipConfig) -> Result<Vec<TrunkSettings>, SipError> {
     let settings = config.trunks.iter().enumerate().map(|(index, trunk)| {
         let wrong = |uri: &String| SipError::Address { key: "sip.trunks.uris", value: uri.clone() };
@@ -207,10 +200,9 @@ fn trunks(config: &SipConfig) -> Result<Vec<TrunkSettings>, SipError> {
         Ok(TrunkSettings {
             name: trunk.name.clone(),
             targets: targets.collect::<Result<_, _>>()?,
-            username: trunk.username.clone(),
-            password: trunk.password.clone(),
-            inbound_username: trunk.inbound_username.clone(),
-            inbound_password: trunk.inbound_password.clone(),
+            login: trunk.login.clone(),
+            inbound_login: trunk.inbound_login.clone(),
+            calls_by_tls: config.wants_tls_of(trunk),
             options_interval: trunk.options_interval,
         })
     });

@@ -24,7 +24,7 @@ pub use accept::{SipListener, accept};
 pub use connection::{Command, Writer};
 pub use datagrams::Datagrams;
 pub use dial::{Dialler, Roots};
-pub use limits::{Admission, Limits};
+pub use limits::{Admission, Limits, Patience};
 pub use resolve::{Addresses, keep_resolved, resolve_trunks};
 
 /// How long connections may take to close at the end.
@@ -62,14 +62,23 @@ pub struct Wires {
     pub tasks: TaskTracker,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// How long peers may take.
+    pub patience: Patience,
     next: Arc<AtomicU64>,
 }
 
 impl Wires {
     /// For one edge.
-    pub fn new(events: mpsc::Sender<Event>, metrics: Arc<Metrics>) -> Self {
-        let (gone, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self { events, gone, cut, tasks: TaskTracker::new(), metrics, next: Arc::new(AtomicU64::new(1)) }
+    pub fn new(events: mpsc::Sender<Event>, metrics: Arc<Metrics>, patience: Patience) -> Self {
+        Self {
+            events,
+            gone: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            metrics,
+            patience,
+            next: Arc::new(AtomicU64::new(1)),
+        }
     }
 
     /// Ends every task; connections that were told to close may write what they have.

@@ -2,12 +2,13 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use serde::Serialize;
 
 use super::db::{Conn, StoreError};
 use super::schema::phone_calling;
 
 /// A phone's settings for calls.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = phone_calling, primary_key(phone_id), treat_none_as_null = true)]
 pub struct CallingRow {
     /// Our id of the phone.

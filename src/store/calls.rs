@@ -7,14 +7,14 @@
 mod join;
 pub mod timeline;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 pub use join::{MetaError, MetaReport, adopt, reported};
 
 use super::db::{Conn, StoreError};
 use super::schema::{call_cards, calls};
-use super::{Page, ts};
+use super::{Page, contacts, lower, pattern, ts};
 
 /// A call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -112,6 +112,8 @@ pub struct CallFilter {
     pub end_cause: Option<String>,
     /// Meta's id.
     pub wacid: Option<String>,
+    /// Words of the person's name, digits of the number, or one of the call's ids.
+    pub words: Option<String>,
 }
 
 /// Writes a new record.
@@ -183,10 +185,41 @@ pub fn list(conn: &mut Conn, filter: &CallFilter, page: &Page) -> Result<Vec<Cal
     if let Some(wacid) = &filter.wacid {
         query = query.filter(calls::wacid.eq(wacid.clone()));
     }
+    if let Some(words) = &filter.words {
+        let people = contacts::matching(conn, words)?;
+        let digits: String = words.chars().filter(char::is_ascii_digit).collect();
+        // Without digits nothing is meant by them; with few, everything.
+        let digits = if digits.len() >= 4 { format!("%{digits}%") } else { String::new() };
+        let is_named = lower(calls::peer_name.assume_not_null()).like(pattern(words)).escape('\\');
+        let id = words.to_owned();
+        query = query.filter(
+            calls::wacid
+                .eq(id.clone())
+                .or(calls::sip_call_id.eq(id))
+                .or(calls::peer_digits.like(digits))
+                .or(is_named.nullable())
+                .or(calls::contact_id.eq_any(people)),
+        );
+    }
     if let Some(cursor) = &page.cursor {
         query = query.filter(calls::id.lt(cursor.clone()));
     }
     Ok(query.load(conn)?)
+}
+
+/// How many calls arrived in each of the last `hours` hours up to `now`, the oldest first.
+pub fn hourly(conn: &mut Conn, now: DateTime<Utc>, hours: i32) -> Result<Vec<i64>, StoreError> {
+    let mut counts = Vec::new();
+    for back in (0..hours).rev() {
+        let end = now - TimeDelta::hours(back.into());
+        let count = calls::table
+            .filter(calls::created_at.gt(ts(end - TimeDelta::hours(1))))
+            .filter(calls::created_at.le(ts(end)))
+            .count()
+            .get_result(conn)?;
+        counts.push(count);
+    }
+    Ok(counts)
 }
 
 /// Every call of a person: those joined to the contact, and those that bear one of their ids.

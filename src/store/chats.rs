@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::db::{Conn, StoreError, on_backend};
-use super::schema::{chats, contact_aliases, contacts};
+use super::schema::{chats, contact_aliases, contacts, phones};
 use super::ts;
 use crate::clock::new_id;
 use crate::domain::ServiceWindow;
@@ -13,7 +13,7 @@ use crate::domain::ServiceWindow;
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = chats)]
 pub struct ChatRow {
-    /// Our id: the `chat.id` and `user.id` that the portal is given.
+    /// Our id.
     pub id: String,
     /// The person.
     pub contact_id: String,
@@ -25,6 +25,8 @@ pub struct ChatRow {
     pub portal_line: Option<String>,
     /// The portal's own id of the chat there.
     pub portal_chat_id: Option<String>,
+    /// The `chat.id` and `user.id` that the portal is given, if that is not our id.
+    pub known_as: Option<String>,
     /// When the contact last wrote.
     pub last_inbound_at: Option<NaiveDateTime>,
     /// What the contact last wrote.
@@ -40,6 +42,11 @@ pub struct ChatRow {
 }
 
 impl ChatRow {
+    /// The `chat.id` and `user.id` that the portal is given.
+    pub fn name(&self) -> &str {
+        self.known_as.as_deref().unwrap_or(&self.id)
+    }
+
     /// Whether free text may be sent.
     pub fn window(&self) -> ServiceWindow {
         ServiceWindow::from_stored(self.window_until.map(|at| at.and_utc()), self.window_closed)
@@ -51,6 +58,17 @@ pub fn open(
     conn: &mut Conn,
     contact_id: &str,
     phone_id: &str,
+    now: DateTime<Utc>,
+) -> Result<String, StoreError> {
+    open_as(conn, contact_id, phone_id, None, now)
+}
+
+/// The same for a thread that the portal knows by a name from before us.
+pub fn open_as(
+    conn: &mut Conn,
+    contact_id: &str,
+    phone_id: &str,
+    name: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<String, StoreError> {
     let known: Option<String> = chats::table
@@ -69,8 +87,17 @@ pub fn open(
         .count()
         .get_result(conn)?;
     let id = new_id();
+    let name = match name {
+        Some(name) => Some(name.to_owned()),
+        None => name_of_before(conn, contact_id, phone_id)?,
+    };
+    let name = match name {
+        Some(name) if by_name(conn, phone_id, &name)?.is_none() => Some(name),
+        _ => None,
+    };
     let values = (
         chats::id.eq(&id),
+        chats::known_as.eq(name),
         chats::contact_id.eq(contact_id),
         chats::phone_id.eq(phone_id),
         chats::window_closed.eq(false),
@@ -79,6 +106,34 @@ pub fn open(
     );
     on_backend!(conn, |c| diesel::insert_into(chats::table).values(values).execute(c))?;
     Ok(id)
+}
+
+/// How the product before us named a thread toward the portal, if the phone came from one: `+` and the number, else
+/// the user id.
+fn name_of_before(conn: &mut Conn, contact_id: &str, phone_id: &str) -> Result<Option<String>, StoreError> {
+    let way: Option<String> =
+        phones::table.find(phone_id).select(phones::chat_names).first(conn).optional()?;
+    if way.as_deref() != Some("number") {
+        return Ok(None);
+    }
+    let aliases: Vec<(String, String)> = contact_aliases::table
+        .filter(contact_aliases::contact_id.eq(contact_id))
+        .order((contact_aliases::created_at.desc(), contact_aliases::value))
+        .select((contact_aliases::kind, contact_aliases::value))
+        .load(conn)?;
+    let newest = |wanted: &str| aliases.iter().find(|(kind, _)| kind == wanted).map(|(_, value)| value);
+    let number = newest("wa_id").or_else(|| newest("phone")).map(|number| format!("+{number}"));
+    Ok(number.or_else(|| newest("user_id").cloned()))
+}
+
+/// The thread of a phone that the portal knows by a name from before us.
+pub fn by_name(conn: &mut Conn, phone_id: &str, name: &str) -> Result<Option<ChatRow>, StoreError> {
+    Ok(chats::table
+        .filter(chats::known_as.eq(name))
+        .filter(chats::phone_id.eq(phone_id))
+        .select(ChatRow::as_select())
+        .first(conn)
+        .optional()?)
 }
 
 /// Whether a write failed because the chat or contact that it names is gone.

@@ -468,6 +468,18 @@ pub fn last_inbound(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError
     Ok(last.map(|at| at.and_utc()))
 }
 
+/// When a contact last wrote to one of these phones.
+pub fn last_inbound_of(conn: &mut Conn, phones: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let last: Option<NaiveDateTime> = messages::table
+        .filter(messages::direction.eq("inbound"))
+        .filter(messages::phone_id.eq_any(phones))
+        .order(messages::created_at.desc())
+        .select(messages::created_at)
+        .first(conn)
+        .optional()?;
+    Ok(last.map(|at| at.and_utc()))
+}
+
 /// Every message of a chat, oldest first; for an export.
 pub fn of_chat(conn: &mut Conn, chat_id: &str) -> Result<Vec<MessageRow>, StoreError> {
     Ok(messages::table

@@ -51,6 +51,12 @@ pub struct PhoneRow {
     pub crm_user_id: Option<String>,
     /// Languages (`en,ru`) whose words like STOP end marketing messages to whoever wrote them.
     pub stop_words: String,
+    /// Code under which portals know it as an SMS sender, if that is not our own.
+    pub sms_code: Option<String>,
+    /// `own` or `number`: how its chats are named toward the portal.
+    pub chat_names: String,
+    /// The business profile as it was last written or accepted here; JSON.
+    pub profile: Option<String>,
     /// Throughput level at Meta.
     pub throughput: Option<String>,
     /// Whether the WhatsApp Business app has the number as well.
@@ -68,6 +74,11 @@ pub fn by_phone_number_id(conn: &mut Conn, id: &str) -> Result<Option<PhoneRow>,
         .select(PhoneRow::as_select())
         .first(conn)
         .optional()?)
+}
+
+/// Keeps the business profile as it is to be.
+pub fn set_profile(conn: &mut Conn, id: &str, profile: &str) -> Result<bool, StoreError> {
+    Ok(diesel::update(phones::table.find(id)).set(phones::profile.eq(profile)).execute(conn)? == 1)
 }
 
 /// The phone with these digits.

@@ -26,10 +26,11 @@ const MAY_IMPORT: &[(&str, &str)] = &[
     ("access", "clock domain secrets store telemetry"),
     ("gateway", "bitrix clock directory domain store telemetry"),
     ("relay", USE_CASES),
-    // Setting up is where secrets come in, where addresses are told, and where the doctor looks at certificates.
+    // Setting up is where secrets come in, where addresses are told, and where the doctor looks at certificates
+    // and asks trunks and our own edge (docs/adr/0007).
     (
         "setup",
-        "bitrix clock config directory domain gateway media queue secrets store telemetry tls translate whatsapp",
+        "bitrix clock config directory domain gateway media queue secrets sip store telemetry tls translate whatsapp",
     ),
     ("calls", USE_CASES),
     (

@@ -85,6 +85,34 @@ async fn wrong_settings_are_refused_before_meta_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_group_is_set_kept_and_removed_and_calls_are_found_by_it() {
+    let app = with_trunk_only().await;
+    let group = async || app.eventually("a route", async || app.routes().routes.pop()).await.tgrp;
+    let mut body = wanted();
+    body["sip"]["request_uri_user_params"] = json!({"tgrp": "sales", "trunk-context": "byoc.example.com"});
+    let saved = app.api.put(&app.calling_path(), body.clone()).await;
+    assert_eq!(saved["error"], Value::Null);
+    assert_eq!(saved["sip"]["servers"][0]["request_uri_user_params"]["tgrp"], "sales");
+    let at_meta = || app.cloud.calling(PHONE_ID)["sip"]["servers"][0]["request_uri_user_params"].clone();
+    assert_eq!(at_meta(), json!({"tgrp": "sales", "trunk-context": "byoc.example.com"}));
+    app.eventually("the edge knows the group", async || {
+        (group().await.as_deref() == Some("sales")).then_some(())
+    })
+    .await;
+    // What is not said stays.
+    app.api.put(&app.calling_path(), wanted()).await;
+    assert_eq!(at_meta()["tgrp"], "sales");
+    body["sip"]["request_uri_user_params"] = json!({"tgrp": "a;b"});
+    let (status, answer) = app.api.call("PUT", &app.calling_path(), Some(body.clone())).await;
+    assert_eq!((status, faulty(&answer)), (422, vec!["sip.request_uri_user_params".to_owned()]));
+    body["sip"]["request_uri_user_params"] = json!({});
+    app.api.put(&app.calling_path(), body).await;
+    assert_eq!(at_meta(), Value::Null);
+    app.eventually("the group is gone", async || group().await.is_none().then_some(())).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_meta_refuses_is_told_with_its_code_and_explained() {
     let app = with_trunk_only().await;
     for code in [100, 138_015, 138_018, 131_009] {

@@ -1,13 +1,15 @@
 //! Records of calls: from what the edge tells and what Meta tells, in whichever order.
 
 use serde_json::{Value, json};
-use wabridge::domain::Direction;
 use wabridge::domain::call::{CallEnd, CallMoment, CallPermission, EndCause, EndedBy};
+use wabridge::domain::{Direction, PhoneKey};
 use wabridge::sandbox::cloud::{SimCustomer, SimPermission};
-use wabridge::store::chats;
+use wabridge::store::calls::CallFilter;
 use wabridge::store::retention::{self, Kind};
+use wabridge::store::{Page, chats};
 
 use crate::support::calls::{answered, arrival, end, forwarded};
+use crate::support::linking;
 use crate::support::{Options, PHONE_ID, PHONE_NUMBER, TestApp, anna, bob, notification, value_of};
 
 async fn call_views(app: &TestApp, query: &str) -> Vec<Value> {
@@ -382,5 +384,58 @@ async fn a_person_without_a_number_is_asked_for_by_id_and_silence_of_meta_is_a_y
     app.cloud.change_faults(|faults| faults.cloud_down = true);
     assert_eq!(app.may_call(&anna()).await, CallPermission::Allowed, "Meta refuses itself");
     app.cloud.change_faults(|faults| faults.cloud_down = false);
+    app.stop().await;
+}
+
+/// Ten thousand calls as the edge tells them, mixed, ended in every way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_calls_leave_ten_thousand_closed_records_and_no_job() {
+    const CALLS: usize = 10_000;
+    const AT_ONCE: usize = 50;
+    // Nobody is told of them but the records: cards and notes have tests of their own.
+    let app = TestApp::with(Options { unlinked: true, ..Options::default() }).await;
+    let phone = PhoneKey::from(linking::link_whatsapp(&app.api, &app.cloud).await.0.as_str());
+    let ends = [
+        hung_up(EndedBy::Contact),
+        hung_up(EndedBy::Trunk),
+        end(EndedBy::Contact, EndCause::Cancelled),
+        end(EndedBy::Trunk, EndCause::Declined),
+        end(EndedBy::Bridge, EndCause::NoAnswer),
+        end(EndedBy::Bridge, EndCause::TrunkUnreachable),
+        end(EndedBy::Bridge, EndCause::Lost),
+        end(EndedBy::Bridge, EndCause::Refused),
+    ];
+    for first in (0..CALLS).step_by(AT_ONCE) {
+        let mut calls: Vec<_> = (first..first + AT_ONCE)
+            .map(|number| {
+                let who = crate::support::customer(number % 100);
+                app.call_arrives(arrival(Some(phone.clone()), Direction::Inbound, &who, None), String::new())
+            })
+            .collect();
+        for (number, call) in calls.iter_mut().enumerate() {
+            let mut moments = if number % 8 == 7 { vec![] } else { vec![forwarded(), CallMoment::Ringing] };
+            moments.extend((number % 8 < 2).then(|| answered(Some("sip:101@pbx"))));
+            moments.push(ends[number % 8].clone());
+            app.goes_on(call, moments);
+        }
+    }
+    let open = || app.relay.db.read(wabridge::store::calls::open);
+    let all = || {
+        let (filter, page) = (CallFilter::default(), Page { limit: 20_000, cursor: None });
+        app.relay.db.read(move |conn| wabridge::store::calls::list(conn, &filter, &page))
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(180);
+    while !open().await.unwrap().is_empty() || all().await.unwrap().len() < CALLS {
+        assert!(std::time::Instant::now() < deadline, "{} are open", open().await.unwrap().len());
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let rows = all().await.unwrap();
+    assert_eq!(rows.len(), CALLS);
+    assert!(rows.iter().all(|row| row.state == "ended" && row.ended_at.is_some() && row.end_cause.is_some()));
+    while app.relay.scheduler.pending() > 0 {
+        assert!(std::time::Instant::now() < deadline, "{} jobs are left", app.relay.scheduler.pending());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(app.jobs("ready").await.is_empty() && app.jobs("dead").await.is_empty());
     app.stop().await;
 }

@@ -4,7 +4,6 @@
 use chrono::Datelike as _;
 use serde_json::{Value, json};
 use wabridge::config::{Config, TlsFiles};
-use wabridge::sandbox::portal::PortalOptions;
 
 use crate::support::{CLIENT_ID, Options, PHONE_ID, TestApp, WABA_ID, anna, http_client, listener};
 
@@ -14,12 +13,6 @@ type Change = Box<dyn FnOnce(&mut Config) + Send>;
 pub fn finding<'a>(report: &'a Value, id: &str) -> &'a Value {
     let all = report["findings"].as_array().unwrap();
     all.iter().find(|one| one["id"] == id).unwrap_or_else(|| panic!("no {id} in {report:#}"))
-}
-
-/// A linked bridge whose portal counts no calls: one after the other the checks are many.
-async fn unhurried() -> TestApp {
-    let portal = PortalOptions { rate: None, ..PortalOptions::default() };
-    TestApp::with(Options { portal: Some(portal), ..Options::default() }).await
 }
 
 /// What the doctor says now.
@@ -72,7 +65,7 @@ async fn found(app: &TestApp, id: &str, expected: &str, words: &str) {
 
 #[actix_web::test]
 async fn a_linked_bridge_has_nothing_that_fails_but_its_address() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let report = look(&app).await;
     let bad: Vec<&str> = report["findings"]
         .as_array()
@@ -81,6 +74,11 @@ async fn a_linked_bridge_has_nothing_that_fails_but_its_address() {
         .filter(|one| one["result"] == "fail" || one["result"] == "warn")
         .map(|one| one["id"].as_str().unwrap())
         .collect();
+    let described = include_str!("../../docs/doctor.md");
+    for one in report["findings"].as_array().unwrap() {
+        let id = one["id"].as_str().unwrap();
+        assert!(described.contains(&format!("`{id}`")), "docs/doctor.md does not describe {id}");
+    }
     // The test's own address is of this machine, without TLS.
     assert_eq!(bad, ["bridge.public.address"], "{report:#}");
     for id in [
@@ -116,6 +114,7 @@ async fn a_linked_bridge_has_nothing_that_fails_but_its_address() {
         "meta.phone.quality",
         "meta.phone.limit",
         "meta.phone.pin",
+        "meta.phone.profile",
         "meta.phone.override",
         "meta.phone.security",
         "meta.phone.health",
@@ -133,7 +132,13 @@ async fn a_linked_bridge_has_nothing_that_fails_but_its_address() {
         assert_eq!(result_of(&report, id), "pass", "{id}: {}", finding(&report, id));
     }
     // Nobody tells of these: they are not green.
-    for id in ["meta.app.live", "meta.business.health", "meta.waba.payment", "bridge.last_webhook"] {
+    for id in [
+        "meta.app.live",
+        "meta.app.last_webhook",
+        "meta.business.health",
+        "meta.waba.payment",
+        "bridge.last_webhook",
+    ] {
         assert_eq!(result_of(&report, id), "unknown");
     }
     let text = report.to_string();
@@ -145,7 +150,7 @@ async fn a_linked_bridge_has_nothing_that_fails_but_its_address() {
 
 #[actix_web::test]
 async fn reports_speak_both_languages_and_keep_the_last_look() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     assert_eq!(app.api.get("/doctor?last=true").await["findings"], json!([]));
     let english = look(&app).await;
     let russian = app.api.get("/doctor?lang=ru&last=true").await;
@@ -170,7 +175,7 @@ async fn reports_speak_both_languages_and_keep_the_last_look() {
 
 #[actix_web::test]
 async fn stuck_1_an_account_without_subscription_is_found_and_subscribed() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.cloud.unsubscribe(WABA_ID, CLIENT_ID);
     found_and_repaired(&app, "meta.waba.subscribed", "not subscribed").await;
     assert!(app.cloud.is_subscribed(WABA_ID, CLIENT_ID));
@@ -180,7 +185,7 @@ async fn stuck_1_an_account_without_subscription_is_found_and_subscribed() {
 
 #[actix_web::test]
 async fn stuck_2_a_field_that_is_not_ticked_is_found_and_ticked() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.cloud.tick_fields(CLIENT_ID, &["account_update", "calls"]);
     found_and_repaired(&app, "meta.app.fields", "`messages` is not ticked").await;
     app.opened(&anna()).await;
@@ -189,7 +194,7 @@ async fn stuck_2_a_field_that_is_not_ticked_is_found_and_ticked() {
 
 #[actix_web::test]
 async fn stuck_3_mixed_up_ids_are_refused_at_once_and_found_later() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let wabas = app.api.get("/wabas").await;
     let waba = &wabas["items"][0]["id"];
     let swapped = json!({"waba_id": waba, "phone_number": "+15550783881", "phone_number_id": WABA_ID});
@@ -205,7 +210,7 @@ async fn stuck_3_mixed_up_ids_are_refused_at_once_and_found_later() {
 
 #[actix_web::test]
 async fn stuck_4_a_token_of_a_day_is_found() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let until = (app.clock.now() + chrono::TimeDelta::hours(20)).timestamp();
     app.cloud.set_token(CLIENT_ID, json!({"type": "USER", "expires_at": until}));
     found(&app, "meta.token.expiry", "fail", "temporary token").await;
@@ -254,7 +259,7 @@ async fn an_address_at_which_somebody_else_answers_is_found() {
 
 #[actix_web::test]
 async fn stuck_6_a_number_that_is_not_registered_is_found_and_registered_with_its_pin() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.cloud.set_phone(PHONE_ID, json!({"platform_type": "NOT_APPLICABLE", "status": "PENDING"}));
     found(&app, "meta.phone.status", "warn", "PENDING").await;
     let report = look(&app).await;
@@ -269,7 +274,7 @@ async fn stuck_6_a_number_that_is_not_registered_is_found_and_registered_with_it
 
 #[actix_web::test]
 async fn stuck_7_an_installation_that_is_not_finished_is_found() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     assert_eq!(app.portal.install(app.client_id()).await.status, Some(200));
     found(&app, "portal.finished", "fail", "not finished").await;
     // The page that the administrator opens is the repair.
@@ -280,7 +285,7 @@ async fn stuck_7_an_installation_that_is_not_finished_is_found() {
 
 #[actix_web::test]
 async fn stuck_8_a_scope_that_is_missing_is_found() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.portal.set_scopes(app.client_id(), &["imconnector", "imopenlines"]);
     found(&app, "portal.scopes", "fail", "im").await;
     app.portal.set_scopes(app.client_id(), &["im"]);
@@ -292,7 +297,7 @@ async fn stuck_8_a_scope_that_is_missing_is_found() {
 
 #[actix_web::test]
 async fn stuck_9_handlers_of_an_old_address_are_found_and_unbound() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let old = "https://old.bridge.example/api/bitrix/";
     app.portal.bind_event(app.client_id(), "OnImConnectorMessageAdd", old);
     found_and_repaired(&app, "portal.events", "bound twice or to an old address").await;
@@ -305,7 +310,7 @@ async fn stuck_9_handlers_of_an_old_address_are_found_and_unbound() {
 
 #[actix_web::test]
 async fn stuck_10_a_connector_that_is_not_active_is_found_and_switched_on() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     // The event that tells of it never came.
     app.portal.change_faults(|faults| faults.events_lost = true);
     app.portal.disconnect("wabridge", &app.line);
@@ -318,7 +323,7 @@ async fn stuck_10_a_connector_that_is_not_active_is_found_and_switched_on() {
 
 #[actix_web::test]
 async fn stuck_11_an_app_in_development_mode_is_told_in_metas_own_words() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let entities = json!([
         {"entity_type": "WABA", "id": WABA_ID, "can_send_message": "BLOCKED",
          "errors": [{"error_code": 141006, "error_description": "There is an error with the payment method.",
@@ -387,7 +392,7 @@ async fn stuck_12_a_certificate_that_meta_would_not_take_is_found() {
 
 #[actix_web::test]
 async fn a_callback_at_another_address_is_found_and_taken_back() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.cloud.place_callback(CLIENT_ID, "https://old.bridge.example/hook", "x").unwrap();
     found_and_repaired(&app, "meta.app.callback", "another address (at old.bridge.example)").await;
     app.cloud.set_callback_active(CLIENT_ID, false);
@@ -398,7 +403,7 @@ async fn a_callback_at_another_address_is_found_and_taken_back() {
 
 #[actix_web::test]
 async fn addresses_that_override_the_apps_are_found_and_removed() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let (address, server) = answering().await;
     let call = |path: &str, body: Value| {
         http_client()
@@ -420,7 +425,7 @@ async fn addresses_that_override_the_apps_are_found_and_removed() {
 
 #[actix_web::test]
 async fn other_findings_of_meta_are_told() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.cloud.subscribe(WABA_ID, "777");
     found(&app, "meta.waba.other_apps", "warn", "777").await;
     app.cloud.set_phone(
@@ -445,7 +450,7 @@ async fn other_findings_of_meta_are_told() {
 
 #[actix_web::test]
 async fn a_version_that_ends_is_told() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let apps = app.api.get("/apps").await;
     let id = apps["items"][0]["id"].as_str().unwrap().to_owned();
     let change = json!({"graph_version": "v20.0"});
@@ -456,7 +461,7 @@ async fn a_version_that_ends_is_told() {
 
 #[actix_web::test]
 async fn other_findings_of_a_portal_are_told() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     app.portal.set_line(&app.line, "ACTIVE", "N");
     found(&app, "line.exists", "warn", "switched off").await;
     app.portal.change_faults(|faults| faults.events_lost = true);
@@ -473,7 +478,7 @@ async fn other_findings_of_a_portal_are_told() {
 
 #[actix_web::test]
 async fn an_sms_sender_that_the_crm_lost_is_found_and_registered() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     assert_eq!(result(&app, "portal.senders").await, "skipped");
     let path = format!("/phones/{}", app.phone_id());
     assert_eq!(app.api.call("PATCH", &path, Some(json!({"sms_service": true}))).await.0, 200);
@@ -486,7 +491,7 @@ async fn an_sms_sender_that_the_crm_lost_is_found_and_registered() {
 
 #[actix_web::test]
 async fn templates_that_meta_stopped_and_a_fallback_that_is_none_are_told() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let template = |name: &str, status: &str| {
         json!({"id": format!("9{}", name.len()), "name": name, "language": "en", "status": status,
                "category": "UTILITY", "parameter_format": "POSITIONAL",
@@ -514,7 +519,7 @@ async fn templates_that_meta_stopped_and_a_fallback_that_is_none_are_told() {
 
 #[actix_web::test]
 async fn what_the_bridge_refused_and_gave_up_is_told() {
-    let app = unhurried().await;
+    let app = TestApp::start().await;
     let forged = http_client().post(format!("{}/api/waba/?app_id={CLIENT_ID}", app.base_url)).body("{}");
     assert_eq!(forged.send().await.unwrap().status(), 401);
     found(&app, "bridge.signatures", "warn", "1 webhooks were refused").await;

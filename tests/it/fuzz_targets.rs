@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use wabridge::domain::call::{CallRoute, RouteTable};
+use wabridge::domain::call::{CallRoute, DigestAlgorithm, RouteTable, ScannerAnswer};
 use wabridge::domain::{CallId, PhoneKey, PhoneNumberId};
 use wabridge::sip::core::framing::{Frame, Framer, MOST_BYTES, datagram};
 use wabridge::sip::core::{
-    ConnId, DigestAlgorithm, Endpoint, EndpointConfig, Input, Link, Moment, Origin, Output, ScannerAnswer,
-    Target, TimerValues, TokenSource, Transport, TrunkSettings, message, sdp,
+    ConnId, Endpoint, EndpointConfig, Input, Link, Moment, Origin, Output, Target, TimerValues, TokenSource,
+    Transport, TrunkSettings, message, sdp,
 };
 
 /// A stream is cut the same wherever the reads end, and nothing is held beyond the limits.
@@ -128,10 +128,9 @@ fn endpoint() -> Endpoint {
         trunks: vec![TrunkSettings {
             name: "asterisk".into(),
             targets: vec![Target::parse("sip:10.0.0.1", 0).unwrap()],
-            username: None,
-            password: None,
-            inbound_username: None,
-            inbound_password: None,
+            login: None,
+            inbound_login: None,
+            calls_by_tls: false,
             options_interval: None,
         }],
         ring: Duration::from_secs(55),

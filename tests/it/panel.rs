@@ -357,6 +357,12 @@ async fn a_number_is_verified_registered_and_gets_a_profile() {
         ("vertical", "RETAIL"),
     ];
     assert_eq!(panel.submit(&profile, &profile, &fields).await.status, 303);
+    // Somebody who saw the profile as it was before does not overwrite what was saved meanwhile.
+    let mut late = fields.to_vec();
+    late.push(("version", "of-before"));
+    let told = panel.submit(&profile, &profile, &late).await;
+    assert_eq!(told.status, 409, "{}", told.html);
+    assert!(told.says("Somebody else has changed this meanwhile"), "{}", told.html);
     let token = panel.page(&profile).await.csrf();
     let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\x40\0\0\x01\x40".to_vec();
     picture.resize(400, 7);

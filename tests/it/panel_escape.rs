@@ -13,10 +13,17 @@ use crate::support::{PHONE_ID, TestApp};
 const EVIL: &str = "\u{202e}<script>alert(1)</script>\"onmouseover='x'&{{7*7}}\u{2066}";
 const EVIL_SHORT: &str = "<img src=x onerror=alert(1)>\u{202e}\"'";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_write_is_text_on_every_page() {
-    let app = TestApp::start().await;
+    let app = TestApp::with_calls().await;
     prepare(&app).await;
+    // Inside the portal, too.
+    let line = app.relay.directory.now().bindings[0].line.to_string();
+    for (place, line) in [("DEFAULT", None), ("SETTING_CONNECTOR", Some(line.as_str()))] {
+        let page = app.portal.open_page(app.client_id(), place, line, true).await;
+        assert_eq!(page.status, 200, "{}", page.html);
+        harmless(place, &page.html);
+    }
     let mut panel = Panel::enter(&app, EVIL_SHORT, Role::Admin).await;
     let pages = crawl(&mut panel).await;
     assert!(pages.len() > 30, "{pages:#?}");
@@ -55,6 +62,70 @@ async fn prepare(app: &TestApp) {
         let mut binding = store::lines::list(tx.conn)?.remove(0);
         binding.line_name = EVIL.into();
         store::lines::update(tx.conn, &binding)?;
+        let evil = || Some(EVIL.to_owned());
+        let mut row = store::calling::get(tx.conn, &phone)?.unwrap();
+        (row.error_code, row.error_title, row.error_explanation) = (Some(1), evil(), evil());
+        (row.hostname, row.trunk, row.extension, row.tgrp) = (evil(), evil(), evil(), evil());
+        row.meta =
+            Some(json!({"status": EVIL, "sip": {"servers": [{"hostname": EVIL, "port": EVIL}]}}).to_string());
+        store::calling::put(tx.conn, &row)?;
+        let call = store::calls::CallRow {
+            id: "evil".into(),
+            phone_id: Some(phone.clone()),
+            direction: "inbound".into(),
+            state: "ended".into(),
+            wacid: evil(),
+            sip_call_id: evil(),
+            trunk: evil(),
+            target: evil(),
+            agent: evil(),
+            peer_digits: evil(),
+            peer_user_id: evil(),
+            peer_name: evil(),
+            payload: evil(),
+            created_at: now.naive_utc(),
+            ended_at: Some(now.naive_utc()),
+            ended_by: Some("contact".into()),
+            end_cause: Some("failed".into()),
+            end_text: evil(),
+            meta_status: evil(),
+            meta_errors: Some(json!([{"code": 138_021, "title": EVIL}]).to_string()),
+            report:
+                json!({"source": EVIL, "tls_version": EVIL, "cipher": EVIL, "sni": EVIL, "user_agent": EVIL,
+                           "headers": [EVIL]})
+                .to_string(),
+            timeline: json!([{"at": now, "what": EVIL, "detail": EVIL}, {"at": now, "what": "ended"}])
+                .to_string(),
+            ..Default::default()
+        };
+        store::calls::insert(tx.conn, &call)?;
+        for (id, status) in [("1", "APPROVED"), ("2", "REJECTED")] {
+            let text = format!("Hello {{{{1}}}} {EVIL}");
+            let components = json!([
+                {"type": "HEADER", "format": "TEXT", "text": EVIL},
+                {"type": "BODY", "text": text, "example": {"body_text": [[EVIL]]}},
+                {"type": "FOOTER", "text": EVIL},
+                {"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY", "text": EVIL}]},
+            ]);
+            let row = store::templates::TemplateRow {
+                id: format!("evil-{id}"),
+                waba_key: waba.clone(),
+                meta_id: id.into(),
+                name: format!("{EVIL}{id}"),
+                language: EVIL.into(),
+                status: status.into(),
+                reason: evil(),
+                category: EVIL.into(),
+                next_category: None,
+                quality: evil(),
+                parameter_format: "POSITIONAL".into(),
+                components: components.to_string(),
+                synced_at: now.naive_utc(),
+                created_at: now.naive_utc(),
+                updated_at: now.naive_utc(),
+            };
+            store::templates::put(tx.conn, &row)?;
+        }
         events::keep(tx.conn, events::Origin::App(&app_id), EVIL, EVIL, EVIL, now)?;
         let new = jobs::NewJob {
             kind: "note",
@@ -72,6 +143,27 @@ async fn prepare(app: &TestApp) {
     });
     stored.await.unwrap();
     app.relay.directory.reload().await.unwrap();
+    app.api.get("/doctor").await;
+    // What the doctor found ends no alarm that is written now.
+    let alarmed = app.relay.db.write(move |tx| {
+        let evil = || Some(EVIL.to_owned());
+        let alarm = store::alarms::AlarmRow {
+            id: "evil".into(),
+            check_id: EVIL.into(),
+            subject_kind: "portal".into(),
+            subject_id: EVIL.into(),
+            subject_name: EVIL.into(),
+            result: "fail".into(),
+            reason_en: EVIL.into(),
+            reason_ru: EVIL.into(),
+            advice_en: evil(),
+            advice_ru: evil(),
+            opened_at: now.naive_utc(),
+            closed_at: None,
+        };
+        store::alarms::insert(tx.conn, &alarm)
+    });
+    alarmed.await.unwrap();
 }
 
 /// Every page that any page leads to.
@@ -92,7 +184,8 @@ async fn crawl(panel: &mut Panel) -> BTreeSet<String> {
                 Some(query) => format!("{}?{query}", path.split('?').next().unwrap()),
                 None => link,
             };
-            if link.starts_with("/admin/") && !link.starts_with("/admin/assets/") {
+            // A file for a spreadsheet is no page.
+            if link.starts_with("/admin/") && !link.starts_with("/admin/assets/") && !link.ends_with(".csv") {
                 next.push(link);
             }
         }

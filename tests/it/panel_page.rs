@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use fantoccini::Client;
 use serde_json::json;
 use wabridge::access::Role;
-use wabridge::sandbox::portal::Author;
+use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
+use wabridge::sandbox::portal::{Author, PortalOptions};
 
 use crate::support::browser::{Browser, find, holds};
+use crate::support::calls::{answered, end, forwarded};
 use crate::support::panel::{PASSWORD, invite};
-use crate::support::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, Options, TestApp, WABA_ID, anna};
+use crate::support::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, Options, PHONE_ID, TestApp, WABA_ID, anna};
 
 const WIDTHS: [u32; 2] = [1280, 390];
 
@@ -119,10 +121,11 @@ async fn from_the_printed_link_to_a_chat_in_both_directions_it_takes_six_actions
     app.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     let Some(driver) = driver() else { return };
-    let app = TestApp::start().await;
+    let portal = PortalOptions { rate: None, ..PortalOptions::default() };
+    let app = TestApp::with_calls_and(Options { portal: Some(portal), ..Options::default() }).await;
     lived_in(&app).await;
     let axe = std::env::var_os("WABRIDGE_TEST_AXE").map(|path| std::fs::read_to_string(path).unwrap());
     if axe.is_none() {
@@ -163,6 +166,29 @@ async fn lived_in(app: &TestApp) {
     app.customer_has(&anna(), 1).await;
     app.customer_writes(&anna(), "Please do! I come by on Friday.");
     app.line_has(&chat, 3).await;
+    let mut call = app.customer_calls(&anna());
+    let end = end(EndedBy::Contact, EndCause::HungUp);
+    app.goes_on(&mut call, vec![forwarded(), CallMoment::Ringing, answered(Some("sip:101@pbx")), end]);
+    app.call_is(&call, "ended").await;
+    for (id, name, status) in
+        [("594425479261596", "order_ready", "APPROVED"), ("5", "spring_sale", "REJECTED")]
+    {
+        app.cloud.add_template(
+            WABA_ID,
+            json!({"id": id, "name": name, "language": "en_US", "status": status, "category": "UTILITY",
+                   "parameter_format": "POSITIONAL", "components": [
+                       {"type": "HEADER", "format": "TEXT", "text": "Good news"},
+                       {"type": "BODY", "text": "Hello {{1}}, your order {{2}} is ready to be fetched.",
+                        "example": {"body_text": [["Ann", "860198"]]}},
+                       {"type": "FOOTER", "text": "The flower shop"},
+                       {"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY", "text": "On my way"}]}]}),
+        );
+    }
+    app.api.post("/templates/sync", json!({})).await;
+    // Something to repair, and something to be told of.
+    app.cloud.unsubscribe(WABA_ID, CLIENT_ID);
+    app.cloud.set_phone(PHONE_ID, json!({"quality_rating": "YELLOW"}));
+    app.api.get("/doctor").await;
     app.settled().await;
 }
 
@@ -171,6 +197,8 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
     let message = app.ledger().await[0].id.clone();
     let job = app.jobs_of("message").await[0].id.clone();
     let phone = app.phone_id();
+    let call = app.api.get("/calls").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let template = app.api.get("/templates").await["items"][0]["id"].as_str().unwrap().to_owned();
     vec![
         ("home", "/admin/".into()),
         ("apps", "/admin/apps/".into()),
@@ -189,7 +217,12 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
         ("portals", "/admin/portals/".into()),
         ("portal", format!("/admin/portals/{}/", snapshot.portals[0].id)),
         ("lines", "/admin/lines/".into()),
+        ("calls", "/admin/calls/".into()),
+        ("call", format!("/admin/calls/{call}/")),
         ("templates", "/admin/templates/".into()),
+        ("template", format!("/admin/templates/{template}/")),
+        ("template-new", "/admin/templates/new".into()),
+        ("template-edit", format!("/admin/templates/{template}/edit")),
         ("messages", "/admin/messages/".into()),
         ("message", format!("/admin/messages/{message}/")),
         ("events", "/admin/events/".into()),

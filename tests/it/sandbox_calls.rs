@@ -7,7 +7,7 @@ use wabridge::app::sandbox::Sandbox;
 use wabridge::config::Config;
 use wabridge::sandbox::cloud::SimCustomer;
 use wabridge::sandbox::portal::{Author, OPERATOR, SimPortal};
-use wabridge::sandbox::sip::{AgentCall, CallStage};
+use wabridge::sandbox::sip::{AgentCall, CallStage, CustomerCall};
 
 use crate::support::listener;
 
@@ -40,6 +40,15 @@ impl Desk {
     async fn agent(&self, stage: CallStage) -> AgentCall {
         let telephony = &self.run.telephony;
         let last = || telephony.calls_of_agents().pop().filter(|call| call.stage == stage);
+        let there = telephony.wait_until(DEADLINE, |_| last().is_some()).await;
+        assert!(there, "{:#?} {:#?}", telephony.calls_of_agents(), telephony.calls_of_customers());
+        last().unwrap()
+    }
+
+    /// The customer's latest call, once it is at this stage.
+    async fn customer(&self, stage: CallStage) -> CustomerCall {
+        let telephony = &self.run.telephony;
+        let last = || telephony.calls_of_customers().pop().filter(|call| call.stage == stage);
         let there = telephony.wait_until(DEADLINE, |_| last().is_some()).await;
         assert!(there, "{:#?} {:#?}", telephony.calls_of_agents(), telephony.calls_of_customers());
         last().unwrap()
@@ -147,5 +156,65 @@ async fn a_running_call_ends_with_the_customer_and_a_stop_ends_what_runs() {
     assert_eq!(desk.agent(CallStage::Ended).await.outcome, "the customer hung up");
     desk.act(json!({"do": "call", "customer": "15550101234"})).await;
     desk.agent(CallStage::Ringing).await;
+    desk.run.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agents_call_rings_at_the_customer_who_answers_and_hangs_up() {
+    let desk = Desk::open().await;
+    let maria = "15550101234";
+    desk.act(json!({"do": "permit_calls", "customer": maria, "on": true})).await;
+    desk.act(json!({"do": "dial", "customer": maria})).await;
+    let call = desk.customer(CallStage::Ringing).await;
+    assert!(call.is_incoming);
+    desk.agent(CallStage::Ringing).await;
+    desk.act(json!({"do": "pick_up", "call": call.wacid})).await;
+    let agents = desk.agent(CallStage::Answered).await;
+    assert!(agents.is_outgoing && agents.from.contains("+15550101234"), "{agents:?}");
+    desk.portal("the card is open", |portal| portal.cards().first().is_some_and(|card| card.kind == 1)).await;
+    desk.act(json!({"do": "hang_up", "call": call.wacid})).await;
+    assert_eq!(desk.agent(CallStage::Ended).await.outcome, "the customer hung up");
+    assert_eq!(desk.over().await, "the customer hung up");
+    desk.portal("the card is finished", |portal| {
+        portal.cards()[0].end.as_ref().is_some_and(|end| end.status_code == "200")
+    })
+    .await;
+    desk.run.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agents_call_is_declined_given_up_or_hung_up() {
+    let desk = Desk::open().await;
+    let maria = "15550101234";
+    desk.act(json!({"do": "permit_calls", "customer": maria, "on": true})).await;
+    desk.act(json!({"do": "dial", "customer": maria})).await;
+    let call = desk.customer(CallStage::Ringing).await;
+    desk.act(json!({"do": "hang_up", "call": call.wacid})).await;
+    assert_eq!(desk.over().await, "the customer declined");
+    assert!(desk.agent(CallStage::Ended).await.outcome.contains("busy or declined"));
+
+    desk.act(json!({"do": "dial", "customer": maria})).await;
+    desk.customer(CallStage::Ringing).await;
+    let agents = desk.agent(CallStage::Ringing).await;
+    desk.act(json!({"do": "end_call", "call": agents.call_id})).await;
+    assert_eq!(desk.over().await, "the business gave up");
+    assert_eq!(desk.agent(CallStage::Ended).await.outcome, "the agent gave up");
+
+    desk.act(json!({"do": "dial", "customer": maria})).await;
+    let call = desk.customer(CallStage::Ringing).await;
+    desk.act(json!({"do": "pick_up", "call": call.wacid})).await;
+    let agents = desk.agent(CallStage::Answered).await;
+    desk.act(json!({"do": "end_call", "call": agents.call_id})).await;
+    assert_eq!(desk.over().await, "the business hung up");
+    desk.run.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_who_permits_no_calls_is_not_called_and_the_agent_reads_why() {
+    let desk = Desk::open().await;
+    desk.act(json!({"do": "dial", "customer": "15550101234"})).await;
+    let refused = desk.agent(CallStage::Ended).await;
+    assert!(refused.outcome.contains("has not permitted calls"), "{refused:?}");
+    assert!(desk.run.telephony.calls_of_customers().is_empty());
     desk.run.stop().await.unwrap();
 }

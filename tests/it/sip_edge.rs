@@ -1,12 +1,11 @@
-//! The edge on its sockets: what slow, many, strange and silent peers get, and that calls live through it.
+//! The edge on its sockets: calls from end to end, targets that are dead, certificates, start and stop. What slow,
+//! many and strange peers get is in `sip_peers`.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use wabridge::config::{SourceCheck, TlsFiles};
+use wabridge::config::TlsFiles;
 use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
-use wabridge::sip::{Edge, EdgeOptions, Limits, SipError};
+use wabridge::sip::{Edge, EdgeOptions, SipError};
 use wabridge::telemetry::Metrics;
 
 use crate::support::DEADLINE;
@@ -15,34 +14,11 @@ use crate::support::sip::message::MetaCall;
 use crate::support::sip::peers::{Connection, MetaServer, Pbx};
 use crate::support::sip::{Certificates, EdgeSetup, TestEdge, config, eventually, trunk};
 
-/// An edge with one scripted telephone system.
-async fn edge_and_pbx() -> (TestEdge, Pbx) {
-    let pbx = Pbx::start().await;
-    let edge = TestEdge::start(EdgeSetup { trunks: vec![pbx.uri()], ..EdgeSetup::default() }).await;
-    (edge, pbx)
-}
-
-/// Calls and answers; both sides are connected.
-async fn call(
-    meta: &mut Connection,
-    pbx: &Pbx,
-    name: &str,
-) -> (MetaCall, super::support::sip::message::Message) {
-    let mut call = MetaCall::new(name);
-    let (invite, ()) = tokio::join!(async { pbx.answer_call().await.0 }, async {
-        meta.invite(&mut call).await;
-        let answer = meta.status(200).await;
-        call.answered(&answer);
-        meta.send(&call.ack()).await;
-    });
-    (call, invite)
-}
-
 #[tokio::test]
 async fn a_call_goes_through_from_meta_to_the_trunk_and_ends_by_meta() {
-    let (edge, pbx) = edge_and_pbx().await;
+    let (edge, pbx) = TestEdge::with_pbx().await;
     let mut meta = Connection::open(&edge).await;
-    let (mut call, invite) = call(&mut meta, &pbx, "whole").await;
+    let (mut call, invite) = meta.call(&pbx, "whole").await;
     assert!(invite.start.starts_with("INVITE sip:100@127.0.0.1"), "{}", invite.start);
     assert!(!invite.headers.iter().any(|(_, value)| value.contains("fbinfra")), "{invite:#?}");
     edge.answered().await;
@@ -64,9 +40,9 @@ async fn a_call_goes_through_from_meta_to_the_trunk_and_ends_by_meta() {
 
 #[tokio::test]
 async fn a_bye_over_another_connection_ends_the_call() {
-    let (edge, pbx) = edge_and_pbx().await;
+    let (edge, pbx) = TestEdge::with_pbx().await;
     let mut first = Connection::open(&edge).await;
-    let (mut call, _) = call(&mut first, &pbx, "elsewhere").await;
+    let (mut call, _) = first.call(&pbx, "elsewhere").await;
     let mut second = Connection::open(&edge).await;
     second.send(&call.bye()).await;
     second.status(200).await;
@@ -77,10 +53,10 @@ async fn a_bye_over_another_connection_ends_the_call() {
 
 #[tokio::test]
 async fn a_hang_up_of_the_trunk_goes_over_the_connection_that_the_call_came_by() {
-    let (edge, pbx) = edge_and_pbx().await;
+    let (edge, pbx) = TestEdge::with_pbx().await;
     let mut meta = Connection::open(&edge).await;
-    let (_, invite) = call(&mut meta, &pbx, "trunk-ends").await;
-    pbx.send(edge.trunk, &bye_of_pbx(&pbx, &invite)).await;
+    let (_, invite) = meta.call(&pbx, "trunk-ends").await;
+    pbx.send(edge.trunk, &pbx.bye(&invite)).await;
     let bye = meta.request("BYE").await;
     assert_eq!(
         bye.all("Route").join(","),
@@ -122,7 +98,7 @@ async fn a_hang_up_after_metas_connection_has_gone_is_dialled_with_verification(
         (edge.metric("wabridge_sip_connections_open") < 1.0).then_some(())
     })
     .await;
-    pbx.send(edge.trunk, &bye_of_pbx(&pbx, &forwarded)).await;
+    pbx.send(edge.trunk, &pbx.bye(&forwarded)).await;
     let mut dialled = server.accept().await;
     let bye = dialled.request("BYE").await;
     dialled.send(&bye.answer("200 OK", "", None, "")).await;
@@ -132,38 +108,31 @@ async fn a_hang_up_after_metas_connection_has_gone_is_dialled_with_verification(
 }
 
 #[tokio::test]
-async fn silent_and_slow_handshakes_keep_nobody_waiting() {
-    let (edge, pbx) = edge_and_pbx().await;
-    let mut slow = Vec::new();
-    for _ in 0..200 {
-        let mut stream = TcpStream::connect(edge.meta).await.unwrap();
-        // The beginning of a ClientHello, and nothing after it.
-        stream.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
-        slow.push(stream);
-    }
-    let mut meta = Connection::open(&edge).await;
-    let (mut call, _) = call(&mut meta, &pbx, "patient").await;
-    meta.send(&call.bye()).await;
-    meta.status(200).await;
-    edge.ends(1).await;
-    assert!(edge.metric("wabridge_sip_connections_open") >= 1.0, "and the slow ones are none yet");
-    edge.stop().await;
-    drop(slow);
-}
-
-#[tokio::test]
 async fn a_client_that_offers_a_protocol_is_served_without_one() {
-    let (edge, _pbx) = edge_and_pbx().await;
+    let (edge, _pbx) = TestEdge::with_pbx().await;
     let connection = Connection::open_with(&edge, &[b"sip"]).await.unwrap();
     assert_eq!(connection.alpn, None);
     edge.stop().await;
 }
 
 #[tokio::test]
+async fn both_versions_of_tls_are_spoken_and_told_in_the_report() {
+    for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
+        let (edge, pbx) = TestEdge::with_pbx().await;
+        let mut meta = Connection::open_by(&edge, version).await;
+        meta.call(&pbx, "version").await;
+        edge.answered().await;
+        let events = edge.stop().await;
+        let CallMoment::Arrived(arrival) = &events[0].moment else { panic!("{events:#?}") };
+        assert_eq!(arrival.report.tls_version.as_deref(), Some(name));
+    }
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_is_shown_to_new_connections_while_a_call_runs() {
-    let (edge, pbx) = edge_and_pbx().await;
+    let (edge, pbx) = TestEdge::with_pbx().await;
     let mut meta = Connection::open(&edge).await;
-    let (mut call, _) = call(&mut meta, &pbx, "renewal").await;
+    let (mut call, _) = meta.call(&pbx, "renewal").await;
     edge.certificates.sign("bridge", &["sip.example.com", "127.0.0.1"], 2099);
     let certificate = edge.certificate.clone();
     assert!(tokio::task::spawn_blocking(move || certificate.reload_if_changed()).await.unwrap().unwrap());
@@ -177,60 +146,6 @@ async fn a_renewed_certificate_is_shown_to_new_connections_while_a_call_runs() {
 }
 
 #[tokio::test]
-async fn connections_are_bounded_for_a_source_and_a_closed_one_makes_room() {
-    let limits = Limits { total: 8, per_source: 3, per_stranger: 1 };
-    let edge = TestEdge::start(EdgeSetup {
-        options: Some(Box::new(move |options| options.limits = limits)),
-        ..EdgeSetup::default()
-    })
-    .await;
-    let mut held = Vec::new();
-    for _ in 0..3 {
-        held.push(Connection::open(&edge).await);
-    }
-    assert!(Connection::open_with(&edge, &[]).await.is_err(), "the fourth is shut out");
-    held.pop();
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    while Connection::open_with(&edge, &[]).await.is_err() {
-        assert!(tokio::time::Instant::now() < deadline, "there is room again");
-    }
-    assert!(edge.metric("wabridge_sip_connections_total{side=\"meta\",outcome=\"refused\"}") >= 1.0);
-    edge.stop().await;
-}
-
-#[tokio::test]
-async fn a_keep_alive_is_answered_even_if_it_comes_in_pieces() {
-    let (edge, _pbx) = edge_and_pbx().await;
-    let mut meta = Connection::open(&edge).await;
-    meta.send("\r\n\r\n").await;
-    meta.bytes(b"\r\n").await;
-    for piece in ["\r", "\n\r", "\n"] {
-        meta.send(piece).await;
-    }
-    meta.bytes(b"\r\n").await;
-    edge.stop().await;
-}
-
-#[tokio::test]
-async fn an_idle_connection_is_closed_and_one_with_a_call_is_not() {
-    let pbx = Pbx::start().await;
-    let edge = TestEdge::start(EdgeSetup {
-        trunks: vec![pbx.uri()],
-        options: Some(Box::new(|options| options.idle = Duration::from_millis(300))),
-        ..EdgeSetup::default()
-    })
-    .await;
-    let mut busy = Connection::open(&edge).await;
-    let (mut call, _) = call(&mut busy, &pbx, "busy").await;
-    let mut idle = Connection::open(&edge).await;
-    idle.closed().await;
-    busy.send(&call.bye()).await;
-    busy.status(200).await;
-    busy.closed().await;
-    edge.stop().await;
-}
-
-#[tokio::test]
 async fn a_dead_target_of_a_trunk_is_followed_by_the_next() {
     let (dead, alive) = (Pbx::start().await, Pbx::start().await);
     let edge = TestEdge::start(EdgeSetup {
@@ -240,7 +155,7 @@ async fn a_dead_target_of_a_trunk_is_followed_by_the_next() {
     })
     .await;
     let mut meta = Connection::open(&edge).await;
-    call(&mut meta, &alive, "second").await;
+    meta.call(&alive, "second").await;
     edge.answered().await;
     dead.request("INVITE").await;
     edge.stop().await;
@@ -256,7 +171,7 @@ async fn a_target_that_refuses_connections_is_followed_by_the_next_at_once() {
     })
     .await;
     let mut meta = Connection::open(&edge).await;
-    call(&mut meta, &alive, "refused").await;
+    meta.call(&alive, "refused").await;
     edge.answered().await;
     edge.stop().await;
 }
@@ -289,7 +204,7 @@ async fn a_call_of_the_trunk_is_dialled_to_meta_and_proves_itself() {
         ..EdgeSetup::default()
     })
     .await;
-    pbx.send(edge.trunk, &invite_of_pbx(&pbx, &edge)).await;
+    pbx.send(edge.trunk, &pbx.invite(edge.trunk, "pbx-call")).await;
     let mut meta = server.accept().await;
     let invite = meta.request("INVITE").await;
     assert!(invite.header("From").unwrap().contains("<sip:+12195550123@sip.example.com>"), "{invite:#?}");
@@ -320,7 +235,7 @@ async fn a_meta_that_cannot_prove_its_name_gets_no_call() {
         ..EdgeSetup::default()
     })
     .await;
-    pbx.send(edge.trunk, &invite_of_pbx(&pbx, &edge)).await;
+    pbx.send(edge.trunk, &pbx.invite(edge.trunk, "pbx-call")).await;
     let (refused, ()) = tokio::join!(pbx.status(503), server.refused());
     assert_eq!(refused.status(), 503);
     edge.ends(1).await;
@@ -373,34 +288,17 @@ async fn a_refused_permission_ends_a_call_of_the_trunk_at_once() {
         ..EdgeSetup::default()
     })
     .await;
-    pbx.send(edge.trunk, &invite_of_pbx(&pbx, &edge)).await;
+    pbx.send(edge.trunk, &pbx.invite(edge.trunk, "pbx-call")).await;
     pbx.status(403).await;
     assert_eq!(edge.ends(1).await[0].cause, EndCause::NoPermission);
     edge.stop().await;
 }
 
 #[tokio::test]
-async fn strangers_are_refused_where_the_setting_says_so() {
-    let edge = TestEdge::start(EdgeSetup {
-        options: Some(Box::new(|options| options.config.source_check = SourceCheck::Enforce)),
-        ..EdgeSetup::default()
-    })
-    .await;
-    let mut stranger = Connection::open(&edge).await;
-    stranger.send(&MetaCall::new("stranger").invite()).await;
-    stranger.status(403).await;
-    eventually("it was counted", || {
-        (edge.metric("wabridge_sip_notices_total{kind=\"scanner\"}") >= 1.0).then_some(())
-    })
-    .await;
-    edge.stop().await;
-}
-
-#[tokio::test]
 async fn a_stop_hangs_up_what_runs_and_a_drain_lets_it_run_on() {
-    let (edge, pbx) = edge_and_pbx().await;
+    let (edge, pbx) = TestEdge::with_pbx().await;
     let mut meta = Connection::open(&edge).await;
-    call(&mut meta, &pbx, "stopped").await;
+    meta.call(&pbx, "stopped").await;
     edge.answered().await;
     edge.begin_stop();
     meta.request("BYE").await;
@@ -417,7 +315,7 @@ async fn a_stop_hangs_up_what_runs_and_a_drain_lets_it_run_on() {
     })
     .await;
     let mut meta = Connection::open(&edge).await;
-    let (mut running, _) = call(&mut meta, &pbx, "drained").await;
+    let (mut running, _) = meta.call(&pbx, "drained").await;
     edge.answered().await;
     edge.begin_stop();
     let mut late = MetaCall::new("late");
@@ -430,28 +328,6 @@ async fn a_stop_hangs_up_what_runs_and_a_drain_lets_it_run_on() {
     let mut of_first = events.iter().filter(|event| event.call == events[0].call);
     let CallMoment::Ended(end) = &of_first.next_back().unwrap().moment else { panic!("{events:#?}") };
     assert_eq!((end.by, end.cause), (EndedBy::Contact, EndCause::HungUp));
-}
-
-#[tokio::test]
-async fn trunks_call_by_tcp_as_well() {
-    let (certificates, pbx) = (Certificates::new(), Pbx::start().await);
-    let edge = TestEdge::start(EdgeSetup {
-        trunks: vec![pbx.uri()],
-        certificates: Some(certificates),
-        ..EdgeSetup::default()
-    })
-    .await;
-    let mut stream = TcpStream::connect(edge.trunk).await.unwrap();
-    let options = format!(
-        "OPTIONS sip:{} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKo\r\nFrom: <sip:a@127.0.0.1>;tag=a\r\n\
-         To: <sip:b@127.0.0.1>\r\nCall-ID: o\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
-        edge.trunk
-    );
-    stream.write_all(options.as_bytes()).await.unwrap();
-    let mut answer = [0; 11];
-    tokio::time::timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(&answer, b"SIP/2.0 200");
-    edge.stop().await;
 }
 
 #[tokio::test]
@@ -516,6 +392,33 @@ async fn the_bridge_runs_the_edge_and_ends_it() {
 }
 
 #[tokio::test]
+async fn the_bridge_takes_a_renewed_certificate_while_a_connection_stays_open() {
+    let (certificates, port) = (Certificates::new(), free_port());
+    let home = Installation::new(&(settings(&certificates, port, "bridge") + "log.level = \"info\"\n")).await;
+    let bridge = home.serve().await;
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let mut before = Connection::dial(address, &certificates, &[]).await.unwrap();
+    certificates.sign("bridge", &["sip.example.com"], 2099);
+    home.logs("the certificate was renewed").await;
+    let after = Connection::dial(address, &certificates, &[]).await.unwrap();
+    assert_ne!(after.shown, before.shown);
+    before.send("\r\n\r\n").await;
+    before.bytes(b"\r\n").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_within_fourteen_days_is_told_of_at_the_start() {
+    let (certificates, port) = (Certificates::new(), free_port());
+    let end = wabridge::clock::Clock::System.now() + chrono::TimeDelta::days(13);
+    certificates.sign_until("bridge", &["sip.example.com"], end);
+    let home = Installation::new(&settings(&certificates, port, "bridge")).await;
+    let bridge = home.serve().await;
+    home.logs("the certificate expires soon: renew it").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_bridge_whose_certificate_is_missing_says_which_and_ends() {
     let (certificates, port) = (Certificates::new(), free_port());
     let home = Installation::new(&settings(&certificates, port, "forgotten")).await;
@@ -524,31 +427,4 @@ async fn a_bridge_whose_certificate_is_missing_says_which_and_ends() {
     let complaint = ended.stderr.lines().last().unwrap();
     assert!(complaint.starts_with("wabridge: ") && complaint.contains("forgotten.pem"), "{complaint}");
     assert!(complaint.contains("sip.certificate"), "{complaint}");
-}
-
-fn invite_of_pbx(pbx: &Pbx, edge: &TestEdge) -> String {
-    format!(
-        "INVITE sip:+12195550714@{} SIP/2.0\r\nVia: SIP/2.0/UDP {};rport;branch=z9hG4bKpbx1\r\nMax-Forwards: 70\r\n\
-         From: <sip:+12195550123@{}>;tag=pbx1\r\nTo: <sip:+12195550714@{}>\r\nContact: <{}>\r\nCall-ID: pbx-call\r\n\
-         CSeq: 1 INVITE\r\nX-WA-Phone: +12195550123\r\n{}",
-        edge.trunk,
-        pbx.address,
-        pbx.address,
-        edge.trunk,
-        pbx.contact(),
-        super::support::sip::message::with_body(&super::support::sip::message::offer(42_000))
-    )
-}
-
-/// The telephone system hangs up a call that it has answered.
-fn bye_of_pbx(pbx: &Pbx, invite: &super::support::sip::message::Message) -> String {
-    format!(
-        "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP {};rport;branch=z9hG4bKbye\r\nMax-Forwards: 70\r\nFrom: {};tag=pbx\r\n\
-         To: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nReason: Q.850;cause=16\r\nContent-Length: 0\r\n\r\n",
-        invite.address("Contact"),
-        pbx.address,
-        invite.header("To").unwrap(),
-        invite.header("From").unwrap(),
-        invite.header("Call-ID").unwrap()
-    )
 }

@@ -3,14 +3,17 @@
 //! tests say so and pass.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
+use wabridge::domain::Secret;
+use wabridge::domain::call::{CallEvent, CallMoment, EndCause, EndedBy, Login};
 
+use crate::support::sip::hosts::OtherHost;
 use crate::support::sip::message::{Message, MetaCall, proves_the_password};
 use crate::support::sip::peers::Connection;
 use crate::support::sip::phone::{Phone, hears_the_tone};
-use crate::support::sip::programs::{Additions, Asterisk, Sipp, baresip, listens, port, tools};
-use crate::support::sip::{CUSTOMER, EdgeSetup, PASSWORD, PHONE, TestEdge};
+use crate::support::sip::programs::{Additions, Asterisk, Sipp, baresip, listens, port, tools, uri};
+use crate::support::sip::{CUSTOMER, Certificates, EdgeSetup, PASSWORD, PHONE, TestEdge};
 
 /// An edge and an Asterisk on the documented configuration; its calls go to an extension of it.
 async fn edge_and_asterisk(
@@ -27,11 +30,22 @@ async fn edge_and_asterisk_with(
     additions: Additions,
     change: impl FnOnce(&mut wabridge::sip::EdgeOptions) + Send + 'static,
 ) -> (TestEdge, Asterisk) {
+    edge_and_asterisk_of(tools, extension, additions, Certificates::new(), change).await
+}
+
+async fn edge_and_asterisk_of(
+    tools: &Path,
+    extension: &'static str,
+    additions: Additions,
+    certificates: Arc<Certificates>,
+    change: impl FnOnce(&mut wabridge::sip::EdgeOptions) + Send + 'static,
+) -> (TestEdge, Asterisk) {
     let (bridge_port, port) = (port(), port());
     let trunk = format!("sip:127.0.0.1:{port};transport=udp");
     let edge = TestEdge::start(EdgeSetup {
         trunks: vec![trunk],
         extension: Some(extension),
+        certificates: Some(certificates),
         options: Some(Box::new(move |options| {
             options.config.trunk_listen.set_port(bridge_port);
             options.config.trunk_advertised.set_port(bridge_port);
@@ -143,17 +157,71 @@ async fn both_sides_prove_themselves_where_the_trunk_has_passwords() {
     let meta_port = port();
     let change = move |options: &mut wabridge::sip::EdgeOptions| {
         options.config.meta_host = format!("localhost:{meta_port}");
-        let secret = |text: &str| Some(wabridge::domain::Secret::from(text.to_owned()));
+        let login = |username: &str, password: &str| {
+            Some(Login { username: username.to_owned(), password: Secret::from(password.to_owned()) })
+        };
         let trunk = &mut options.config.trunks[0];
-        (trunk.username, trunk.password) = (Some("wabridge".to_owned()), secret("to-asterisk"));
-        trunk.inbound_username = Some("asterisk".to_owned());
-        trunk.inbound_password = secret("to-wabridge");
+        (trunk.login, trunk.inbound_login) =
+            (login("wabridge", "to-asterisk"), login("asterisk", "to-wabridge"));
     };
     let (edge, asterisk) = edge_and_asterisk_with(&tools, "echo", additions, change).await;
     meta(&tools, "meta_calls.xml", &edge).start().succeeds().await;
     edge.ends(1).await;
     asterisk_calls_meta(&tools, &edge, &asterisk, meta_port).await;
     assert_eq!(edge.ends(2).await[1].cause, EndCause::HungUp);
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn asterisk_is_spoken_to_by_tcp() {
+    both_ways_by("tcp").await;
+}
+
+#[tokio::test]
+async fn asterisk_is_spoken_to_by_tls_and_both_sides_check_the_others_certificate() {
+    both_ways_by("tls").await;
+}
+
+/// A call in each direction, each over a connection of whoever calls; hung up by Meta, then by Asterisk.
+async fn both_ways_by(transport: &'static str) {
+    let Some(tools) = tools() else { return };
+    let (certificates, bridge_port, asterisk_port, meta_port) = (Certificates::new(), port(), port(), port());
+    let ca = certificates.path("ca.pem");
+    let edge = TestEdge::start(EdgeSetup {
+        trunks: vec![uri(transport, asterisk_port)],
+        extension: Some("echo"),
+        certificates: Some(certificates.clone()),
+        options: Some(Box::new(move |options| {
+            // Asterisk asks only a name server for names, and there is none in a test.
+            options.config.hostname = Some("127.0.0.1".to_owned());
+            options.config.trunk_listen.set_port(bridge_port);
+            options.config.trunk_advertised.set_port(bridge_port);
+            options.config.trunks[0].tls_ca_file = Some(ca);
+            options.config.meta_host = format!("localhost:{meta_port}");
+        })),
+        ..EdgeSetup::default()
+    })
+    .await;
+    let additions = Additions { transport: Some((transport, certificates)), ..Additions::default() };
+    let asterisk = Asterisk::start(&tools, bridge_port, asterisk_port, additions).await;
+    meta(&tools, "meta_calls.xml", &edge).start().succeeds().await;
+    assert_eq!(edge.ends(1).await[0].by, EndedBy::Contact);
+    let calling = meta(&tools, "meta_hears_bye.xml", &edge).start();
+    asterisk.says("core show channels", "1 active call").await;
+    edge.told("the second answer", |events| {
+        let is_answer = |event: &&CallEvent| matches!(event.moment, CallMoment::Answered { .. });
+        (events.iter().filter(is_answer).count() == 2).then_some(())
+    })
+    .await;
+    asterisk.tell("channel request hangup all").await;
+    calling.succeeds().await;
+    assert_eq!(edge.ends(2).await[1].by, EndedBy::Trunk);
+    asterisk_calls_meta(&tools, &edge, &asterisk, meta_port).await;
+    let end = edge.ends(3).await.remove(2);
+    assert_eq!((end.by, end.cause), (EndedBy::Contact, EndCause::HungUp));
+    asterisk.says("core show channels", "0 active channels").await;
+    let taken = format!("wabridge_sip_connections_total{{side=\"trunk\",outcome=\"accepted\"}}");
+    assert!(edge.metric(&taken) >= 1.0, "Asterisk came by a connection of its own");
     edge.stop().await;
 }
 
@@ -235,23 +303,43 @@ async fn speech_goes_both_ways_by_dtls() {
     speech("dtls", "dtls_srtp").await;
 }
 
-/// A phone calls through the edge, speaks a tone, and hears it back; Asterisk has recorded it too.
+#[tokio::test]
+async fn speech_goes_both_ways_by_dtls_and_ice_between_two_hosts() {
+    let Some(host) = OtherHost::start() else { return };
+    speech_from("dtls", "dtls_srtp", Some(host)).await;
+}
+
 async fn speech(keying: &'static str, encryption: &str) {
+    speech_from(keying, encryption, None).await;
+}
+
+/// A phone calls through the edge, speaks a tone, and hears it back; Asterisk has recorded it too.
+async fn speech_from(keying: &'static str, encryption: &str, host: Option<Arc<OtherHost>>) {
     let (Some(tools), Some(program)) = (tools(), baresip()) else { return };
     let record = "\n[from-whatsapp]\nexten => rec,1,Answer()\n same => n,MixMonitor(${ASTSPOOLDIR}/rec.wav,r(${ASTSPOOLDIR}/rx.wav))\n \
                   same => n,Echo()\n";
-    let additions = Additions { keying, extensions: record.to_owned(), ..Additions::default() };
+    let place = host.as_ref().map_or("127.0.0.1", |host| host.ours.as_str()).to_owned();
+    let media = Some(place.clone());
+    let additions = Additions { keying, extensions: record.to_owned(), media, ..Additions::default() };
+    let certificates = Certificates::new();
+    certificates.sign("bridge", &[place.as_str()], 2100);
     // The phone asks no resolver of ours: the bridge has its address for a name.
-    let change = |options: &mut wabridge::sip::EdgeOptions| {
-        options.config.hostname = Some("127.0.0.1".to_owned());
+    let change = move |options: &mut wabridge::sip::EdgeOptions| {
+        options.config.listen.set_ip(place.parse().unwrap());
+        options.config.hostname = Some(place);
     };
-    let (edge, asterisk) = edge_and_asterisk_with(&tools, "rec", additions, change).await;
-    let phone = Phone::new(&program, &edge, encryption);
+    let (edge, asterisk) = edge_and_asterisk_of(&tools, "rec", additions, certificates, change).await;
+    let by_ice = host.is_some();
+    let phone = Phone::on(&program, &edge, encryption, host);
     let heard = phone.calls().await;
     assert!(hears_the_tone(&heard), "the phone hears its tone back: {}", heard.display());
     let recorded = asterisk.folder.path().join("spool/rx.wav");
     assert!(hears_the_tone(&recorded), "Asterisk has heard the tone: {}", recorded.display());
     assert_eq!(edge.ends(1).await[0].cause, EndCause::HungUp);
+    if by_ice {
+        let log = phone.log();
+        assert!(log.contains("ice") && !log.contains("ICE failed"), "{log}");
+    }
     edge.stop().await;
 }
 

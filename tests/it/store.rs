@@ -119,6 +119,29 @@ async fn a_full_queue_of_writes_is_refused_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_takes_no_writes_is_told_by_health() {
+    let app = TestApp::start().await;
+    assert_eq!(app.api.get("/health").await["problems"], serde_json::json!([]));
+    let statements: &[&str] = match is_sqlite(&app) {
+        true => &[
+            "CREATE TRIGGER full_disk BEFORE UPDATE ON vault_checks BEGIN SELECT RAISE(ABORT, 'disk is full'); END",
+        ],
+        false => &[
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION \
+             'No space left on device' USING ERRCODE = 'disk_full'; END $$",
+            "CREATE TRIGGER full_disk BEFORE UPDATE ON vault_checks FOR EACH ROW EXECUTE FUNCTION full_disk()",
+        ],
+    };
+    for statement in statements {
+        app.sql((*statement).to_owned()).await;
+    }
+    let health = app.api.get("/health").await;
+    assert_eq!(health["status"], "attention", "{health}");
+    assert!(health["problems"][0].as_str().unwrap().contains("takes no writes"), "{health}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stores_nothing_by_half_and_recovers() {
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "before");

@@ -1,4 +1,4 @@
-//! The messages of a day as a small picture: a pair of bars for each hour.
+//! The messages and calls of a day as a small picture: three bars for each hour.
 
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
@@ -12,6 +12,7 @@ pub(super) struct Chart {
     pub(super) top: i64,
     pub(super) inbound: i64,
     pub(super) outbound: i64,
+    pub(super) calls: i64,
 }
 
 /// One bar: numbers ready for the markup.
@@ -24,23 +25,24 @@ pub(super) struct Bar {
     pub(super) title: String,
 }
 
-/// Draws counts of hours, the oldest first.
-pub(super) fn draw(counts: &[(i64, i64)], now: DateTime<Utc>) -> Chart {
-    let top = counts.iter().flat_map(|(inbound, outbound)| [*inbound, *outbound]).max().unwrap_or(0).max(1);
+/// Draws counts of hours (messages in, messages out, calls), the oldest first.
+pub(super) fn draw(counts: &[[i64; 3]], now: DateTime<Utc>) -> Chart {
+    let top = counts.iter().flatten().copied().max().unwrap_or(0).max(1);
     let slot = WIDTH / f64::from(u32::try_from(counts.len().max(1)).unwrap_or(1));
     let hours = i64::try_from(counts.len()).unwrap_or(0);
     let (mut bars, mut ticks) = (Vec::new(), Vec::new());
-    for (index, (inbound, outbound)) in (0_i32..).zip(counts) {
+    for (index, [inbound, outbound, calls]) in (0_i32..).zip(counts) {
         let x = f64::from(index) * slot;
         let from = now - TimeDelta::hours(hours - i64::from(index));
-        for (offset, class, count) in [(0.0, "in", *inbound), (0.44, "out", *outbound)] {
+        for (offset, class, count) in [(0.0, "in", *inbound), (0.3, "out", *outbound), (0.6, "call", *calls)]
+        {
             let height = share(count, top) * (FLOOR - 8.0);
             if count > 0 {
                 bars.push(Bar {
                     class,
                     x: format!("{:.1}", x + slot * (0.06 + offset)),
                     y: format!("{:.1}", FLOOR - height),
-                    width: format!("{:.1}", slot * 0.4),
+                    width: format!("{:.1}", slot * 0.27),
                     height: format!("{height:.1}"),
                     title: format!("{}: {count}", from.format("%H:%M")),
                 });
@@ -54,8 +56,9 @@ pub(super) fn draw(counts: &[(i64, i64)], now: DateTime<Utc>) -> Chart {
         bars,
         ticks,
         top,
-        inbound: counts.iter().map(|(inbound, _)| inbound).sum(),
-        outbound: counts.iter().map(|(_, outbound)| outbound).sum(),
+        inbound: counts.iter().map(|[inbound, _, _]| inbound).sum(),
+        outbound: counts.iter().map(|[_, outbound, _]| outbound).sum(),
+        calls: counts.iter().map(|[_, _, calls]| calls).sum(),
     }
 }
 
@@ -71,8 +74,11 @@ mod tests {
 
     #[test]
     fn the_highest_bar_reaches_the_top_and_empty_hours_have_none() {
-        let chart = draw(&[(0, 0), (4, 2)], "2026-03-01T10:30:00Z".parse().unwrap());
-        assert_eq!((chart.top, chart.inbound, chart.outbound, chart.bars.len()), (4, 4, 2, 2));
+        let chart = draw(&[[0, 0, 0], [4, 2, 1]], "2026-03-01T10:30:00Z".parse().unwrap());
+        assert_eq!(
+            (chart.top, chart.inbound, chart.outbound, chart.calls, chart.bars.len()),
+            (4, 4, 2, 1, 3)
+        );
         assert_eq!(chart.bars[0].height, "90.0");
         assert_eq!(chart.bars[0].title, "09:30: 4");
         assert_eq!(draw(&[], "2026-03-01T10:30:00Z".parse().unwrap()).bars.len(), 0);

@@ -37,6 +37,11 @@ impl Form {
         self.0.insert(name.to_owned(), vec![value.to_owned()]);
     }
 
+    /// Adds a value to a field that has several.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        self.0.entry(name.to_owned()).or_default().push(value.to_owned());
+    }
+
     /// Every value of a field.
     pub(super) fn all(&self, name: &str) -> &[String] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
@@ -243,6 +248,14 @@ impl Fault {
                 refusal => Err(refusal),
             },
         }
+    }
+
+    /// Puts what is wrong with these fields beside them, and leaves the rest.
+    pub(super) fn mark_some(&mut self, fields: &mut [Field]) {
+        self.fields.retain(|(name, message)| {
+            let field = fields.iter_mut().find(|field| field.name == name);
+            field.map(|field| field.error = Some(message.clone())).is_none()
+        });
     }
 
     /// Puts what is wrong beside the fields; what belongs to none of them becomes the message.

@@ -15,8 +15,9 @@ use crate::http::State;
 
 /// Where somebody who is not logged in may be.
 const OPEN: [&str; 2] = ["/admin/login", "/admin/assets/"];
-/// What an operator may post to: replays, and what is the operator's own.
-const OPERATORS: [&str; 4] = ["/admin/logout", "/admin/jobs", "/admin/account", "/admin/sessions"];
+/// What an operator may post to: replays, looks of the doctor, and what is the operator's own.
+const OPERATORS: [&str; 5] =
+    ["/admin/logout", "/admin/jobs", "/admin/account", "/admin/sessions", "/admin/doctor/check"];
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

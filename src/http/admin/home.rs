@@ -8,13 +8,16 @@ use super::chart::{self, Chart};
 use super::list::{Badge, Tone};
 use super::refusal::Refusal;
 use super::visit::{Shell, Visit, render};
-use super::{live, phones, portals};
+use super::{doctor, live, phones, portals, texts};
 use crate::directory::Snapshot;
 use crate::http::State;
-use crate::setup::findings::Finding;
-use crate::store::{jobs, messages};
+use crate::setup::doctor::{Outcome, Remembered};
+use crate::store::{Page, calls, jobs, messages};
 
 type Answer = Result<HttpResponse, Refusal>;
+
+/// Open alarms that are shown; there are few, or all is dark.
+const ALARMS: i64 = 100;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -32,7 +35,7 @@ struct Standing {
     s: Shell,
     numbers: Vec<Number>,
     ways: Vec<Way>,
-    findings: Vec<Finding>,
+    alarms: Vec<doctor::Alarm>,
 }
 
 struct Number {
@@ -69,7 +72,15 @@ struct Step {
 /// `GET /admin/`
 pub(super) async fn show(visit: Visit, state: web::Data<State>) -> Answer {
     let now = state.clock.now();
-    let counts = state.db.read(move |conn| messages::hourly(conn, now, 24)).await?;
+    let counts = state.db.read(move |conn| {
+        let messages = messages::hourly(conn, now, 24)?.into_iter();
+        let calls = calls::hourly(conn, now, 24)?;
+        Ok(messages
+            .zip(calls)
+            .map(|((inbound, outbound), calls)| [inbound, outbound, calls])
+            .collect::<Vec<_>>())
+    });
+    let counts = counts.await?;
     let page = Home {
         s: visit.title("menu.home"),
         standing: standing(&visit, &state).await?,
@@ -103,7 +114,7 @@ async fn standing(visit: &Visit, state: &State) -> Result<Standing, Refusal> {
             _ => say.t1("age.days", &(seconds / 86_400)),
         }
     };
-    let findings = state.setup.findings();
+    let open = state.setup.alarms(true, Page { limit: ALARMS, cursor: None }).await?;
     let waits = since.is_some_and(|since| (state.clock.now() - since).num_minutes() >= 5);
     let number =
         |value: String, key: &str, href, bad| Number { value, label: say.t(key).to_owned(), href, bad };
@@ -118,19 +129,92 @@ async fn standing(visit: &Visit, state: &State) -> Result<Standing, Refusal> {
             false,
         ),
         number(dead.to_string(), "home.dead", "/admin/jobs/?state=dead", dead > 0),
-        number(findings.len().to_string(), "home.findings", "/admin/doctor/", !findings.is_empty()),
+        number(open.len().to_string(), "home.alarms", "/admin/doctor/", !open.is_empty()),
     ];
     let snapshot = state.directory.now();
-    Ok(Standing { s: visit.title("menu.home"), numbers, ways: ways(visit, &snapshot), findings })
+    let alarms = open.into_iter().map(|row| doctor::alarm(say, row)).collect();
+    let mut ways = ways(visit, &snapshot);
+    ways.extend(calls_ways(visit, state, &snapshot));
+    Ok(Standing { s: visit.title("menu.home"), numbers, ways, alarms })
+}
+
+/// How a connection looks that is as good as one of its ends.
+fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good | Tone::Calm => "",
+        Tone::Warn => " warn",
+        Tone::Bad => " bad",
+    }
+}
+
+/// From each number with calls over the SIP edge to its telephone system.
+fn calls_ways(visit: &Visit, state: &State, snapshot: &Snapshot) -> Vec<Way> {
+    let say = &visit.say;
+    let found = state.setup.last_findings();
+    let way = |phone: &crate::directory::Phone| {
+        let calling = snapshot.calling(&phone.key).filter(|calling| calling.is_enabled())?;
+        let row = &calling.row;
+        let href = format!("/admin/phones/{}/#calling", phone.key);
+        let wrong = calling.broken.clone().or_else(|| row.error_title.clone());
+        let at_meta = match wrong {
+            Some(why) => Badge::new(Tone::Bad, why),
+            None => Badge::new(Tone::Good, say.t("home.calls_on")),
+        };
+        let edge = match (calling.is_ours(), state.config.sip.enabled) {
+            (true, true) => Badge::new(Tone::Good, say.t("state.ready")),
+            (true, false) => Badge::new(Tone::Bad, say.t("home.edge_off")),
+            (false, _) => Badge::new(Tone::Calm, say.t("home.external")),
+        };
+        let server = format!("{}:{}", row.hostname.as_deref().unwrap_or_default(), row.port);
+        let trunk = row.trunk.as_ref().filter(|_| calling.is_ours()).map(|name| Stop {
+            href: href.clone(),
+            name: name.clone(),
+            small: row.extension.as_ref().map(|to| say.t1("home.extension", to)).unwrap_or_default(),
+            state: trunk_state(say, &found, name),
+        });
+        let second = trunk.as_ref().map_or(Tone::Calm, |trunk| trunk.state.tone);
+        Some(Way {
+            first: class(if edge.tone == Tone::Bad { Tone::Bad } else { at_meta.tone }),
+            second: class(second),
+            phone: Stop {
+                href: href.clone(),
+                name: format!("+{}", phone.number),
+                small: say.t("home.calls_of").to_owned(),
+                state: at_meta,
+            },
+            line: Some(Stop {
+                href: href.clone(),
+                name: say.t("home.edge").to_owned(),
+                small: server,
+                state: edge.clone(),
+            }),
+            // Where another server takes the calls, what is behind it is not known here.
+            portal: trunk.or_else(|| {
+                let name = row.hostname.clone().unwrap_or_default();
+                Some(Stop { href, name, small: String::new(), state: edge })
+            }),
+        })
+    };
+    snapshot.phones.iter().filter_map(way).collect()
+}
+
+/// What the doctor last found of a trunk: its finding about all of them names those that do not answer.
+fn trunk_state(say: &texts::Say, found: &[Remembered], name: &str) -> Badge {
+    let of_trunks = found.iter().map(|one| &one.finding).find(|finding| finding.id == "sip.trunks");
+    let silent = |reason: &str| reason.contains(&format!("{name} ("));
+    match of_trunks.map(|finding| (finding.outcome, &finding.reason.en)) {
+        Some((Outcome::Warn | Outcome::Fail, reason)) if silent(reason) => {
+            Badge::new(Tone::Bad, say.t("home.trunk_down"))
+        }
+        Some((Outcome::Pass | Outcome::Warn | Outcome::Fail, _)) => {
+            Badge::new(Tone::Good, say.t("home.trunk_up"))
+        }
+        _ => Badge::new(Tone::Calm, say.t("state.unknown")),
+    }
 }
 
 fn ways(visit: &Visit, snapshot: &Snapshot) -> Vec<Way> {
     let say = &visit.say;
-    let class = |tone: Tone| match tone {
-        Tone::Good | Tone::Calm => "",
-        Tone::Warn => " warn",
-        Tone::Bad => " bad",
-    };
     let way = |phone: &crate::directory::Phone| {
         let row = &phone.row;
         let broken = snapshot.channel(&phone.key).and_then(|channel| channel.broken().map(str::to_owned));

@@ -18,8 +18,23 @@ use crate::store::jobs::{self, JobFilter, JobRow};
 type Answer = Result<HttpResponse, Refusal>;
 
 const STATES: [&str; 5] = ["dead", "ready", "running", "done", "dropped"];
-const KINDS: [&str; 9] =
-    ["message", "file", "note", "update", "delete", "acknowledge", "send", "fetch", "mark_read"];
+const KINDS: [&str; 15] = [
+    "message",
+    "file",
+    "note",
+    "update",
+    "delete",
+    "acknowledge",
+    "send",
+    "fetch",
+    "mark_read",
+    "sms",
+    "sms_status",
+    "comment",
+    "call_register",
+    "call_answered",
+    "call_finish",
+];
 
 /// Which jobs are wanted.
 #[derive(Default, Deserialize)]

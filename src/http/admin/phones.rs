@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::calling::{self, Section};
 use super::form::{Fault, Field, Form, version};
 use super::list::{Badge, Cell, ListPage, Table, Tone};
 use super::refusal::Refusal;
@@ -27,6 +28,7 @@ struct PhonePage {
     fields: Vec<Field>,
     fault: Fault,
     version: String,
+    calling: Section,
 }
 
 /// `GET /admin/phones/`
@@ -172,7 +174,24 @@ fn fields(say: &Say, form: &Form) -> Vec<Field> {
     ]
 }
 
-fn draw(visit: &Visit, state: &State, row: &PhoneRow, form: &Form, mut fault: Fault) -> HttpResponse {
+/// The page with a section of calls that was not taken.
+pub(super) fn with_calling(visit: &Visit, state: &State, row: &PhoneRow, calling: Section) -> HttpResponse {
+    draw_all(visit, state, row, &typed(row), Fault::default(), calling)
+}
+
+fn draw(visit: &Visit, state: &State, row: &PhoneRow, form: &Form, fault: Fault) -> HttpResponse {
+    let calling = calling::section(&visit.say, state, row, None, Fault::default());
+    draw_all(visit, state, row, form, fault, calling)
+}
+
+fn draw_all(
+    visit: &Visit,
+    state: &State,
+    row: &PhoneRow,
+    form: &Form,
+    mut fault: Fault,
+    calling: Section,
+) -> HttpResponse {
     let say = &visit.say;
     let snapshot = state.directory.now();
     let mut fields = fields(say, form);
@@ -195,7 +214,7 @@ fn draw(visit: &Visit, state: &State, row: &PhoneRow, form: &Form, mut fault: Fa
         facts.push(fact("phones.security", Cell::State(Badge::new(Tone::Warn, note.clone()))));
     }
     let binding = snapshot.binding_of_phone(&PhoneKey::from(row.id.as_str()));
-    let status = fault.status;
+    let status = if calling.fault.status.is_success() { fault.status } else { calling.fault.status };
     let page = PhonePage {
         s: visit.shell(&format!("+{}", row.phone_number)),
         id: row.id.clone(),
@@ -204,6 +223,7 @@ fn draw(visit: &Visit, state: &State, row: &PhoneRow, form: &Form, mut fault: Fa
         fields,
         fault,
         version: form.get("version").to_owned(),
+        calling,
     };
     render(status, &page)
 }

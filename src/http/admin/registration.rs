@@ -9,7 +9,7 @@ use super::visit::{Shell, Visit, go, render};
 use crate::domain::Secret;
 use crate::http::State;
 use crate::setup::SetupError;
-use crate::setup::registration::VERTICALS;
+use crate::setup::registration::{VERTICALS, profile_mark};
 use crate::whatsapp::client::BusinessProfile;
 
 type Answer = Result<HttpResponse, Refusal>;
@@ -33,6 +33,7 @@ struct ProfilePage {
     number: String,
     fields: Vec<Field>,
     picture: bool,
+    version: String,
     fault: Fault,
 }
 
@@ -81,6 +82,7 @@ pub(super) async fn profile(visit: Visit, state: web::Data<State>, id: web::Path
             form.put("email", &known.email);
             form.put("websites", &known.websites.join("\n"));
             form.put("vertical", &known.vertical);
+            form.put("version", &profile_mark(&known));
             (known.profile_picture_url.is_some(), Fault::default())
         }
         Err(error) => (false, Fault::of(error, &visit.say)?),
@@ -105,7 +107,7 @@ pub(super) async fn change_profile(
         vertical: text("vertical"),
         profile_picture_url: None,
     };
-    match visit.setup(&state).change_profile(&id, profile).await {
+    match visit.setup(&state).change_profile(&id, profile, form.option("version")).await {
         Ok(()) => Ok(go(format!("/admin/phones/{id}/profile"), "saved")),
         Err(error) => {
             let fault = Fault::of(error, &visit.say)?;
@@ -204,6 +206,7 @@ async fn draw_profile(
     let title = say.t("phones.profile").to_owned();
     let status = fault.status;
     let number = format!("+{}", row.phone_number);
-    let page = ProfilePage { s: visit.shell(&title), id: row.id, number, fields, picture, fault };
+    let version = form.get("version").to_owned();
+    let page = ProfilePage { s: visit.shell(&title), id: row.id, number, fields, picture, version, fault };
     Ok(render(status, &page))
 }

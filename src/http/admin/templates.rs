@@ -1,19 +1,20 @@
-//! Templates: what Meta says of each, how it looks on a phone, and the line that sends it.
+//! Templates: what Meta says of each, how it looks on a phone, the line that sends it, and a test of it.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::form::{Fault, Form};
+use super::form::{Fault, Field, Form};
 use super::list::{Action, Badge, Cell, Deed, Filter, ListPage, Table, Tone, cut, page, time};
 use super::messages::address;
 use super::refusal::Refusal;
 use super::texts::Say;
 use super::visit::{Shell, Visit, go, render};
-use crate::domain::Language;
+use crate::domain::{Language, PhoneKey, PhoneNumber};
 use crate::http::{State, api};
 use crate::relay::templates::{composed, definition};
+use crate::setup::templates::EDITABLE;
 use crate::store::Page;
 use crate::store::templates::{Filter as Wanted, TemplateRow};
 
@@ -45,6 +46,11 @@ struct TemplatePage {
     facts: Vec<(String, Cell)>,
     components: String,
     fault: Fault,
+    editable: bool,
+    /// Where a test can be sent by; none: it cannot be sent.
+    test: Vec<Field>,
+    /// Why a test was not sent.
+    test_fault: Fault,
 }
 
 /// A variable to fill in.
@@ -87,6 +93,10 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
         page.filters.push(Filter { name, label: say.t(key).to_owned(), value: value.clone(), choices });
     }
     if visit.may_change() {
+        page.actions.push(Action {
+            href: "/admin/templates/new".to_owned(),
+            label: say.t("templates.new").to_owned(),
+        });
         page.deeds.push(Deed {
             action: "/admin/templates/sync".to_owned(),
             label: say.t("templates.sync").to_owned(),
@@ -94,8 +104,10 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
             hidden: Vec::new(),
         });
     }
-    page.actions
-        .push(Action { href: "/admin/templates.csv".to_owned(), label: say.t("templates.csv").to_owned() });
+    page.actions.insert(
+        0,
+        Action { href: "/admin/templates.csv".to_owned(), label: say.t("templates.csv").to_owned() },
+    );
     page.next = next.map(|cursor| address(&[("status", &query.status), ("name", &query.name)], &cursor));
     Ok(render(StatusCode::OK, &page))
 }
@@ -124,7 +136,39 @@ pub(super) async fn show(
     query: web::Query<Vec<(String, String)>>,
 ) -> Answer {
     let typed = query.into_inner().into_iter().filter(|(name, _)| name == "v").map(|(_, value)| value);
-    draw(&visit, &state, &id, typed.take(MOST_VALUES).collect(), Fault::default()).await
+    draw(&visit, &state, &id, typed.take(MOST_VALUES).collect(), Fault::default(), None).await
+}
+
+/// `POST /admin/templates/{id}/test`: to a number, by the way that operators' messages go.
+pub(super) async fn test(visit: Visit, state: web::Data<State>, id: web::Path<String>, form: Form) -> Answer {
+    let row = state.setup.template(&id).await?;
+    let values: Vec<String> = form.all("v").iter().take(MOST_VALUES).cloned().collect();
+    let say = &visit.say;
+    let wrong = |field: &str, sentence: &str| Fault::field(say, field, sentence);
+    let phone = PhoneKey::from(form.get("phone"));
+    let line = composed(&row, &values, Language::from_code(&row.language)).shorthand;
+    let checked = match (PhoneNumber::parse(form.get("to")), line) {
+        _ if row.status != "APPROVED" => Err(wrong("phone", "only an approved template can be sent")),
+        (_, None) => Err(wrong("phone", "no short line can send this template")),
+        _ if !phones_of(&state, &row).iter().any(|(key, _)| key == phone.as_str()) => {
+            Err(wrong("phone", "is no number of this template's account"))
+        }
+        (Err(_), _) => Err(wrong("to", "must be a number in international form, as +15550100200")),
+        _ if !form.ticked("confirm") => {
+            Err(wrong("confirm", "must be ticked: the message goes out for real"))
+        }
+        (Ok(number), Some(line)) => Ok((number, line)),
+    };
+    let (number, line) = match checked {
+        Ok(checked) => checked,
+        Err(fault) => return draw(&visit, &state, &id, values, Fault::default(), Some((&form, fault))).await,
+    };
+    if !state.relay.try_template(&phone, &number, &line).await? {
+        return Err(Refusal::Missing);
+    }
+    visit.setup(&state).note_template_test(&row, &number).await?;
+    // There its way is seen.
+    Ok(go(format!("/admin/messages/?q={}", number.digits()), "sent"))
 }
 
 /// `POST /admin/templates/{id}/delete`
@@ -136,11 +180,37 @@ pub(super) async fn delete(
 ) -> Answer {
     match visit.setup(&state).delete_template(&id, false).await {
         Ok(()) => Ok(go("/admin/templates/", "deleted")),
-        Err(error) => draw(&visit, &state, &id, Vec::new(), Fault::of(error, &visit.say)?).await,
+        Err(error) => draw(&visit, &state, &id, Vec::new(), Fault::of(error, &visit.say)?, None).await,
     }
 }
 
-async fn draw(visit: &Visit, state: &State, id: &str, typed: Vec<String>, fault: Fault) -> Answer {
+/// Phones that can send a template.
+fn phones_of(state: &State, row: &TemplateRow) -> Vec<(String, String)> {
+    let snapshot = state.directory.now();
+    let its = snapshot.phones.iter().filter(|phone| phone.waba_key.as_str() == row.waba_key);
+    its.map(|phone| (phone.key.to_string(), format!("+{}", phone.number))).collect()
+}
+
+fn test_fields(say: &Say, state: &State, row: &TemplateRow, typed: &Form) -> Vec<Field> {
+    let phones = phones_of(state, row);
+    if row.status != "APPROVED" || phones.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        Field::choice(say, "phone", typed.get("phone"), phones).required(),
+        Field::text(say, "to", typed.get("to")).required(),
+        Field::check(say, "confirm", typed.ticked("confirm")),
+    ]
+}
+
+async fn draw(
+    visit: &Visit,
+    state: &State,
+    id: &str,
+    typed: Vec<String>,
+    fault: Fault,
+    tried: Option<(&Form, Fault)>,
+) -> Answer {
     let row = state.setup.template(id).await?;
     let say = &visit.say;
     let names = definition(&row).body_variables();
@@ -158,7 +228,14 @@ async fn draw(visit: &Visit, state: &State, id: &str, typed: Vec<String>, fault:
         fact("templates.meta_id", Cell::Code(row.meta_id.clone())),
         fact("templates.synced", Cell::Time(time(row.synced_at))),
     ];
-    let status = fault.status;
+    let mut test_fault = tried.as_ref().map(|(_, fault)| fault.clone()).unwrap_or_default();
+    let none = Form::default();
+    let mut test = match (&composed.shorthand, visit.may_change()) {
+        (Some(_), true) => test_fields(say, state, &row, tried.map_or(&none, |(form, _)| form)),
+        _ => Vec::new(),
+    };
+    test_fault.mark(&mut test);
+    let status = if fault.status.is_success() { test_fault.status } else { fault.status };
     let page = TemplatePage {
         s: visit.shell(&row.name),
         id: row.id.clone(),
@@ -169,7 +246,10 @@ async fn draw(visit: &Visit, state: &State, id: &str, typed: Vec<String>, fault:
         shorthand: composed.shorthand,
         facts,
         components: super::messages::pretty(&row.components),
+        editable: EDITABLE.contains(&row.status.as_str()),
         fault,
+        test,
+        test_fault,
     };
     Ok(render(status, &page))
 }

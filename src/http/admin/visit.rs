@@ -35,6 +35,7 @@ const MENU: [(&str, &[(&str, &str)]); 5] = [
         "menu.work",
         &[
             ("/admin/messages/", "menu.messages"),
+            ("/admin/calls/", "menu.calls"),
             ("/admin/templates/", "menu.templates"),
             ("/admin/events/", "menu.events"),
             ("/admin/jobs/", "menu.jobs"),
@@ -53,8 +54,20 @@ const MENU: [(&str, &[(&str, &str)]); 5] = [
     ),
 ];
 /// What a page may say after a change was made; nothing else is taken from the address.
-const DONE: [&str; 9] =
-    ["saved", "created", "deleted", "linked", "unlinked", "retried", "dropped", "revoked", "sent"];
+const DONE: [&str; 12] = [
+    "saved",
+    "created",
+    "deleted",
+    "linked",
+    "unlinked",
+    "retried",
+    "dropped",
+    "revoked",
+    "sent",
+    "checked",
+    "repaired",
+    "handed_in",
+];
 
 /// Who looks at a page, and what it stands on.
 #[derive(Clone)]
@@ -213,7 +226,9 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> HttpResponse {
 
 /// To another page of ours, after a change was made.
 pub(super) fn go(path: impl AsRef<str>, done: &str) -> HttpResponse {
-    let (path, done) = (path.as_ref(), if done.is_empty() { String::new() } else { format!("?done={done}") });
+    let path = path.as_ref();
+    let joint = if path.contains('?') { '&' } else { '?' };
+    let done = if done.is_empty() { String::new() } else { format!("{joint}done={done}") };
     HttpResponse::SeeOther().insert_header((header::LOCATION, format!("{path}{done}"))).finish()
 }
 

@@ -1,5 +1,7 @@
 //! `/phones/{id}/calling`: a phone's settings for calls.
 
+use std::collections::BTreeMap;
+
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::Body;
+use super::by::By;
 use crate::http::{Problem, State};
 use crate::setup::calling::{CallingState, NewCalling, checked_at};
 
@@ -40,6 +43,9 @@ pub(super) struct SaveSip {
     hostname: Option<String>,
     /// 5061, if not said.
     port: Option<u32>,
+    /// What Meta puts before the `@` of the addresses that it calls, as `{"tgrp": "sales"}`; calls are found by
+    /// that group if their number is none of ours. As it was, if not said; `{}` removes it.
+    request_uri_user_params: Option<BTreeMap<String, String>>,
 }
 
 /// A phone's settings for calls: what Meta now has, and what is ours.
@@ -81,6 +87,8 @@ pub(super) struct ServerView {
     port: u16,
     /// Meta's id of the app that set it.
     app_id: Option<String>,
+    /// What Meta puts before the `@` of the addresses that it calls.
+    request_uri_user_params: BTreeMap<String, String>,
 }
 
 /// What was saved here last.
@@ -119,7 +127,7 @@ pub(super) async fn show(
 #[utoipa::path(put, path = "/api/v1/phones/{id}/calling", tag = "phones", params(("id" = String, Path)), request_body = SaveCalling,
     responses((status = 200, body = CallingView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn save(
-    state: web::Data<State>,
+    by: By,
     id: web::Path<String>,
     body: Body<SaveCalling>,
 ) -> Result<web::Json<CallingView>, Problem> {
@@ -129,13 +137,14 @@ pub(super) async fn save(
         sip_status: new.sip.status,
         hostname: new.sip.hostname,
         port: new.sip.port,
+        user_params: new.sip.request_uri_user_params,
         keying: new.srtp_key_exchange_protocol,
         webhook_delivery: new.webhook_delivery,
         trunk: new.trunk,
         extension: new.extension,
         crm_create: new.crm_create,
     };
-    Ok(web::Json(view(state.setup.set_calling(&id, new).await?)))
+    Ok(web::Json(view(by.0.set_calling(&id, new).await?)))
 }
 
 fn view(state: CallingState) -> CallingView {
@@ -152,6 +161,7 @@ fn view(state: CallingState) -> CallingView {
                 hostname: server.hostname.clone(),
                 port: server.port,
                 app_id: server.app_id.clone(),
+                request_uri_user_params: server.user_params.clone(),
             })
             .collect(),
     };

@@ -145,8 +145,15 @@ pub(super) async fn list(
     check("direction", direction.as_deref(), &["inbound", "outbound"])?;
     check("state", call_state.as_deref(), &["trying", "ringing", "answered", "ended", "reported"])?;
     check("end_cause", end_cause.as_deref(), &causes)?;
-    let mut filter =
-        CallFilter { phone_id, contact_id: None, direction, state: call_state, end_cause, wacid };
+    let mut filter = CallFilter {
+        phone_id,
+        contact_id: None,
+        direction,
+        state: call_state,
+        end_cause,
+        wacid,
+        words: None,
+    };
     let wabas: Vec<String> = state.directory.now().wabas.iter().map(|waba| waba.key.to_string()).collect();
     let found = state.db.read(move |conn| {
         if let Some(contact) = contact {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
+use super::by::By;
 use crate::domain::{Language, Secret};
 use crate::http::{Problem, State};
 use crate::setup::doctor::{Finding, Look, Outcome, Repair, RepairWish, Scope};
@@ -23,6 +24,14 @@ pub(super) struct Wanted {
     kind: Option<String>,
     /// Our id of the thing, beside `kind`.
     id: Option<String>,
+}
+
+/// In which language a repair is answered.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Tongue {
+    /// `en` or `ru`; else English.
+    lang: Option<String>,
 }
 
 /// What is to be put right.
@@ -103,17 +112,19 @@ pub(super) async fn show(
 }
 
 /// Puts one thing right and looks at it again.
-#[utoipa::path(post, path = "/api/v1/doctor/repair", tag = "doctor", request_body = RepairBody,
+#[utoipa::path(post, path = "/api/v1/doctor/repair", tag = "doctor", params(Tongue), request_body = RepairBody,
     responses((status = 200, body = ReportView), (status = 404, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(super) async fn repair(
     state: web::Data<State>,
+    by: By,
+    tongue: web::Query<Tongue>,
     body: Body<RepairBody>,
 ) -> Result<web::Json<ReportView>, Problem> {
     let RepairBody { repair, subject_id, pin } = body.0;
     let repair = Repair::parse(&repair).ok_or_else(|| Problem::field("repair", "is not a repair"))?;
-    let found = state.setup.repair(&RepairWish { repair, subject_id, pin }).await?;
-    let now = state.clock.now();
-    Ok(web::Json(report(found.into_iter().map(|one| view(one, now, Language::En)).collect())))
+    let found = by.0.repair(&RepairWish { repair, subject_id, pin }).await?;
+    let (now, language) = (state.clock.now(), language(tongue.lang.as_deref()));
+    Ok(web::Json(report(found.into_iter().map(|one| view(one, now, language)).collect())))
 }
 
 /// The same report for the command line.

@@ -4,6 +4,7 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::health::takes_writes;
 use crate::http::{Problem, State};
 use crate::relay::gate::LIMIT_WAIT;
 use crate::relay::limits::{Standing, limit_of};
@@ -60,6 +61,9 @@ pub(super) async fn show(state: web::Data<State>) -> Result<web::Json<HealthView
     let ((ready, oldest), running, dead, limit_waiting, syncs) = depths.await?;
     let age = oldest.map_or(0, |oldest| (state.clock.now() - oldest).num_seconds().max(0));
     let mut problems = problems(&state);
+    if takes_writes(&state).await.is_err() {
+        problems.push("the database takes no writes: look at the disk and the log".to_owned());
+    }
     problems.extend(syncs.iter().filter_map(|sync| {
         let why = sync.error.as_ref()?;
         Some(format!("WABA {}: its templates could not be read: {why}", sync.waba_key))

@@ -33,6 +33,16 @@ pub enum SimPermission {
     Permanent,
 }
 
+impl SimPermission {
+    /// What is left of it at this Unix time.
+    fn at(self, now: i64) -> Self {
+        match self {
+            Self::Temporary(until) if until <= now => Self::None,
+            given => given,
+        }
+    }
+}
+
 /// A number's settings for calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calling {
@@ -249,10 +259,7 @@ pub(super) fn permissions(cloud: &SimCloud, call: &Call, id: &str) -> Result<Rep
     let Some((phone, _)) = state.phone(id) else { return Err(GraphError::no_object("get", id)) };
     let now = state.now(cloud.clock()).timestamp();
     let given = state.customer(who).and_then(|customer| state.call_permissions.get(&(phone, customer)));
-    let given = match given.copied().unwrap_or_default() {
-        SimPermission::Temporary(until) if until <= now => SimPermission::None,
-        given => given,
-    };
+    let given = given.copied().unwrap_or_default().at(now);
     let permission = match given {
         SimPermission::None => json!({"status": "no_permission"}),
         SimPermission::Temporary(until) => json!({"status": "temporary", "expiration_time": until}),
@@ -308,6 +315,22 @@ impl SimCloud {
             state.call_permissions.insert((phone, customer), permission);
         }
         self.touch();
+    }
+
+    /// Whether a customer permits calls from a number, as of now.
+    pub fn call_permission(&self, phone_number_id: &str, customer: &SimCustomer) -> SimPermission {
+        let state = self.state();
+        let now = state.now(self.clock()).timestamp();
+        let key = customer.user_id.as_deref().or(customer.wa_id.as_deref()).unwrap_or_default();
+        let given = state.phone(phone_number_id).zip(state.customer(key));
+        let given = given.and_then(|((phone, _), customer)| state.call_permissions.get(&(phone, customer)));
+        given.copied().unwrap_or_default().at(now)
+    }
+
+    /// Whom a number or user id belongs to; `None`: nobody on WhatsApp.
+    pub fn customer_of(&self, key: &str) -> Option<SimCustomer> {
+        let state = self.state();
+        state.customer(key).and_then(|index| state.customers.get(index)).map(|known| known.seen.clone())
     }
 
     /// The customer answers a request to be called (facts §5.3): the permission changes, and the business is

@@ -36,6 +36,8 @@ pub struct Faults {
     pub cloud_down: bool,
     /// Every token answers 190 with subcode 463.
     pub token_expired: bool,
+    /// Seconds that Meta's clock is ahead of ours, as its answers tell.
+    pub clock_ahead_seconds: i64,
     /// A call without `appsecret_proof` answers code 100.
     pub require_appsecret_proof: bool,
     /// Milliseconds before every answer.

@@ -123,6 +123,11 @@ async fn dispatch(cloud: Data<SimCloud>, request: HttpRequest, payload: Payload)
         Reply::Json(status, body) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let mut answer = HttpResponse::build(status);
+            let ahead = cloud.state().faults.clock_ahead_seconds;
+            if ahead != 0 {
+                let now = cloud.inner.options.clock.now() + chrono::TimeDelta::seconds(ahead);
+                answer.insert_header((header::DATE, now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+            }
             if !control {
                 answer.insert_header(("X-App-Usage", r#"{"call_count":1,"total_time":1,"total_cputime":1}"#));
             }

@@ -80,7 +80,7 @@ fn code_token(state: &mut State, client_id: &str, code: &str, redirect: &str) ->
             "Error validating verification code. Please make sure your redirect_uri is identical.",
         )
     })?;
-    Ok(Reply::ok(json!({"access_token": token, "token_type": "bearer"})))
+    Ok(Reply::ok(json!({"access_token": token, "token_type": "bearer", "expires_in": 5_183_976})))
 }
 
 /// `GET /debug_token` (facts §7.2): asked with an app token, or with a token of the same app.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::calls::{self, Click};
 use super::samples::{self, Sample};
 use super::{Desk, view};
-use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia};
+use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia, SimPermission};
 use crate::sandbox::portal::{
     Author, FaultKind, Faults as PortalFaults, LineEntry, OPERATOR, SimFile, quote,
 };
@@ -85,7 +85,17 @@ pub(super) enum Action {
     HangUp {
         call: String,
     },
+    PickUp {
+        call: String,
+    },
+    PermitCalls {
+        customer: String,
+        on: bool,
+    },
     // The operator.
+    Dial {
+        customer: String,
+    },
     AnswerCall {
         call: String,
     },
@@ -183,6 +193,14 @@ pub(super) fn act(desk: &Desk, action: Action) -> Result<String, String> {
     match action {
         Action::Call { customer } => calls::click(desk, Click::Call, &customer),
         Action::HangUp { call } => calls::click(desk, Click::HangUp, &call),
+        Action::PickUp { call } => calls::click(desk, Click::PickUp, &call),
+        Action::Dial { customer } => calls::click(desk, Click::Dial, &customer),
+        Action::PermitCalls { customer, on } => {
+            // As the answer to a request of the business: the bridge is told of it.
+            let given = if on { SimPermission::Permanent } else { SimPermission::None };
+            let person = person(desk, &customer)?;
+            Ok(cloud.customer_answers_call_request(phone, &person, given))
+        }
         Action::AnswerCall { call } => calls::click(desk, Click::Answer, &call),
         Action::DeclineCall { call } => calls::click(desk, Click::Decline, &call),
         Action::EndCall { call } => calls::click(desk, Click::AgentHangUp, &call),

@@ -13,7 +13,9 @@ const SHOWN: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Click {
     Call,
+    PickUp,
     HangUp,
+    Dial,
     Answer,
     Decline,
     AgentHangUp,
@@ -31,8 +33,18 @@ pub(super) fn click(desk: &Desk, click: Click, whom: &str) -> Result<String, Str
             }
             Ok(telephony.customer_calls(&customer, None))
         }
+        Click::PickUp if telephony.customer_answers(whom) => Ok(String::new()),
         Click::HangUp if telephony.customer_hangs_up(whom) => Ok(String::new()),
-        Click::HangUp => Err("This call is over.".to_owned()),
+        Click::PickUp | Click::HangUp => Err("This call is over.".to_owned()),
+        Click::Dial => {
+            let customer = view::person(desk, whom).ok_or("No such customer.")?;
+            let busy = |call: &AgentCall| call.is_outgoing && call.stage != CallStage::Ended;
+            if telephony.calls_of_agents().iter().any(busy) {
+                return Err("The agent is calling already.".to_owned());
+            }
+            telephony.agent_calls(&customer);
+            Ok(String::new())
+        }
         Click::Answer => at_agent(telephony, whom, SimTelephony::agent_answers),
         Click::Decline => at_agent(telephony, whom, SimTelephony::agent_declines),
         Click::AgentHangUp => at_agent(telephony, whom, SimTelephony::agent_hangs_up),
@@ -62,7 +74,7 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         .take(SHOWN)
         .map(|call| {
             json!({"id": call.wacid, "customer": view::key_of(&call.customer), "stage": call.stage,
-                   "outcome": call.outcome, "since": call.answered_at})
+                   "incoming": call.is_incoming, "outcome": call.outcome, "since": call.answered_at})
         })
         .collect();
     let agents: Vec<Value> = telephony
@@ -72,7 +84,7 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         .take(SHOWN)
         .map(|call| {
             json!({"id": call.call_id, "wacid": call.wacid, "from": call.from, "stage": call.stage,
-                   "outcome": call.outcome})
+                   "outgoing": call.is_outgoing, "outcome": call.outcome})
         })
         .collect();
     let cards: Vec<Value> =

@@ -284,6 +284,7 @@ function drawPhone(now) {
   $("business-detail").textContent = `business account · ${number}`;
   document.querySelector(".avatar.business").textContent = initials(name || "B");
   $("is-online").checked = now?.online ?? true;
+  $("permits-calls").checked = now?.permits_calls ?? false;
   $("is-open").checked = now?.open ?? false;
   $("is-window").checked = Boolean(now?.window_until);
   const list = $("chat");
@@ -493,13 +494,16 @@ function callBar(box, call, label, buttons) {
 }
 function drawCalls(now) {
   const calls = state.calls;
-  $("call").hidden = !calls;
+  for (const id of ["call", "dial", "permits"]) $(id).hidden = !calls;
   if (!calls) return;
   const mine = calls.customers.find((one) => one.customer === now?.key);
   $("call").disabled = Boolean(mine) && mine.stage !== "ended";
-  callBar($("customer-call"), mine, state.business.name || "Business", mine && mine.stage !== "ended" ? [["Hang up", "red", { do: "hang_up", call: mine.id }]] : []);
+  const rings = mine?.incoming && mine.stage === "ringing";
+  callBar($("customer-call"), mine, state.business.name || "Business", rings ? [["Answer", "green", { do: "pick_up", call: mine.id }], ["Decline", "red", { do: "hang_up", call: mine.id }]]
+    : mine && mine.stage !== "ended" ? [["Hang up", "red", { do: "hang_up", call: mine.id }]] : []);
   const open = calls.agents.find((one) => one.stage !== "ended") ?? calls.agents[0];
-  const actions = !open ? [] : open.stage === "ringing" ? [["Answer", "green", { do: "answer_call", call: open.id }], ["Decline", "red", { do: "decline_call", call: open.id }]]
+  $("dial").disabled = calls.agents.some((one) => one.outgoing && one.stage !== "ended");
+  const actions = !open || open.stage === "ended" ? [] : open.outgoing ? [["Hang up", "red", { do: "end_call", call: open.id }]] : open.stage === "ringing" ? [["Answer", "green", { do: "answer_call", call: open.id }], ["Decline", "red", { do: "decline_call", call: open.id }]]
     : open.stage === "answered" ? [["Hang up", "red", { do: "end_call", call: open.id }]] : [];
   callBar($("agent-call"), open, open?.from || "WhatsApp call", actions);
   const card = calls.cards[0];
@@ -515,6 +519,9 @@ function drawCalls(now) {
     el("small", {}, [card.entity ? card.entity.toLowerCase() : "not in the CRM", card.open_at.length ? `card open at ${card.open_at.join(", ")}` : end || "card hidden"].join(" · "))));
 }
 $("call").addEventListener("click", () => act({ do: "call", customer }));
+// Whom the shown conversation is with, else whose phone is shown.
+$("dial").addEventListener("click", () => act({ do: "dial", customer: state.customers.find((one) => one.chat && one.chat === chat)?.key ?? customer }));
+$("permits-calls").addEventListener("change", (event) => act({ do: "permit_calls", customer, on: event.target.checked }).then(draw));
 
 // ---- Replies and the menu of a bubble ----
 

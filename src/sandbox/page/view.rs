@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::bubble::bubbles;
 use super::{Desk, Scene, calls};
-use crate::sandbox::cloud::SimCustomer;
+use crate::sandbox::cloud::{SimCustomer, SimPermission};
 use crate::sandbox::portal::{Author, ChatInfo, LineEntry, SimPortal};
 
 /// More chats of a line than this are not listed.
@@ -32,8 +32,9 @@ pub(super) fn snapshot(desk: &Desk) -> Value {
         let key = key_of(person);
         let view = cloud.customer_view(&scene.phone_number_id, &key);
         let thread = cloud.thread(&scene.phone_number_id, &key);
+        let permits = cloud.call_permission(&scene.phone_number_id, person) != SimPermission::None;
         json!({"key": key, "name": person.name, "detail": detail(person), "online": view.online,
-               "open": view.open, "window_until": view.window_until, "chat": of(&key),
+               "permits_calls": permits, "open": view.open, "window_until": view.window_until, "chat": of(&key),
                "messages": bubbles(&key, &thread, &templates)})
     });
     let skip = chats.len().saturating_sub(CHATS);

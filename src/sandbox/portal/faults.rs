@@ -86,6 +86,8 @@ pub struct Faults {
     /// An SMS is written only so many seconds after it was handed over: until then a status update ends in
     /// `ERROR_MESSAGE_NOT_FOUND`.
     pub sms_written_late: u32,
+    /// The application's payment has expired, as `app.info` tells.
+    pub payment_expired: bool,
     /// Events are lost: the queue server never calls the handler.
     pub events_lost: bool,
 }

@@ -127,6 +127,11 @@ impl SimPortal {
         self.inner.state().sms_senders.retain(|(owner, _), _| owner != client_id);
     }
 
+    /// The portal lost a connector; its lines stay as they are.
+    pub fn lose_connector(&self, code: &str) {
+        self.inner.state().connectors.remove(code);
+    }
+
     /// The portal lost the handlers of an application.
     pub fn lose_bindings(&self, client_id: &str, event: &str) {
         self.inner.state().bindings.retain(|one| one.client_id != client_id || one.event != event);

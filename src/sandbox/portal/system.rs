@@ -56,7 +56,8 @@ fn app_info(inner: &Inner, caller: &Caller) -> Value {
     let installed = state.apps.get(&caller.client_id).is_some_and(|app| app.live());
     json!({
         "ID": "1", "CODE": caller.client_id, "VERSION": "1", "STATUS": "L", "INSTALLED": installed,
-        "PAYMENT_EXPIRED": "N", "DAYS": null, "LANGUAGE_ID": inner.options.language,
+        "PAYMENT_EXPIRED": if state.faults.payment_expired { "Y" } else { "N" }, "DAYS": null,
+        "LANGUAGE_ID": inner.options.language,
         "LICENSE": format!("{}_{}", inner.options.license_region, inner.options.license),
         "LICENSE_TYPE": inner.options.license,
         "LICENSE_FAMILY": inner.options.license,

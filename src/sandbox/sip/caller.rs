@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::message::{Message, parameter};
-use super::{CallStage, SimTelephony, token};
+use super::{CallStage, CustomerDoes, SimTelephony, token};
 use crate::sandbox::cloud::SimCustomer;
 
 /// What is called, and by whom.
@@ -45,12 +45,16 @@ struct Caller {
 }
 
 /// Makes the call and stays with it to its end.
-pub(super) async fn call(telephony: SimTelephony, call: Outgoing, mut hang_up: mpsc::UnboundedReceiver<()>) {
+pub(super) async fn call(
+    telephony: SimTelephony,
+    call: Outgoing,
+    mut does: mpsc::UnboundedReceiver<CustomerDoes>,
+) {
     let wacid = call.wacid.clone();
     let cancel = telephony.inner.cancel.clone();
     let run = async {
         let mut caller = Caller::connect(telephony.clone(), call).await?;
-        caller.run(&mut hang_up).await
+        caller.run(&mut does).await
     };
     let outcome = tokio::select! {
         () = cancel.cancelled() => return,
@@ -110,7 +114,7 @@ impl Caller {
     }
 
     /// How it ended, in words.
-    async fn run(&mut self, hang_up: &mut mpsc::UnboundedReceiver<()>) -> io::Result<String> {
+    async fn run(&mut self, does: &mut mpsc::UnboundedReceiver<CustomerDoes>) -> io::Result<String> {
         let invite = self.invite(None);
         self.send(&invite).await?;
         let mut buffer = vec![0; 16 * 1024];
@@ -129,7 +133,7 @@ impl Caller {
                     }
                     self.received.extend_from_slice(buffer.get(..read).unwrap_or_default());
                 }
-                Some(()) = hang_up.recv() => {
+                Some(CustomerDoes::HangUp) = does.recv() => {
                     self.gave_up = true;
                     if self.stage() == CallStage::Answered {
                         self.bye().await?;

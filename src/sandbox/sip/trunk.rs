@@ -1,4 +1,5 @@
-//! A telephone system with agents who answer by hand: a UDP party that rings, answers, declines, hangs up.
+//! A telephone system with agents who answer by hand: a UDP party that rings, answers, declines, hangs up. What an
+//! agent dials is in `agent`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,8 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use super::agent::Dialled;
 use super::message::Message;
-use super::{AgentCall, CallStage, KEPT, SimTelephony, token};
+use super::{AgentCall, CallStage, SimTelephony, token};
+use crate::sandbox::cloud::SimCustomer;
 
 /// The extension of the agent who answers: that of the simulated portal's operator.
 const AGENT: &str = "101";
@@ -24,8 +27,10 @@ pub(super) enum Order {
     Answer(String),
     /// Presses the red button while it rings.
     Decline(String),
-    /// Hangs up.
+    /// Hangs up, or gives up what was dialled.
     HangUp(String),
+    /// Dials.
+    Call(Box<SimCustomer>),
 }
 
 /// A call that is not over.
@@ -43,6 +48,8 @@ struct Trunk {
     telephony: SimTelephony,
     socket: UdpSocket,
     legs: HashMap<String, Leg>,
+    /// What agents have dialled.
+    dialled: HashMap<String, Dialled>,
 }
 
 /// Serves until the parties end.
@@ -52,7 +59,7 @@ pub(super) async fn serve(
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
     let cancel = telephony.inner.cancel.clone();
-    let mut trunk = Trunk { telephony, socket, legs: HashMap::new() };
+    let mut trunk = Trunk { telephony, socket, legs: HashMap::new(), dialled: HashMap::new() };
     let mut buffer = vec![0; 65_535];
     let mut repeat = tokio::time::interval(REPEAT_AFTER);
     loop {
@@ -73,8 +80,11 @@ pub(super) async fn serve(
 
 impl Trunk {
     async fn take(&mut self, message: Message, peer: SocketAddr) {
-        let Some(method) = message.method().map(str::to_owned) else { return };
         let Some(call_id) = message.header("call-id").map(str::to_owned) else { return };
+        if self.dialled.contains_key(&call_id) {
+            return self.take_dialled(&call_id, &message, peer).await;
+        }
+        let Some(method) = message.method().map(str::to_owned) else { return };
         match method.as_str() {
             "INVITE" => self.invited(call_id, message, peer).await,
             "ACK" => {
@@ -120,6 +130,7 @@ impl Trunk {
             call_id: call_id.clone(),
             wacid: named("x-wa-call-id"),
             from: shown(&named("from")),
+            is_outgoing: false,
             headers: invite
                 .headers
                 .iter()
@@ -129,14 +140,8 @@ impl Trunk {
             stage: CallStage::Ringing,
             outcome: String::new(),
         };
-        {
-            let mut state = self.telephony.state();
-            state.agent_calls.push(call);
-            let surplus = state.agent_calls.len().saturating_sub(KEPT);
-            state.agent_calls.drain(..surplus);
-        }
         self.legs.insert(call_id, Leg { invite, peer, to_tag, answered: ringing, unconfirmed: 0 });
-        self.telephony.touch();
+        self.telephony.agent_is_called(call);
     }
 
     async fn obey(&mut self, order: Order) {
@@ -159,6 +164,16 @@ impl Trunk {
                 self.send(&Message::answer(&leg.invite, 603, "Decline", &leg.to_tag), leg.peer).await;
                 self.ended(&call_id, "the agent declined");
             }
+            Order::Call(customer) => self.dial(&customer).await,
+            Order::HangUp(call_id) if self.dialled.contains_key(&call_id) => {
+                if let Some(message) = self.dialled.get_mut(&call_id).and_then(Dialled::hang_up) {
+                    self.send(&message, self.telephony.inner.options.bridge).await;
+                }
+                if self.stage(&call_id) == Some(CallStage::Answered) {
+                    self.dialled.remove(&call_id);
+                    self.ended(&call_id, "the agent hung up");
+                }
+            }
             Order::HangUp(call_id) if self.stage(&call_id) == Some(CallStage::Answered) => {
                 let Some(leg) = self.legs.remove(&call_id) else { return };
                 let target = leg.invite.address("contact").unwrap_or_default();
@@ -179,6 +194,33 @@ impl Trunk {
                 self.ended(&call_id, "the agent hung up");
             }
             _ => {}
+        }
+    }
+
+    /// An agent dials a customer.
+    async fn dial(&mut self, customer: &SimCustomer) {
+        let options = &self.telephony.inner.options;
+        let dialled = Dialled::new(customer, options, self.telephony.trunk_address());
+        let (invite, bridge, call_id) = (dialled.invite(), options.bridge, dialled.call_id.clone());
+        self.telephony.agent_is_called(dialled.shown(customer));
+        self.dialled.insert(call_id, dialled);
+        self.send(&invite, bridge).await;
+    }
+
+    /// A message of a call that an agent has dialled.
+    async fn take_dialled(&mut self, call_id: &str, message: &Message, peer: SocketAddr) {
+        let Some(dialled) = self.dialled.get_mut(call_id) else { return };
+        let (reply, stage, outcome) = dialled.take(message);
+        if let Some(reply) = reply {
+            self.send(&reply, peer).await;
+        }
+        match stage {
+            Some(CallStage::Ended) => {
+                self.dialled.remove(call_id);
+                self.ended(call_id, &outcome);
+            }
+            Some(stage) => self.telephony.on_agent_call(call_id, |call| call.stage = stage),
+            None => {}
         }
     }
 

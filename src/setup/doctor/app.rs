@@ -10,7 +10,7 @@ use crate::whatsapp::client::Subscription;
 /// The field that bears the messages.
 const MESSAGES: &str = "messages";
 /// Fields whose changes the bridge shows or acts on (facts §1.10).
-pub(super) const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 13] = [
     MESSAGES,
     "message_template_status_update",
     "message_template_quality_update",
@@ -26,6 +26,14 @@ pub(super) const FIELDS: [&str; 13] = [
     "user_preferences",
 ];
 
+/// The field that bears what Meta knows of calls; wanted where there are any.
+const CALLS: &str = "calls";
+
+/// The fields that are wanted.
+pub(super) fn fields(has_calls: bool) -> impl Iterator<Item = &'static str> {
+    FIELDS.into_iter().chain(has_calls.then_some(CALLS))
+}
+
 /// Until when Meta keeps a version of the Graph API (facts §0.1); newer ones have no end yet.
 const VERSIONS: [(u32, i32, u32, u32); 6] = [
     (20, 2026, 9, 24),
@@ -36,10 +44,17 @@ const VERSIONS: [(u32, i32, u32, u32); 6] = [
     (25, 2028, 7, 29),
 ];
 const VERSION_SOON: TimeDelta = TimeDelta::days(60);
+/// No word of Meta for so long is worth a look.
+const QUIET: TimeDelta = TimeDelta::days(7);
 
 /// Judges where Meta sends the app's webhooks, and which.
-pub(super) fn subscription(subject: &Subject, told: Option<&Subscription>, ours: &str) -> Vec<Finding> {
-    let (callback, fields) = (Check("meta.app.callback", subject), Check("meta.app.fields", subject));
+pub(super) fn subscription(
+    subject: &Subject,
+    told: Option<&Subscription>,
+    ours: &str,
+    has_calls: bool,
+) -> Vec<Finding> {
+    let (callback, ticks) = (Check("meta.app.callback", subject), Check("meta.app.fields", subject));
     let Some(told) = told.filter(|told| !told.callback_url.is_empty()) else {
         return vec![
             callback
@@ -51,10 +66,10 @@ pub(super) fn subscription(subject: &Subject, told: Option<&Subscription>, ours:
                     enter_callback(ours),
                 )
                 .repaired_by(Repair::AppSubscription),
-            fields.skipped(words("There is no callback address yet.", "Адреса обратного вызова ещё нет.")),
+            ticks.skipped(words("There is no callback address yet.", "Адреса обратного вызова ещё нет.")),
         ];
     };
-    vec![address(callback, told, ours), ticked(fields, told)]
+    vec![address(callback, told, ours), ticked(ticks, told, has_calls)]
 }
 
 fn address(check: Check<'_>, told: &Subscription, ours: &str) -> Finding {
@@ -87,9 +102,9 @@ fn address(check: Check<'_>, told: &Subscription, ours: &str) -> Finding {
     ))
 }
 
-fn ticked(check: Check<'_>, told: &Subscription) -> Finding {
+fn ticked(check: Check<'_>, told: &Subscription, has_calls: bool) -> Finding {
     let missing: Vec<&str> =
-        FIELDS.into_iter().filter(|field| !told.fields.iter().any(|has| has == field)).collect();
+        fields(has_calls).filter(|field| !told.fields.iter().any(|has| has == field)).collect();
     let list = missing.join(", ");
     let advice = words(
         format!("On the App Dashboard → WhatsApp → Configuration → Webhook fields, tick: {list}."),
@@ -118,6 +133,31 @@ fn ticked(check: Check<'_>, told: &Subscription) -> Finding {
             .repaired_by(Repair::AppSubscription);
     }
     check.pass(words("Every needed field is ticked.", "Все нужные поля отмечены."))
+}
+
+/// Judges when Meta last told us something for the app.
+pub(super) fn last_webhook(subject: &Subject, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Finding {
+    let check = Check("meta.app.last_webhook", subject);
+    match last {
+        None => check.unknown(words(
+            "Meta has told us nothing yet: write to a number of the app from a phone.",
+            "Meta ещё ничего не сообщала: напишите на номер приложения с телефона.",
+        )),
+        Some(last) if now - last > QUIET => check.warn(
+            words(
+                format!("Meta has told us nothing since {}.", last.format("%Y-%m-%d %H:%M UTC")),
+                format!("Meta ничего не сообщала с {}.", last.format("%Y-%m-%d %H:%M UTC")),
+            ),
+            words(
+                "Write to a number of the app from a phone; if nothing arrives, see the other findings of the app.",
+                "Напишите на номер приложения с телефона; если ничего не придёт, см. другие проверки приложения.",
+            ),
+        ),
+        Some(last) => check.pass(words(
+            format!("Meta last told us something on {}.", last.format("%Y-%m-%d %H:%M UTC")),
+            format!("Последнее уведомление Meta: {}.", last.format("%Y-%m-%d %H:%M UTC")),
+        )),
+    }
 }
 
 /// Judges our own handshake with the callback address.
@@ -308,7 +348,7 @@ mod tests {
             (Some(without("security")), Outcome::Pass, Outcome::Warn),
         ];
         for (told, address, fields) in cases {
-            let found = subscription(&subject(), told.as_ref(), OURS);
+            let found = subscription(&subject(), told.as_ref(), OURS, false);
             let outcomes: Vec<_> = found.iter().map(|finding| finding.outcome).collect();
             assert_eq!(outcomes, [address, fields], "{told:?}");
             let repaired = |finding: &Finding| finding.repair == Some(Repair::AppSubscription);

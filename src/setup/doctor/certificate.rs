@@ -1,10 +1,8 @@
-//! Judges the certificates of our listeners and whether the SIP edge is reached by its name, as Meta reaches it
-//! (whatsapp-sip facts §2.11).
+//! Judges how long the certificates of our listeners still hold.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Check, Finding, Subject, words};
-use super::public::Reached;
+use super::finding::{Check, Finding, words};
 
 /// Who is told so long before can renew in time.
 const SOON: TimeDelta = TimeDelta::days(14);
@@ -56,42 +54,9 @@ pub(super) fn days_left(
     }
 }
 
-/// Judges a TLS connection to the SIP edge by the name that Meta was given: the port is open, the chain is one of a
-/// public authority, the certificate is for this name.
-pub(super) fn reached(subject: &Subject, reached: &Reached, name: &str, port: u16) -> Finding {
-    let check = Check("sip.reached", subject);
-    match reached {
-        Reached::Not { why, tls: true, .. } => check.fail(
-            words(
-                format!("Meta would not take the certificate of {name}: {why}."),
-                format!("Meta не примет сертификат {name}: {why}."),
-            ),
-            words(
-                "Serve a certificate of a public authority for this very name, with its whole chain.",
-                "Установите сертификат публичного центра именно на это имя, с полной цепочкой.",
-            ),
-        ),
-        Reached::Not { why, connected: false, .. } => check.fail(
-            words(
-                format!("{name}:{port} cannot be reached from here: {why}."),
-                format!("{name}:{port} отсюда недоступен: {why}."),
-            ),
-            words(
-                "Open the port in the firewall and let the name point to this machine.",
-                "Откройте порт в файрволе и направьте имя на эту машину.",
-            ),
-        ),
-        // SIP answers no HTTP: that the connection stands, with its certificate, is all that is asked.
-        _ => check.pass(words(
-            format!("{name}:{port} is reached, and its certificate is that of its name."),
-            format!("{name}:{port} доступен, сертификат соответствует имени."),
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::finding::{Kind, Outcome};
+    use super::super::finding::{Kind, Outcome, Subject};
     use super::*;
 
     fn subject() -> Subject {
@@ -112,18 +77,6 @@ mod tests {
             (at(60), Outcome::Pass),
         ] {
             assert_eq!(days_left(check, end, now).outcome, expected);
-        }
-    }
-
-    #[test]
-    fn a_connection_that_stands_is_enough() {
-        let no = |tls, connected| Reached::Not { why: "x".into(), tls, connected };
-        for (told, expected) in [
-            (no(true, false), Outcome::Fail),
-            (no(false, false), Outcome::Fail),
-            (no(false, true), Outcome::Pass),
-        ] {
-            assert_eq!(reached(&subject(), &told, "sip.example", 5061).outcome, expected);
         }
     }
 }

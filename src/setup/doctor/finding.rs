@@ -122,6 +122,8 @@ pub enum Repair {
     PhoneRegistration,
     /// Writes our settings for calls at Meta once more.
     PhoneCalling,
+    /// Writes the business profile at Meta that was last written or accepted here.
+    PhoneProfile,
     /// Binds each event once, to our address.
     PortalEvents,
     /// Registers the connector.
@@ -134,12 +136,13 @@ pub enum Repair {
 
 impl Repair {
     /// Every repair.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AppSubscription,
         Self::WabaSubscription,
         Self::PhoneOverride,
         Self::PhoneRegistration,
         Self::PhoneCalling,
+        Self::PhoneProfile,
         Self::PortalEvents,
         Self::PortalConnector,
         Self::PortalSenders,
@@ -154,10 +157,24 @@ impl Repair {
             Self::PhoneOverride => "phone.override",
             Self::PhoneRegistration => "phone.registration",
             Self::PhoneCalling => "phone.calling",
+            Self::PhoneProfile => "phone.profile",
             Self::PortalEvents => "portal.events",
             Self::PortalConnector => "portal.connector",
             Self::PortalSenders => "portal.senders",
             Self::LineConnector => "line.connector",
+        }
+    }
+
+    /// The kind of object that it changes, for the audit log.
+    pub(super) fn object(self) -> &'static str {
+        match self {
+            Self::AppSubscription => "app",
+            Self::WabaSubscription => "waba",
+            Self::PhoneOverride | Self::PhoneRegistration | Self::PhoneCalling | Self::PhoneProfile => {
+                "phone"
+            }
+            Self::PortalEvents | Self::PortalConnector | Self::PortalSenders => "portal",
+            Self::LineConnector => "line",
         }
     }
 

@@ -1,6 +1,6 @@
 //! What was found last, and what is to be looked at next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::Scope;
 use super::finding::{Finding, Kind};
+use crate::domain::AppId;
 
 /// A finding and when it was made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +24,7 @@ pub struct Remembered {
 pub struct Memory {
     last: Mutex<Vec<Remembered>>,
     wanted: Mutex<Vec<Scope>>,
+    heard: Mutex<HashMap<String, DateTime<Utc>>>,
     wish: Notify,
     alarm: Notify,
 }
@@ -54,6 +56,16 @@ impl Memory {
             wanted.push(scope);
         }
         self.wish.notify_one();
+    }
+
+    /// Meta told us something for an app.
+    pub(super) fn hear(&self, app: &AppId, now: DateTime<Utc>) {
+        lock(&self.heard).insert(app.to_string(), now);
+    }
+
+    /// When Meta last told us something for an app, in this process.
+    pub(super) fn heard(&self, app: &AppId) -> Option<DateTime<Utc>> {
+        lock(&self.heard).get(app.as_str()).copied()
     }
 
     /// There is somebody to be told of an alarm.

@@ -1,7 +1,7 @@
 //! Judges a business phone as Meta shows it (whatsapp-messaging facts §7.6).
 
 use super::finding::{Check, Finding, Repair, Subject, words};
-use crate::whatsapp::client::{PhoneExtras, PhoneInfo};
+use crate::whatsapp::client::{BusinessProfile, PhoneExtras, PhoneInfo};
 
 /// Judges whether the number is of its account and shows the digits that are stored.
 pub(super) fn identity(
@@ -233,6 +233,17 @@ pub(super) fn fallback(
     }
 }
 
+/// The portal took the phone's line away.
+pub(super) fn line_lost(subject: &Subject, line: &str) -> Finding {
+    Check("phone.line", subject).fail(
+        words(
+            format!("The line {line} was deleted or switched off in Bitrix24: messages wait."),
+            format!("Линию {line} удалили или отключили в Битрикс24: сообщения ждут."),
+        ),
+        words("Link the phone to a line again.", "Снова привяжите номер к линии."),
+    )
+}
+
 /// Judges who asked Meta for a change of the number's PIN.
 pub(super) fn security(subject: &Subject, note: Option<&str>) -> Finding {
     let check = Check("meta.phone.security", subject);
@@ -249,6 +260,46 @@ pub(super) fn security(subject: &Subject, note: Option<&str>) -> Finding {
             ),
         ),
     }
+}
+
+/// Judges whether the business profile is the one that was last written or accepted here; `known`: that one.
+pub(super) fn profile(subject: &Subject, told: &BusinessProfile, known: Option<&BusinessProfile>) -> Finding {
+    let check = Check("meta.phone.profile", subject);
+    let Some(known) = known else {
+        return check.pass(words(
+            "The business profile is noted, to be compared from now on.",
+            "Бизнес-профиль записан и будет сравниваться.",
+        ));
+    };
+    let changed: Vec<&str> = [
+        ("about", told.about == known.about),
+        ("address", told.address == known.address),
+        ("description", told.description == known.description),
+        ("email", told.email == known.email),
+        ("websites", told.websites == known.websites),
+        ("vertical", told.vertical == known.vertical),
+    ]
+    .into_iter()
+    .filter_map(|(field, same)| (!same).then_some(field))
+    .collect();
+    if changed.is_empty() {
+        return check.pass(words("Nobody else has changed the profile.", "Профиль никто другой не менял."));
+    }
+    let list = changed.join(", ");
+    check
+        .warn(
+            words(
+                format!("Somebody has changed the business profile past wabridge: {list}."),
+                format!("Бизнес-профиль изменили не через wabridge: {list}."),
+            ),
+            words(
+                "Restore it (wabridge can do that), or save the profile here once to accept it as it is; if it was \
+                 nobody of yours, look at who has access to the account.",
+                "Верните его (wabridge может сделать это сам) или сохраните профиль здесь, чтобы принять изменения; если \
+                 это были не ваши люди, проверьте доступ к аккаунту.",
+            ),
+        )
+        .repaired_by(Repair::PhoneProfile)
 }
 
 /// The digits that Meta shows.

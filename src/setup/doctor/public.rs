@@ -33,14 +33,12 @@ pub(super) enum Reached {
         why: String,
         /// It is the certificate, or TLS at all.
         tls: bool,
-        /// The connection stood, and what came over it was no HTTP.
-        connected: bool,
     },
 }
 
 impl Reached {
     pub(super) fn no(why: &str, tls: bool) -> Self {
-        Self::Not { why: why.to_owned(), tls, connected: false }
+        Self::Not { why: why.to_owned(), tls }
     }
 }
 
@@ -77,7 +75,7 @@ fn not_reached(error: reqwest::Error) -> Reached {
     let why = causes.last().cloned().unwrap_or_else(|| "the call failed".to_owned());
     let all = causes.join(" ").to_ascii_lowercase();
     let tls = ["certificate", "tls", "handshake", "invalidcontenttype"].iter().any(|word| all.contains(word));
-    Reached::Not { why, tls, connected: !error.is_connect() && !tls }
+    Reached::Not { why, tls }
 }
 
 /// What to do where an address of ours cannot be reached.

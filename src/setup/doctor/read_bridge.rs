@@ -35,32 +35,13 @@ impl Setup {
             found.extend(bridge::queue(&subject, &queue, now));
             found.push(bridge::last_message(&subject, last, now));
         }
-        found.extend(self.examine_certificates(&subject, look).await);
+        if let Some(files) = &self.config.http.tls {
+            let check = Check("bridge.certificate", &subject);
+            found.push(certificate::days_left(check, end_of(files).await, now));
+        }
+        found.extend(self.examine_edge(&subject, look).await);
         let refused = (!look.beside).then(|| self.metrics.signature_failures());
         found.push(bridge::signatures(&subject, refused));
-        found
-    }
-
-    /// The certificates of our own listeners, and the SIP edge as Meta reaches it.
-    async fn examine_certificates(&self, subject: &Subject, look: &Look) -> Vec<Finding> {
-        let (now, sip) = (self.clock.now(), &self.config.sip);
-        let mut found = Vec::new();
-        if let Some(files) = &self.config.http.tls {
-            let check = Check("bridge.certificate", subject);
-            found.push(certificate::days_left(check, end_of(files).await, now));
-        }
-        if !sip.enabled {
-            return found;
-        }
-        if let Some(files) = &sip.tls {
-            let check = Check("sip.certificate", subject);
-            found.push(certificate::days_left(check, end_of(files).await, now));
-        }
-        if let (true, Some(name)) = (look.thorough, sip.hostname.as_deref()) {
-            let port = sip.listen.port();
-            let reached = public::reach(self.probe.get(format!("https://{name}:{port}/"))).await;
-            found.push(certificate::reached(subject, &reached, name, port));
-        }
         found
     }
 
@@ -77,7 +58,7 @@ impl Setup {
 }
 
 /// When the certificate in these files ends.
-async fn end_of(files: &TlsFiles) -> Result<Option<DateTime<Utc>>, String> {
+pub(super) async fn end_of(files: &TlsFiles) -> Result<Option<DateTime<Utc>>, String> {
     let files = files.clone();
     let read =
         tokio::task::spawn_blocking(move || ReloadingCert::load(&files.certificate, &files.private_key));

@@ -7,12 +7,16 @@ use crate::directory::{App, Phone, Snapshot, Waba};
 use crate::domain::{Secret, Verdict};
 use crate::secrets::random_token;
 use crate::setup::{Setup, SetupError};
+use crate::store::messages;
 use crate::whatsapp::{GraphClient, GraphError, signature};
 
 impl Setup {
     pub(super) async fn examine_app(&self, snapshot: &Snapshot, own: &App, look: &Look) -> Vec<Finding> {
         let subject = Subject { kind: Kind::App, id: own.id.to_string(), name: own.site.clone() };
-        let mut found = vec![sealed(Check("meta.app.secrets", &subject), own.broken.as_deref())];
+        let lacks = own.secrets.is_empty() || own.access_token.is_empty();
+        let lacking = lacks.then_some("app secret or access token is missing");
+        let mut found = vec![sealed(Check("meta.app.secrets", &subject), own.broken.as_deref().or(lacking))];
+        found.push(self.last_webhook(&subject, snapshot, own).await);
         let Some(secret) = own.secrets.first() else { return found };
         let graph = self.graph_at(own.graph_version.as_deref());
         let version = own.graph_version.as_deref().unwrap_or(&self.config.meta.graph_version);
@@ -27,13 +31,31 @@ impl Setup {
         found.push(self.examine_secret(&subject, &graph, own, secret).await);
         let callback = self.callback_of(own);
         match self.counted("subscriptions", graph.subscription(&own.client_id, secret).await) {
-            Ok(told) => found.extend(app::subscription(&subject, told.as_ref(), &callback)),
+            Ok(told) => {
+                let has_calls = snapshot.calling.iter().any(|calling| {
+                    calling.is_enabled()
+                        && snapshot.channel(&calling.phone).is_some_and(|channel| channel.app.id == own.id)
+                });
+                found.extend(app::subscription(&subject, told.as_ref(), &callback, has_calls));
+            }
             Err(error) => found.push(app_refused(Check("meta.app.callback", &subject), &error)),
         }
         if look.thorough {
             found.extend(self.examine_address(&subject, own, &callback, secret).await);
         }
         found
+    }
+
+    /// When Meta last told us something for this app, as far as this process and the ledger know.
+    async fn last_webhook(&self, subject: &Subject, snapshot: &Snapshot, own: &App) -> Finding {
+        let phones: Vec<String> = snapshot
+            .phones
+            .iter()
+            .filter(|phone| snapshot.waba(&phone.waba_key).is_some_and(|waba| waba.app_id == own.id))
+            .map(|phone| phone.key.to_string())
+            .collect();
+        let written = self.db.read(move |conn| messages::last_inbound_of(conn, &phones)).await.ok().flatten();
+        app::last_webhook(subject, self.doctor.heard(&own.id).max(written), self.clock.now())
     }
 
     async fn examine_token(
@@ -161,9 +183,8 @@ impl Setup {
         found
     }
 
-    pub(super) async fn examine_phone(&self, snapshot: &Snapshot, own: &Phone) -> Vec<Finding> {
-        let subject =
-            Subject { kind: Kind::Phone, id: own.key.to_string(), name: format!("+{}", own.number) };
+    pub(super) async fn examine_phone(&self, snapshot: &Snapshot, own: &Phone, look: &Look) -> Vec<Finding> {
+        let subject = super::phone_subject(own);
         let mut found = vec![phone::security(&subject, own.row.security_note.as_deref())];
         let linked = Check("phone.line", &subject);
         found.push(match snapshot.binding_of_phone(&own.key) {
@@ -183,6 +204,7 @@ impl Setup {
         };
         let wanted = own.row.closed_window == "template";
         found.push(phone::fallback(&subject, setting, wanted, outcome));
+        found.extend(self.examine_digest(&subject, snapshot, own, look).await);
         let Ok((graph, token, waba_id)) = self.waba_access(own.waba_key.as_str()) else { return found };
         let listed = match self.counted("phone_numbers", graph.phone_numbers(&token, &waba_id).await) {
             Ok(listed) => listed,
@@ -224,6 +246,7 @@ impl Setup {
             }
             Err(error) => found.push(not_read(Check("meta.phone.status", subject), &error)),
         }
+        found.push(self.examine_profile(subject, graph, token, own).await);
         match self.counted("health", graph.health(token, id.as_str()).await) {
             Ok(health) => {
                 found.extend(waba::health(subject, &health, &[("meta.phone.health", "PHONE_NUMBER")]));
@@ -231,6 +254,27 @@ impl Setup {
             Err(error) => found.push(not_read(Check("meta.phone.health", subject), &error)),
         }
         found
+    }
+
+    /// Whether others have changed the business profile; what is seen first is what is compared with later.
+    async fn examine_profile(
+        &self,
+        subject: &Subject,
+        graph: &GraphClient,
+        token: &Secret,
+        own: &Phone,
+    ) -> Finding {
+        let told = match self.counted("profile", graph.profile(token, &own.phone_number_id).await) {
+            Ok(told) => told,
+            Err(error) => return not_read(Check("meta.phone.profile", subject), &error),
+        };
+        let known = own.row.profile.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        if known.is_none()
+            && let Err(error) = self.keep_profile(own.key.as_str(), &told).await
+        {
+            tracing::warn!(phone.id = %own.key, error = %error, "the business profile could not be noted");
+        }
+        phone::profile(subject, &told, known.as_ref())
     }
 
     /// Where Meta is to post an app's webhooks.

@@ -1,8 +1,11 @@
 //! Puts right what we can.
 
+use serde_json::json;
+
 use super::finding::{Finding, Repair};
 use super::{Look, Scope, app};
 use crate::domain::{AppId, PhoneKey, PortalId, Secret};
+use crate::setup::behalf::Object;
 use crate::setup::calling::NewCalling;
 use crate::setup::{Setup, SetupError};
 use crate::store::calling;
@@ -31,8 +34,17 @@ impl Setup {
                 self.subscribe_again(id).await?;
                 Scope::Waba(id.to_owned())
             }
-            Repair::PhoneOverride | Repair::PhoneRegistration => {
-                self.repair_phone(wish).await?;
+            Repair::PhoneOverride => {
+                self.clear_override(id).await?;
+                Scope::Phone(id.to_owned())
+            }
+            Repair::PhoneRegistration => {
+                let pin = wish.pin.as_ref().ok_or_else(|| SetupError::field("pin", "must be six digits"))?;
+                self.register_phone(id, pin).await?;
+                Scope::Phone(id.to_owned())
+            }
+            Repair::PhoneProfile => {
+                self.restore_profile(id).await?;
                 Scope::Phone(id.to_owned())
             }
             Repair::PhoneCalling => {
@@ -49,7 +61,22 @@ impl Setup {
             }
         };
         tracing::info!(repair = wish.repair.as_str(), subject = id, "repaired");
-        Ok(self.examine(&Look { thorough: false, ..Look::at(scope) }).await)
+        let found = self.examine(&Look { thorough: false, ..Look::at(scope) }).await;
+        self.note_repair(wish, &found).await?;
+        Ok(found)
+    }
+
+    /// Writes down who let what be put right.
+    async fn note_repair(&self, wish: &RepairWish, found: &[Finding]) -> Result<(), SetupError> {
+        let (own, id, repair) = (self.clone(), wish.subject_id.clone(), wish.repair);
+        let name =
+            found.iter().find(|finding| finding.subject.id == id).map(|finding| finding.subject.name.clone());
+        let name = name.unwrap_or_else(|| id.clone());
+        let noted = self.db.write(move |tx| {
+            let object = Object { kind: repair.object(), id: &id, name: &name };
+            own.note(tx, "repair", object, None, Some(&json!({"repair": repair.as_str()})))
+        });
+        Ok(noted.await?)
     }
 
     async fn repair_app(&self, id: &str) -> Result<(), SetupError> {
@@ -60,31 +87,19 @@ impl Setup {
         let told = self.counted("subscriptions", graph.subscription(&own.client_id, secret).await)?;
         // What somebody has ticked beside ours stays.
         let mut fields: Vec<String> = told.map(|told| told.fields).unwrap_or_default();
-        let missing = app::FIELDS.iter().filter(|field| !fields.iter().any(|has| has == *field));
-        fields.extend(missing.map(|field| (*field).to_owned()).collect::<Vec<_>>());
+        // Room for calls costs nothing where there are none yet.
+        let missing: Vec<&str> =
+            app::fields(true).filter(|field| !fields.iter().any(|has| has == field)).collect();
+        fields.extend(missing.into_iter().map(str::to_owned));
         let callback = self.callback_of(own);
         let outcome =
             graph.set_subscription(&own.client_id, secret, &callback, &own.verify_token, &fields).await;
         Ok(self.counted("set_subscription", outcome)?)
     }
 
-    async fn repair_phone(&self, wish: &RepairWish) -> Result<(), SetupError> {
-        let snapshot = self.directory.now();
-        let own =
-            snapshot.phone(&PhoneKey::from(wish.subject_id.as_str())).ok_or(SetupError::NotFound("phone"))?;
-        let (graph, token, _) = self.waba_access(own.waba_key.as_str())?;
-        if wish.repair == Repair::PhoneOverride {
-            return Ok(
-                self.counted("clear_override", graph.clear_override(&token, &own.phone_number_id).await)?
-            );
-        }
-        let pin = wish
-            .pin
-            .as_ref()
-            .filter(|pin| pin.expose().len() == 6 && pin.expose().bytes().all(|b| b.is_ascii_digit()));
-        let pin = pin.ok_or_else(|| SetupError::field("pin", "must be six digits"))?;
-        let outcome = graph.register_with_pin(&token, &own.phone_number_id, pin).await;
-        Ok(self.counted("register", outcome)?)
+    async fn clear_override(&self, id: &str) -> Result<(), SetupError> {
+        let access = self.phone_access(id).await?;
+        Ok(self.counted("clear_override", access.graph.clear_override(&access.token, &access.phone).await)?)
     }
 
     /// What we want is written at Meta once more; what it then refuses is told by the look that follows.
@@ -97,6 +112,7 @@ impl Setup {
             sip_status: Some(row.sip_status),
             hostname: row.hostname,
             port: u32::try_from(row.port).ok(),
+            user_params: None,
             keying: Some(row.keying),
             webhook_delivery: Some(row.webhook_delivery),
             trunk: row.trunk,

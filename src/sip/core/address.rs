@@ -68,6 +68,33 @@ pub fn split_list(value: &str) -> impl Iterator<Item = &str> {
     .filter(|one| !one.is_empty())
 }
 
+/// Whether a `,` or `;` has nothing before or behind it (RFC 4475 §3.1.2.1); what is inside of brackets is a
+/// URI's own affair.
+pub fn has_stray_separator(value: &str) -> bool {
+    let (mut in_quotes, mut in_brackets, mut escaped) = (false, false, false);
+    let mut waits = true;
+    for byte in value.bytes() {
+        match byte {
+            b' ' | b'\t' => continue,
+            _ if escaped => escaped = false,
+            b'\\' if in_quotes => escaped = true,
+            b'"' => in_quotes = !in_quotes,
+            b'<' if !in_quotes => in_brackets = true,
+            b'>' if !in_quotes => in_brackets = false,
+            b',' | b';' if !in_quotes && !in_brackets => {
+                if waits {
+                    return true;
+                }
+                waits = true;
+                continue;
+            }
+            _ => {}
+        }
+        waits = false;
+    }
+    waits
+}
+
 /// A quoted-string for a display name; what cannot stand in one becomes a space.
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -150,6 +177,22 @@ mod tests {
     fn lists_are_split_outside_of_quotes_and_brackets() {
         let parts: Vec<_> = split_list("<sip:a;x=1,2>, \"b,\\\",\" <sip:c> ,d").collect();
         assert_eq!(parts, ["<sip:a;x=1,2>", "\"b,\\\",\" <sip:c>", "d"]);
+    }
+
+    #[test]
+    fn a_separator_wants_something_on_both_sides() {
+        for good in [
+            "SIP/2.0/UDP a;branch=b",
+            "\"a;;,\" <sip:a@b;;>;x , <sip:c@d>",
+            "<sip:a> ; q = 0.3 ; b=\"\\\";;\"",
+        ] {
+            assert!(!has_stray_separator(good), "{good}");
+        }
+        for bad in
+            ["SIP/2.0/UDP 192.0.2.15;;,;,,", "<sip:a@b>;;;;", "<sip:a@b>;", ",<sip:a@b>", "<a>,,<b>", ""]
+        {
+            assert!(has_stray_separator(bad), "{bad}");
+        }
     }
 
     #[test]

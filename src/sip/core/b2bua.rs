@@ -3,6 +3,7 @@
 
 mod begin;
 mod callee;
+mod farewell;
 mod hangup;
 mod inbound;
 mod indialog;
@@ -12,6 +13,7 @@ mod verdicts;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::address::Address;
 use super::credentials::Tries;
 use super::io::{Target, Transport};
 use super::leg::{Edge, Leg, LegState};
@@ -22,6 +24,8 @@ use super::timers::TimerId;
 use super::wire::Wire;
 use crate::domain::call::{Arrival, CallPeer, CallRoute, ContactReport};
 use crate::domain::{CallId, Direction, Wacid};
+
+pub use farewell::Farewell;
 
 /// Which side of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,7 +155,8 @@ fn caller_leg(
         local_seq: 0,
         remote_seq: Some(incoming.cseq.number),
         routes: headers.all("Record-Route").flat_map(super::address::split_list).map(str::to_owned).collect(),
-        target: super::leg::contact(headers)?,
+        // RFC 2543 lets an INVITE go without a Contact; its sender is at its From (RFC 4475 §3.4.1).
+        target: super::leg::contact(headers).or_else(|| uri_of(&incoming.from))?,
         contact: contact(config, edge, transport, user),
         conn: incoming.source.conn,
         state: LegState::Open,
@@ -159,6 +164,10 @@ fn caller_leg(
         got_sdp: None,
         unacked: None,
     })
+}
+
+fn uri_of(address: &Address) -> Option<String> {
+    address.parsed().ok().map(|_| address.uri.clone())
 }
 
 /// Our Contact toward a side.

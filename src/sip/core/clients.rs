@@ -24,6 +24,8 @@ pub enum Owner {
     Ping(usize, usize),
     /// An INVITE that nobody waits for any more: cancelled, and hung up if it is answered all the same.
     Stray,
+    /// A BYE that may be challenged.
+    Farewell,
     /// Nobody looks at the answer.
     Nobody,
 }

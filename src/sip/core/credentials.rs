@@ -66,7 +66,8 @@ impl Challenge {
         })
     }
 
-    fn answer(
+    /// The header that answers it, for one request.
+    pub fn answer(
         &mut self,
         account: &Account<'_>,
         method: &str,

@@ -4,7 +4,7 @@ use md5::Md5;
 use sha2::digest::Digest as _;
 use sha2::{Sha256, Sha512_256};
 
-use super::settings::DigestAlgorithm;
+use crate::domain::call::DigestAlgorithm;
 
 /// A challenge or credentials: `Digest a="b", c=d`.
 #[derive(Clone, PartialEq, Eq, Default)]

@@ -10,9 +10,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::b2bua::{Call, Party};
+use super::b2bua::{Call, Farewell, Party};
 use super::challenge::Challenger;
-use super::clients::{Clients, Owner, TxEvent};
+use super::clients::{Clients, Owner, TxEvent, TxId};
 use super::credentials::Wallet;
 use super::framing::{self, Frame};
 use super::intake;
@@ -43,6 +43,8 @@ pub struct Endpoint {
     /// What the legs at the trunks are marked with; such a mark coming back is a loop.
     pub(super) marks: HashSet<String>,
     pub(super) targets: Vec<Targets>,
+    /// BYEs under way, by their transaction; the calls are gone.
+    pub(super) farewells: HashMap<TxId, Farewell>,
     pub(super) challenger: Challenger,
     pub(super) wallet: Wallet,
     pub(super) rate: CallRate,
@@ -66,6 +68,8 @@ pub struct Counts {
     pub timers: usize,
     /// Connections.
     pub connections: usize,
+    /// BYEs that may be challenged.
+    pub farewells: usize,
 }
 
 impl Endpoint {
@@ -89,6 +93,7 @@ impl Endpoint {
             ids: HashMap::new(),
             marks: HashSet::new(),
             targets,
+            farewells: HashMap::new(),
             challenger,
             wallet: Wallet::default(),
             rate: CallRate::default(),
@@ -150,6 +155,7 @@ impl Endpoint {
             servers: self.servers.len(),
             timers: self.wire.timers.len(),
             connections: self.links.len(),
+            farewells: self.farewells.len(),
         }
     }
 
@@ -189,6 +195,10 @@ impl Endpoint {
                 TxEvent::Response { owner: Owner::Ping(trunk, target), response, .. } => {
                     self.ping_answered(trunk, target, response.status);
                 }
+                TxEvent::Response { owner: Owner::Farewell, tx, response, .. } => {
+                    self.on_farewell_response(tx, &response);
+                }
+                TxEvent::Failed { owner: Owner::Farewell, tx, .. } => self.on_farewell_failed(tx),
                 TxEvent::Failed { owner: Owner::Call(key), tx, reason } => {
                     self.on_callee_failed(key, tx, reason);
                 }

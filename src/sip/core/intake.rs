@@ -8,14 +8,13 @@ use super::endpoint::Endpoint;
 use super::framing::FrameFault;
 use super::headers::Headers;
 use super::io::{Notice, Origin};
-use super::leg;
+use super::leg::{self, LegState};
 use super::limits::MOST_REFUSALS;
 use super::message::{Message, Method, Request};
 use super::request::{ALLOW, ALLOW_META, Incoming, Seed, Source};
 use super::servers::{Receipt, TxId};
-use super::settings::ScannerAnswer;
 use crate::domain::Direction;
-use crate::domain::call::{CallRoute, ContactReport};
+use crate::domain::call::{CallRoute, ContactReport, ScannerAnswer};
 
 /// One whole message.
 pub fn message(endpoint: &mut Endpoint, source: &Source, bytes: &[u8]) {
@@ -111,7 +110,9 @@ impl Endpoint {
         let (key, party) = self.dialogs.get(&leg::key(&incoming.call_id, incoming.to.tag()?)).copied()?;
         let call = self.calls.get(&key)?;
         let leg = call.leg(party)?;
-        leg.is_with(incoming.from.tag()).then_some((key, party))
+        // Whom we call may speak before it has answered (an UPDATE of Asterisk, when it knows who will talk).
+        let is_early = party == Party::Callee && leg.state == LegState::Open;
+        (is_early || leg.is_with(incoming.from.tag())).then_some((key, party))
     }
 
     /// Answers with a status.

@@ -193,6 +193,16 @@ impl Writer {
         self
     }
 
+    /// Adds a header of an answer as it came, with all that may stand in a quoted string; only it cannot begin a
+    /// new line.
+    pub fn echo(&mut self, name: &str, value: &str) -> &mut Self {
+        self.text.push_str(name);
+        self.text.push_str(": ");
+        self.text.extend(value.chars().map(|c| if matches!(c, '\r' | '\n') { ' ' } else { c }));
+        self.text.push_str("\r\n");
+        self
+    }
+
     /// Adds headers under one name.
     pub fn headers<'a>(&mut self, name: &str, values: impl IntoIterator<Item = &'a str>) -> &mut Self {
         for value in values {

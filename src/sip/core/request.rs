@@ -101,16 +101,18 @@ impl Seed {
     /// Begins an answer; `tag` is added to a To that has none.
     pub fn answer(&self, status: u16, tag: Option<&str>) -> Writer {
         let mut writer = Writer::response(status);
-        writer.headers("Via", self.vias.iter().map(String::as_str));
-        if (101..300).contains(&status) {
-            writer.headers("Record-Route", self.record_routes.iter().map(String::as_str));
+        for via in &self.vias {
+            writer.echo("Via", via);
         }
-        writer.header("From", &self.from);
+        for route in self.record_routes.iter().filter(|_| (101..300).contains(&status)) {
+            writer.echo("Record-Route", route);
+        }
+        writer.echo("From", &self.from);
         match tag {
-            Some(tag) => writer.header("To", &format!("{};tag={tag}", self.to)),
-            None => writer.header("To", &self.to),
+            Some(tag) => writer.echo("To", &format!("{};tag={tag}", self.to)),
+            None => writer.echo("To", &self.to),
         };
-        writer.header("Call-ID", &self.call_id).header("CSeq", &self.cseq);
+        writer.echo("Call-ID", &self.call_id).echo("CSeq", &self.cseq);
         writer
     }
 }
@@ -149,6 +151,16 @@ impl Incoming {
         (can && is_number).then(|| format!("{seconds};refresher=uac"))
     }
 
+    /// Whether an answer by SDP is taken (RFC 3261 §20.1); without a word about it, it is.
+    pub fn accepts_sdp(&self) -> bool {
+        let mut types = self.request.headers.tokens("Accept").peekable();
+        let is_sdp = |kind: &str| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            ["application/sdp", "application/*", "*/*"].iter().any(|one| one.eq_ignore_ascii_case(kind))
+        };
+        types.peek().is_none() || types.any(is_sdp)
+    }
+
     /// The body as text, if it says that it is SDP. `Err` = another type or encoding.
     pub fn sdp(&self) -> Result<Option<&str>, ()> {
         sdp_of(&self.request.headers, &self.request.body)
@@ -184,6 +196,11 @@ impl Parts {
         for name in ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type"] {
             if headers.all(name).nth(1).is_some_and(|second| Some(second) != headers.get(name)) {
                 return Err("a header that may stand once stands twice");
+            }
+        }
+        for name in ["Via", "From", "To", "Contact", "Record-Route", "Route"] {
+            if headers.all(name).any(super::address::has_stray_separator) {
+                return Err("a separator stands alone");
             }
         }
         let via = headers.get("Via").and_then(Via::parse).ok_or("the Via is wrong")?;

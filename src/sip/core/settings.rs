@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::io::Target;
-use crate::domain::{CallId, Secret};
+use crate::domain::CallId;
+use crate::domain::call::{DigestAlgorithm, Login, ScannerAnswer};
 
 /// Settings of an endpoint; `app` makes them from the configuration.
 #[derive(Clone, Debug)]
@@ -46,33 +47,13 @@ pub struct TrunkSettings {
     /// Tried in this order. [`Target::parse`] makes one from a `sip:` URI of the configuration.
     pub targets: Vec<Target>,
     /// Answers the trunk's challenge.
-    pub username: Option<String>,
-    /// Answers the trunk's challenge.
-    pub password: Option<Secret>,
+    pub login: Option<Login>,
     /// Challenges the trunk.
-    pub inbound_username: Option<String>,
-    /// Challenges the trunk.
-    pub inbound_password: Option<Secret>,
+    pub inbound_login: Option<Login>,
+    /// A call of this trunk is taken by TLS only: nothing else would prove that it is from there.
+    pub calls_by_tls: bool,
     /// Between two pings; `None` = no pings.
     pub options_interval: Option<Duration>,
-}
-
-/// Algorithms that we challenge by (RFC 8760).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DigestAlgorithm {
-    /// `MD5`.
-    Md5,
-    /// `SHA-256`.
-    Sha256,
-}
-
-/// What a request from nowhere gets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ScannerAnswer {
-    /// 403.
-    Forbidden,
-    /// Nothing.
-    Silence,
 }
 
 /// Timer values; the defaults are those of RFC 3261 table 4 and of the bridge.

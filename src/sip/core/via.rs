@@ -70,8 +70,9 @@ pub fn observed(value: &str, source: SocketAddr) -> Option<String> {
 fn parts(element: &str) -> Option<(&str, &str)> {
     let (head, params) = element.split_once(';').unwrap_or((element, ""));
     let (name, rest) = head.split_once('/')?;
-    let (version, rest) = rest.split_once('/')?;
-    if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+    let (_, rest) = rest.split_once('/')?;
+    // Of another version too: who speaks it is told so, by this Via.
+    if !name.trim().eq_ignore_ascii_case("SIP") {
         return None;
     }
     let (transport, place) = rest.trim_start().split_once([' ', '\t'])?;
@@ -119,7 +120,8 @@ mod tests {
     fn white_space_around_the_slashes_is_allowed() {
         let via = Via::parse("SIP  / 2.0\t/ UDP  192.0.2.2 : 5060 ; branch=z9hG4bK1").unwrap();
         assert_eq!((via.host.as_str(), via.port, via.branch.as_str()), ("192.0.2.2", Some(5060), "z9hG4bK1"));
-        assert_eq!(Via::parse("SIP/7.0/UDP a"), None);
+        assert_eq!(Via::parse("SIP/7.0/UDP a").unwrap().host, "a");
+        assert_eq!(Via::parse("HTTP/2.0/TCP a"), None);
         assert_eq!(Via::parse("SIP/2.0/UDP"), None);
     }
 }

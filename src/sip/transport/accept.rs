@@ -1,5 +1,6 @@
 //! Listeners: each connection is greeted in a task of its own, so that nobody waits for a slow handshake.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use super::{Addresses, Admission, Wires};
 use crate::sip::core::{Link, Origin, Transport};
 use crate::sip::sources::Sources;
 
-/// How long a handshake may take, from the first byte to the last.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// First byte of a TLS handshake (RFC 8446 §5.1). No message of SIP begins with it.
+const CLIENT_HELLO: u8 = 0x16;
 /// After a fault of `accept` itself, as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub enum SipListener {
     /// For Meta: TLS, and a look at the address.
     Meta(TlsAcceptor, Arc<Sources>),
-    /// For trunks: plain TCP.
-    Trunks(watch::Receiver<Arc<Addresses>>),
+    /// For trunks: TLS or plain TCP, whichever the peer begins with.
+    Trunks(TlsAcceptor, watch::Receiver<Arc<Addresses>>),
 }
 
 /// Accepts until the edge is gone.
@@ -55,7 +56,11 @@ pub async fn accept(listener: TcpListener, kind: SipListener, admission: Admissi
 }
 
 async fn greet(stream: TcpStream, peer: SocketAddr, origin: Origin, kind: SipListener, wires: &Wires) {
-    prepare(&stream);
+    prepare(&stream, &wires.patience);
+    let greeted = tokio::select! {
+        () = wires.gone.cancelled() => return,
+        greeted = tokio::time::timeout(wires.patience.handshake, kind.shake_hands(stream)) => greeted,
+    };
     let link = |transport| Link {
         conn: wires.next_conn(),
         transport,
@@ -66,32 +71,27 @@ async fn greet(stream: TcpStream, peer: SocketAddr, origin: Origin, kind: SipLis
         cipher: None,
         sni: None,
     };
-    let acceptor = match &kind {
-        SipListener::Trunks(_) => {
-            wires.metrics.sip_connection(kind.name(), "accepted");
-            return serve(stream, link(Transport::Tcp), wires).await;
-        }
-        SipListener::Meta(acceptor, _) => acceptor.clone(),
+    let outcome = match &greeted {
+        Ok(Ok(_)) => "accepted",
+        Ok(Err(_)) => "handshake_failed",
+        Err(_) => "handshake_timeout",
     };
-    let greeted = tokio::select! {
-        () = wires.gone.cancelled() => return,
-        greeted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => greeted,
-    };
+    wires.metrics.sip_connection(kind.name(), outcome);
     match greeted {
-        Ok(Ok(stream)) => {
-            wires.metrics.sip_connection(kind.name(), "accepted");
+        Ok(Ok(Greeted::Tls(stream))) => {
             let link = described(link(Transport::Tls), &stream);
-            serve(stream, link, wires).await;
+            serve(*stream, link, wires).await;
         }
-        Ok(Err(error)) => {
-            wires.metrics.sip_connection(kind.name(), "handshake_failed");
-            tracing::debug!(peer = %peer, error = %error, "a TLS handshake failed");
-        }
-        Err(_) => {
-            wires.metrics.sip_connection(kind.name(), "handshake_timeout");
-            tracing::debug!(peer = %peer, "a TLS handshake took too long");
-        }
+        Ok(Ok(Greeted::Tcp(stream))) => serve(stream, link(Transport::Tcp), wires).await,
+        Ok(Err(error)) => tracing::debug!(peer = %peer, error = %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(peer = %peer, "a TLS handshake took too long"),
     }
+}
+
+/// A connection that may begin.
+enum Greeted {
+    Tls(Box<TlsStream<TcpStream>>),
+    Tcp(TcpStream),
 }
 
 fn described(link: Link, stream: &TlsStream<TcpStream>) -> Link {
@@ -113,14 +113,30 @@ impl SipListener {
     fn name(&self) -> &'static str {
         match self {
             Self::Meta(..) => "meta",
-            Self::Trunks(_) => "trunk",
+            Self::Trunks(..) => "trunk",
         }
+    }
+
+    /// TLS where that is spoken here, or where the peer begins with it.
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Greeted> {
+        let acceptor = match self {
+            Self::Meta(acceptor, _) => acceptor,
+            Self::Trunks(acceptor, _) => {
+                let mut first = [0];
+                stream.peek(&mut first).await?;
+                if first != [CLIENT_HELLO] {
+                    return Ok(Greeted::Tcp(stream));
+                }
+                acceptor
+            }
+        };
+        Ok(Greeted::Tls(Box::new(acceptor.accept(stream).await?)))
     }
 
     fn judge(&self, peer: SocketAddr) -> Origin {
         match self {
             Self::Meta(_, sources) => sources.judge(peer.ip()),
-            Self::Trunks(addresses) => Origin::Trunk(addresses.borrow().trunk_of(peer)),
+            Self::Trunks(_, addresses) => Origin::Trunk(addresses.borrow().trunk_of(peer)),
         }
     }
 }

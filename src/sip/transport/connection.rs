@@ -7,17 +7,17 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Event, READ, Wires};
+use super::{Event, Patience, READ, Wires};
 use crate::sip::core::{Link, Packet};
 
-/// Packets that may wait for a slow peer; one that takes less is cut off.
-const QUEUE: usize = 256;
-/// How long a peer may take to accept what we write.
-const WRITE: Duration = Duration::from_secs(15);
+/// Packets that may wait for a slow peer; one that takes less is cut off. More than the driver makes of all that it
+/// takes at once, so that no burst of a peer who reads is taken for slowness.
+const QUEUE: usize = 4096;
+/// Packets that are written at once.
+const AT_ONCE: usize = 256;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Silence on a connection after which TCP itself asks whether the peer is there, and how often.
-const KEEP_ALIVE: Duration = Duration::from_secs(45);
+/// How often TCP asks whether a silent peer is there, before it gives up.
 const KEEP_ALIVE_REPEAT: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_TRIES: u32 = 4;
 
@@ -54,7 +54,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, link: Link,
     if wires.events.send(Event::Opened(Box::new(link), writer)).await.is_err() {
         return;
     }
-    let mut connection = Connection { stream: &mut stream, queue, batch: Vec::new() };
+    let patience = wires.patience.write;
+    let mut connection = Connection { stream: &mut stream, queue, batch: Vec::new(), patience };
     let ended = async {
         loop {
             match connection.turn().await {
@@ -77,9 +78,9 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, link: Link,
 }
 
 /// No delay, and a peer that vanished without a word is found out.
-pub fn prepare(stream: &TcpStream) {
+pub fn prepare(stream: &TcpStream, patience: &Patience) {
     let keep_alive = socket2::TcpKeepalive::new()
-        .with_time(KEEP_ALIVE)
+        .with_time(patience.keep_alive)
         .with_interval(KEEP_ALIVE_REPEAT)
         .with_retries(KEEP_ALIVE_TRIES);
     // A connection without them works as well.
@@ -91,6 +92,8 @@ struct Connection<'s, S> {
     stream: &'s mut S,
     queue: mpsc::Receiver<Command>,
     batch: Vec<Command>,
+    /// How long one write may take.
+    patience: Duration,
 }
 
 enum Turn {
@@ -104,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let mut bytes = Vec::with_capacity(READ);
         tokio::select! {
             biased;
-            count = self.queue.recv_many(&mut self.batch, QUEUE) => {
+            count = self.queue.recv_many(&mut self.batch, AT_ONCE) => {
                 if count > 0 && self.write().await { Turn::Written } else { Turn::Over }
             }
             read = self.stream.read_buf(&mut bytes) => match read {
@@ -131,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             }
             self.stream.flush().await
         };
-        if !matches!(tokio::time::timeout(WRITE, written).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(self.patience, written).await, Ok(Ok(()))) {
             return false;
         }
         if closing.is_some() {
@@ -139,5 +142,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             let _ = tokio::time::timeout(GOODBYE, self.stream.shutdown()).await;
         }
         closing.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_asks_by_itself_whether_a_silent_peer_is_there() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&stream, &Patience::default());
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(45));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEP_ALIVE_REPEAT);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEP_ALIVE_TRIES);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -11,13 +10,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::accept::version_name;
 use super::connection::{prepare, serve};
-use super::{Event, Wires};
+use super::{Event, Patience, Wires};
 use crate::sip::core::{Link, Origin, Target, Transport, Trust};
-
-/// How long one address of a target may take to answer and to shake hands.
-const ADDRESS: Duration = Duration::from_secs(3);
-/// How long all addresses of a target may take together.
-const DIAL: Duration = Duration::from_secs(10);
 
 /// Which certificates are trusted on which side.
 #[derive(Clone)]
@@ -43,7 +37,7 @@ impl Dialler {
         self.wires.tasks.spawn(async move {
             let connected = tokio::select! {
                 () = wires.gone.cancelled() => return,
-                connected = tokio::time::timeout(DIAL, connect(&target, tls)) => connected,
+                connected = tokio::time::timeout(wires.patience.dial, connect(&target, tls, &wires.patience)) => connected,
             };
             let failure = match connected {
                 Ok(Ok(Dialled::Tls(stream, peer))) => {
@@ -69,7 +63,7 @@ impl Dialler {
         let wires = self.wires.clone();
         self.wires.tasks.spawn(async move {
             let asked = tokio::net::lookup_host((&*target.host, target.port));
-            let address = match tokio::time::timeout(ADDRESS, asked).await {
+            let address = match tokio::time::timeout(wires.patience.address, asked).await {
                 Ok(Ok(mut addresses)) => addresses.next(),
                 Ok(Err(_)) | Err(_) => None,
             };
@@ -96,10 +90,11 @@ enum Dialled {
 }
 
 /// The first address that answers; all are tried.
-async fn connect(target: &Target, tls: Option<TlsConnector>) -> io::Result<Dialled> {
+async fn connect(target: &Target, tls: Option<TlsConnector>, patience: &Patience) -> io::Result<Dialled> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in tokio::net::lookup_host((&*target.host, target.port)).await? {
-        match tokio::time::timeout(ADDRESS, connect_to(address, target, tls.as_ref())).await {
+        let connecting = connect_to(address, target, tls.as_ref(), patience);
+        match tokio::time::timeout(patience.address, connecting).await {
             Ok(Ok(dialled)) => return Ok(dialled),
             Ok(Err(error)) => failure = error,
             Err(_) => failure = io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
@@ -108,9 +103,14 @@ async fn connect(target: &Target, tls: Option<TlsConnector>) -> io::Result<Diall
     Err(failure)
 }
 
-async fn connect_to(address: SocketAddr, target: &Target, tls: Option<&TlsConnector>) -> io::Result<Dialled> {
+async fn connect_to(
+    address: SocketAddr,
+    target: &Target,
+    tls: Option<&TlsConnector>,
+    patience: &Patience,
+) -> io::Result<Dialled> {
     let stream = TcpStream::connect(address).await?;
-    prepare(&stream);
+    prepare(&stream, patience);
     let Some(tls) = tls else { return Ok(Dialled::Tcp(stream, address)) };
     let name = ServerName::try_from(target.host.to_string()).map_err(io::Error::other)?;
     Ok(Dialled::Tls(Box::new(tls.connect(name, stream).await?), address))

@@ -1,9 +1,10 @@
 //! How many connections may be open: in all, and from one address. Strangers share half of the places, so
-//! that a scanner with many addresses cannot keep Meta out.
+//! that a scanner with many addresses cannot keep Meta out. And how long a peer may keep one of them waiting.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,33 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { total: 8192, per_source: 4096, per_stranger: 32 }
+    }
+}
+
+/// How long peers may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a handshake, from the connection to its last byte.
+    pub handshake: Duration,
+    /// To accept what we write.
+    pub write: Duration,
+    /// One address of a target, to answer and to shake hands.
+    pub address: Duration,
+    /// All addresses of a target together.
+    pub dial: Duration,
+    /// Silence after which TCP itself asks whether the peer is there.
+    pub keep_alive: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            write: Duration::from_secs(15),
+            address: Duration::from_secs(3),
+            dial: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(45),
+        }
     }
 }
 

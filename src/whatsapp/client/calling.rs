@@ -1,5 +1,7 @@
 //! A number's settings for calls, and whom it may call (whatsapp-sip facts §1, §3.3).
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -25,6 +27,8 @@ pub struct CallingWish {
     pub webhook_delivery: String,
     /// Host name and port of the one SIP server; `None` removes it.
     pub server: Option<(String, u16)>,
+    /// Parameters in the user part of the addresses that Meta calls (§1.4).
+    pub user_params: BTreeMap<String, String>,
 }
 
 /// A number's settings for calls, as Meta has them. Words are Meta's: their lists are open.
@@ -55,8 +59,15 @@ pub struct SipServer {
     pub app_id: Option<String>,
     /// Password that Meta made for this number and app, if it was asked for.
     pub password: Option<Secret>,
-    /// `tgrp` in the user part of the addresses that Meta calls.
-    pub tgrp: Option<String>,
+    /// Parameters in the user part of the addresses that Meta calls.
+    pub user_params: BTreeMap<String, String>,
+}
+
+impl SipServer {
+    /// Their trunk group.
+    pub fn tgrp(&self) -> Option<&str> {
+        self.user_params.get("tgrp").map(String::as_str).filter(|tgrp| !tgrp.is_empty())
+    }
 }
 
 impl CallingSettings {
@@ -145,8 +156,14 @@ impl GraphClient {
         phone: &PhoneNumberId,
         wish: &CallingWish,
     ) -> Result<(), GraphError> {
-        let servers: Vec<Value> =
-            wish.server.iter().map(|(hostname, port)| json!({"hostname": hostname, "port": port})).collect();
+        let server = |(hostname, port): &(String, u16)| {
+            let mut server = json!({"hostname": hostname, "port": port});
+            if let (false, Some(server)) = (wish.user_params.is_empty(), server.as_object_mut()) {
+                server.insert("request_uri_user_params".to_owned(), json!(wish.user_params));
+            }
+            server
+        };
+        let servers: Vec<Value> = wish.server.iter().map(server).collect();
         let body = json!({"calling": {
             "status": wish.status,
             "srtp_key_exchange_protocol": wish.keying,
@@ -201,13 +218,16 @@ fn server(value: &Value) -> SipServer {
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    let tgrp = value.pointer("/request_uri_user_params/tgrp").and_then(Value::as_str);
+    let params = value.get("request_uri_user_params").and_then(Value::as_object);
+    let params = params.into_iter().flatten();
     SipServer {
         hostname: text("hostname").unwrap_or_default(),
         port: text("port").and_then(|port| port.parse().ok()).unwrap_or(5061),
         app_id: text("app_id"),
         password: text("sip_user_password").map(Secret::new),
-        tgrp: tgrp.filter(|tgrp| !tgrp.is_empty()).map(str::to_owned),
+        user_params: params
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect(),
     }
 }
 
@@ -242,7 +262,7 @@ mod tests {
         assert_eq!(settings.keying, None);
         let server = settings.server(Some("SIP.example.com")).unwrap();
         assert_eq!((server.port, server.app_id.as_deref()), (5070, Some("12")));
-        assert_eq!(server.tgrp.as_deref(), Some("wacall"));
+        assert_eq!(server.tgrp(), Some("wacall"));
         assert_eq!(server.password.as_ref().unwrap().expose(), "p4ss");
         assert_eq!(settings.servers[1].port, 5061);
         assert!(settings.server(Some("third.example.com")).is_none());

@@ -176,18 +176,6 @@ impl GraphClient {
         let body = json!({"webhook_configuration": {"override_callback_uri": ""}});
         self.success(self.call(Method::POST, token, &[phone.as_str()])?.json(&body), token).await
     }
-
-    /// Registers a number for the Cloud API; the PIN becomes its two-step PIN, or must be the one it has.
-    pub async fn register_with_pin(
-        &self,
-        token: &Secret,
-        phone: &PhoneNumberId,
-        pin: &Secret,
-    ) -> Result<(), GraphError> {
-        let body = json!({"messaging_product": "whatsapp", "pin": pin.expose()});
-        let request = self.call(Method::POST, token, &[phone.as_str(), "register"])?.json(&body);
-        self.success(request, token).await.map_err(|error| error.without(pin))
-    }
 }
 
 fn app_token(app_id: &str, app_secret: &Secret) -> Secret {

@@ -26,10 +26,8 @@ pub fn with_trunk(config: &mut Config) {
     config.sip.trunks = vec![TrunkConfig {
         name: "asterisk".to_owned(),
         uris: vec!["sip:127.0.0.1:5060;transport=udp".to_owned()],
-        username: None,
-        password: None,
-        inbound_username: None,
-        inbound_password: None,
+        login: None,
+        inbound_login: None,
         tls_ca_file: None,
         options_interval: None,
     }];

@@ -40,23 +40,7 @@ pub async fn link(api: &Api, cloud: &SimCloud, portal: &SimPortal) -> Linked {
 
 /// The same with the scopes that the portal grants.
 pub async fn link_with(api: &Api, cloud: &SimCloud, portal: &SimPortal, scopes: &[&str]) -> Linked {
-    let app = api
-        .post(
-            "/apps",
-            json!({"name": "Test", "site": "127.0.0.1", "client_id": CLIENT_ID,
-                   "client_secret": APP_SECRET, "access_token": ACCESS_TOKEN}),
-        )
-        .await;
-    let callback_url = text(&app, "callback_url");
-    cloud.set_callback(CLIENT_ID, &callback_url, &text(&app, "verify_token")).await.unwrap();
-    let waba = api.post("/wabas", json!({"app_id": app["id"], "waba_id": WABA_ID})).await;
-    let created = api
-        .post(
-            "/phones",
-            json!({"waba_id": waba["id"], "phone_number": format!("+{PHONE_NUMBER}"), "phone_number_id": PHONE_ID}),
-        )
-        .await;
-    let phone_id = text(&created, "id");
+    let (phone_id, callback_url) = link_whatsapp(api, cloud).await;
     let local = portal.create_local_app(
         &format!("{}/api/bitrix/", base_of(&callback_url)),
         &format!("{}/app-install/", base_of(&callback_url)),
@@ -75,6 +59,27 @@ pub async fn link_with(api: &Api, cloud: &SimCloud, portal: &SimPortal, scopes: 
     let portal_id = text(&portals["items"][0], "id");
     let line = api.put(&format!("/phones/{phone_id}/line"), json!({"portal_id": portal_id})).await;
     Linked { phone_id, portal_id, line: text(&line, "line_id"), client_id: local.client_id }
+}
+
+/// App, account and phone at the simulated cloud, and nothing of a portal: the phone's id, and where it is told of.
+pub async fn link_whatsapp(api: &Api, cloud: &SimCloud) -> (String, String) {
+    let app = api
+        .post(
+            "/apps",
+            json!({"name": "Test", "site": "127.0.0.1", "client_id": CLIENT_ID,
+                   "client_secret": APP_SECRET, "access_token": ACCESS_TOKEN}),
+        )
+        .await;
+    let callback_url = text(&app, "callback_url");
+    cloud.set_callback(CLIENT_ID, &callback_url, &text(&app, "verify_token")).await.unwrap();
+    let waba = api.post("/wabas", json!({"app_id": app["id"], "waba_id": WABA_ID})).await;
+    let created = api
+        .post(
+            "/phones",
+            json!({"waba_id": waba["id"], "phone_number": format!("+{PHONE_NUMBER}"), "phone_number_id": PHONE_ID}),
+        )
+        .await;
+    (text(&created, "id"), callback_url)
 }
 
 fn base_of(callback: &str) -> String {

@@ -160,3 +160,55 @@ async fn the_switch_panel_is_for_this_machine_alone() {
     assert!(!state.to_string().contains(TOKEN) && !state.to_string().contains(SECRET));
     world.cloud.stop().await;
 }
+
+#[tokio::test]
+async fn a_number_is_proven_by_a_code_and_registered_in_the_form_of_the_facts() {
+    let world = World::new().await;
+    let code = format!("{PHONE}/request_code?code_method=SMS&language=en_US");
+    assert_like("request_code", &world.graph("POST", &code, None).await.1);
+    assert_like(
+        "verify_code",
+        &world.graph("POST", &format!("{PHONE}/verify_code?code=123456"), None).await.1,
+    );
+    let register = |pin: &str| json!({"messaging_product": "whatsapp", "pin": pin});
+    let path = format!("{PHONE}/register");
+    assert_like("register", &world.graph("POST", &path, Some(register("212834"))).await.1);
+    let (status, answer) = world.graph("POST", &path, Some(register("999999"))).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!(133005)));
+    let (status, _) = world.graph("POST", &format!("{PHONE}/verify_code?code=1"), None).await;
+    assert_eq!(status, 400);
+    world.cloud.stop().await;
+}
+
+#[tokio::test]
+async fn a_business_profile_is_read_in_the_form_of_the_facts() {
+    let world = World::new().await;
+    let path = format!("{PHONE}/whatsapp_business_profile");
+    let mut profile = sample("business_profile")["data"][0].clone();
+    profile.as_object_mut().unwrap().remove("profile_picture_url");
+    assert_like("success", &world.graph("POST", &path, Some(profile)).await.1);
+    let picture = json!({"messaging_product": "whatsapp", "profile_picture_handle": "4::aW1hZ2U="});
+    assert_like("success", &world.graph("POST", &path, Some(picture)).await.1);
+    let fields = "about,address,description,email,profile_picture_url,websites,vertical";
+    let (status, answer) = world.graph("GET", &format!("{path}?fields={fields}"), None).await;
+    assert_eq!(status, 200);
+    assert_like("business_profile", &answer);
+    world.cloud.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_is_exchanged_for_a_token_once_in_the_form_of_the_facts() {
+    let world = World::new().await;
+    let redirect = "https://bridge.example/admin/facebook/callback";
+    let code = world.cloud.login_code(APP, redirect);
+    let path = |redirect: &str| {
+        format!(
+            "oauth/access_token?client_id={APP}&client_secret={SECRET}&redirect_uri={redirect}&code={code}"
+        )
+    };
+    let (status, answer) = world.graph_as("", "GET", &path(redirect), None).await;
+    assert_eq!(status, 200);
+    assert_like("login_exchange", &answer);
+    assert_eq!(world.graph_as("", "GET", &path(redirect), None).await.0, 400, "a code works once");
+    world.cloud.stop().await;
+}

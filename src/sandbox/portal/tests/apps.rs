@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
-use super::super::{FaultKind, Faults, PortalOptions, SimPortal, pull};
+use super::super::{FaultKind, Faults, PortalOptions, SimFile, SimPortal, pull};
 use super::rig::{Rig, SCOPES, bridge, free, messages, portal, register, same_shape, sample};
 
 #[tokio::test]
@@ -354,5 +354,19 @@ async fn a_line_that_does_not_work_refuses_messages() {
     assert_eq!((status, code.as_str()), (400, "IMCONNECTOR_NO_CORRECT_PROVIDER"));
     let empty = json!({"CONNECTOR": "wa_bridge", "LINE": line, "MESSAGES": []});
     assert_eq!(rig.refused("imconnector.send.messages", empty).await.1, "ERROR_ARGUMENT");
+    rig.portal.stop().await;
+}
+
+#[tokio::test]
+async fn comments_of_the_timeline_and_files_of_the_disk_have_the_form_of_the_facts() {
+    let rig = Rig::new(free()).await;
+    rig.portal.set_scopes(&rig.app.client_id, &["crm", "disk"]);
+    let fields = json!({"ENTITY_ID": 123, "ENTITY_TYPE": "contact", "COMMENT": "Sent by WhatsApp"});
+    rig.ok("crm.timeline.comment.add", json!({"fields": fields})).await;
+    assert_eq!(rig.portal.timeline().len(), 1);
+    let file = SimFile { name: "a.pdf".into(), mime: "application/pdf".into(), bytes: b"pdf".to_vec() };
+    let id = rig.portal.put_on_disk(file);
+    let answer = rig.ok("disk.file.get", json!({"id": id})).await;
+    assert_eq!(answer["NAME"], "a.pdf");
     rig.portal.stop().await;
 }

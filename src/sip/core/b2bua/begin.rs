@@ -12,8 +12,13 @@ use crate::domain::call::{CallEnd, CallMoment};
 
 impl Endpoint {
     /// The SDP of an INVITE. `None` = answered: without an offer 488, since nobody could know whether SDES or
-    /// DTLS is wanted; with something else 415.
+    /// DTLS is wanted; with something else 415; 406 where our answer could not be read.
     pub(super) fn offer_of(&mut self, tx: TxId, incoming: &Incoming) -> Option<String> {
+        if !incoming.accepts_sdp() {
+            let why = "an answer to an INVITE is application/sdp";
+            self.answer_with(tx, incoming, 406, &[warning(&self.config.hostname, why)]);
+            return None;
+        }
         let Ok(offer) = incoming.sdp() else {
             self.answer_unsupported(tx, incoming);
             return None;

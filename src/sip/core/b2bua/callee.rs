@@ -368,7 +368,7 @@ pub(super) fn ended_by(edge: Edge) -> EndedBy {
 }
 
 /// Name of the account, user name and password that answer a side's challenge.
-fn account_of(
+pub(super) fn account_of(
     config: &super::EndpointConfig,
     trunk: usize,
     edge: Edge,
@@ -381,7 +381,8 @@ fn account_of(
         }
         Edge::Trunk(_) => {
             let trunk = config.trunks.get(trunk)?;
-            Some((format!("trunk {}", trunk.name), trunk.username.clone()?, trunk.password.clone()?))
+            let login = trunk.login.clone()?;
+            Some((format!("trunk {}", trunk.name), login.username, login.password))
         }
     }
 }

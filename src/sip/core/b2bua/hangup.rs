@@ -71,30 +71,6 @@ impl Endpoint {
         }
     }
 
-    /// Sends BYE in a leg that is confirmed.
-    fn bye(&mut self, key: u64, party: Party) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let cause = call.parting;
-        let Some(leg) = call.leg_mut(party).filter(|leg| leg.state == LegState::Confirmed) else { return };
-        leg.state = LegState::Over;
-        let via = via(&self.config, &mut self.wire, leg.edge, leg.transport);
-        let heads = leg.next_heads(via);
-        let mut writer = heads.writer("BYE");
-        writer.header("Reason", &reason::header(cause)).header("User-Agent", "wabridge");
-        let Some((to, fallback)) = leg.way(&self.links) else { return };
-        let transport = leg.transport;
-        let out = Outgoing {
-            method: "BYE",
-            to,
-            fallback,
-            transport,
-            heads,
-            packet: writer.finish(),
-            owner: Owner::Nobody,
-        };
-        self.clients.start(&mut self.wire, out);
-    }
-
     /// Takes a call off every table.
     fn forget(&mut self, key: u64) {
         let Some(mut call) = self.calls.remove(&key) else { return };

@@ -46,7 +46,8 @@ impl Endpoint {
             Some(Method::Invite | Method::Update)
                 if stage != Stage::Answered && incoming.request.body.is_empty() =>
             {
-                self.answer(tx, incoming, 200);
+                let headers = [("Contact", leg.contact.clone()), ("Allow", ALLOW.to_owned())];
+                self.answer_with(tx, incoming, 200, &headers);
             }
             Some(Method::Invite | Method::Update) => self.refresh(tx, incoming, key, party),
             Some(Method::Info) => self.info(tx, incoming, key),

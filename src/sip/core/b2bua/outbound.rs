@@ -6,7 +6,7 @@ use super::super::address::Address;
 use super::super::challenge::{Expected, Verdict};
 use super::super::digest::Sum;
 use super::super::endpoint::Endpoint;
-use super::super::io::{Origin, Output};
+use super::super::io::{Origin, Output, Transport};
 use super::super::leg::Edge;
 use super::super::request::Incoming;
 use super::super::routes::digits;
@@ -17,7 +17,9 @@ use super::callee::Plan;
 use super::hangup::Refusal;
 use super::inbound::{escape_user, is_user_id};
 use super::{Call, NewCall, Stage, contact};
-use crate::domain::call::{CallEnd, CallMoment, CallPeer, CallPermission, CallRoute, EndCause, EndedBy};
+use crate::domain::call::{
+    CallEnd, CallMoment, CallPeer, CallPermission, CallRoute, EndCause, EndedBy, Login,
+};
 use crate::domain::{CallId, Direction, UserId};
 
 impl Endpoint {
@@ -26,6 +28,10 @@ impl Endpoint {
         let Origin::Trunk(Some(trunk)) = incoming.source.origin else {
             return self.refuse_scanner(tx, incoming, "an INVITE from an address of no trunk");
         };
+        let wants_tls = self.config.trunks.get(trunk).is_some_and(|trunk| trunk.calls_by_tls);
+        if wants_tls && incoming.source.transport != Transport::Tls {
+            return self.refuse_scanner(tx, incoming, "a call of a trunk that must come by TLS");
+        }
         let is_loop = incoming.header("X-WA-Call-ID").is_some_and(|mark| self.marks.contains(mark));
         if is_loop {
             return self.answer(tx, incoming, 482);
@@ -120,10 +126,8 @@ impl Endpoint {
 
     /// Digest with the trunk's `inbound_username`. False = answered.
     fn is_trunk_proven(&mut self, tx: TxId, incoming: &Incoming, index: usize) -> bool {
-        let trunk = self.config.trunks.get(index);
-        let account =
-            trunk.and_then(|trunk| Some((trunk.inbound_username.clone()?, trunk.inbound_password.clone()?)));
-        let Some((username, password)) = account else { return true };
+        let login = self.config.trunks.get(index).and_then(|trunk| trunk.inbound_login.clone());
+        let Some(Login { username, password }) = login else { return true };
         let realm = self.config.hostname.clone();
         let algorithms = [Sum::Md5];
         let expected = Expected {
@@ -180,7 +184,7 @@ pub fn plan(config: &super::EndpointConfig, call: &Call) -> Plan {
         uri: format!("sip:{user}@{host};transport=tls"),
         from: format!("<sip:{own}@{}>", call.route.hostname),
         to: format!("<sip:{user}@{host}>"),
-        contact: contact(config, Edge::Meta, super::Transport::Tls, &own),
+        contact: contact(config, Edge::Meta, Transport::Tls, &own),
         headers: Vec::new(),
     }
 }

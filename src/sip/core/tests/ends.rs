@@ -166,20 +166,6 @@ fn a_bye_whose_connection_breaks_before_its_answer_is_sent_by_the_route() {
 }
 
 #[test]
-fn a_bye_of_meta_on_a_third_connection_is_found_by_its_tags() {
-    let mut pair = Pair::new();
-    let (call, ok, ..) = pair.talk();
-    let other = pair.stranger(Origin::Refused);
-    let text = call.bye(&mut pair, &ok, "");
-    pair.over(other, &text.replace(&call.tag, "another"));
-    assert_eq!(pair.meta().status(), 481, "with another tag it is another dialog");
-    let text = call.bye(&mut pair, &ok, "");
-    pair.over(other, &text);
-    assert_eq!(pair.meta().status(), 200);
-    assert_eq!(pair.pbx().method(), "BYE");
-}
-
-#[test]
 fn the_trunk_s_bye_before_meta_s_ack_waits_for_it() {
     let mut pair = Pair::new();
     let (call, invite) = pair.call_in();
@@ -397,32 +383,6 @@ fn stopping_hangs_up_everything_and_draining_takes_no_more() {
     let methods: Vec<&str> = pair.at_pbx.iter().map(Msg::method).collect();
     assert_eq!(methods, ["BYE", "CANCEL"]);
     pair.assert_clean();
-}
-
-#[test]
-fn a_connection_with_a_dialog_is_not_closed_for_silence_and_others_are() {
-    let mut pair = Pair::new();
-    let (call, ok, ..) = pair.talk();
-    let other = pair.meta_connects();
-    pair.seconds(1000);
-    assert_eq!(pair.closed, [other]);
-    let text = call.bye(&mut pair, &ok, "");
-    pair.over(call.conn, &text);
-    pair.seconds(2000);
-    assert_eq!(pair.closed, [other, call.conn]);
-}
-
-#[test]
-fn keep_alives_are_answered_and_half_a_message_is_not_waited_for_long() {
-    let mut pair = Pair::new();
-    let conn = pair.meta_connects();
-    pair.over(conn, "\r\n\r\n");
-    assert_eq!(pair.raw, [(To::Conn(conn), b"\r\n".to_vec())]);
-    pair.over(conn, "INVITE sip:a@b SIP/2.0\r\n");
-    pair.seconds(9);
-    assert!(pair.closed.is_empty());
-    pair.seconds(1);
-    assert_eq!(pair.closed, [conn]);
 }
 
 #[test]

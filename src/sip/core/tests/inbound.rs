@@ -2,7 +2,7 @@
 
 use super::meta::MetaCall;
 use super::pair::*;
-use crate::domain::call::{CallMoment, EndCause, EndedBy};
+use crate::domain::call::{CallMoment, DigestAlgorithm, EndCause, EndedBy, ScannerAnswer};
 use crate::sip::core::*;
 
 #[test]
@@ -397,8 +397,7 @@ fn an_answer_without_usable_audio_is_488_and_hung_up() {
 #[test]
 fn the_trunk_s_challenge_is_answered() {
     let mut pair = Pair::with(|config| {
-        config.trunks[0].username = Some("bridge".into());
-        config.trunks[0].password = Some(crate::domain::Secret::new("pw"));
+        config.trunks[0].login = Some(login("bridge"));
     });
     let (_, invite) = pair.call_in();
     let challenge = "WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"n1\",opaque=\"o\",algorithm=MD5,qop=\"auth\"\r\n";

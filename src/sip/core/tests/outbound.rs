@@ -276,8 +276,7 @@ fn meta_that_cannot_be_reached_is_503() {
 #[test]
 fn only_a_configured_trunk_with_its_digest_may_call() {
     let mut pair = Pair::with(|config| {
-        config.trunks[0].inbound_username = Some("pbx".into());
-        config.trunks[0].inbound_password = Some(crate::domain::Secret::new("pw"));
+        config.trunks[0].inbound_login = Some(login("pbx"));
     });
     let phone = format!("X-WA-Phone: {PHONE}\r\n");
     let uri = format!("sip:{CUSTOMER}@10.0.0.9");

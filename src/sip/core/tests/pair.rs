@@ -7,7 +7,10 @@ use std::time::Duration;
 use md5::{Digest as _, Md5};
 
 use super::meta::MetaCall;
-use crate::domain::call::{CallEnd, CallEvent, CallMoment, CallPermission, CallRoute, RouteTable};
+use crate::domain::call::{
+    CallEnd, CallEvent, CallMoment, CallPermission, CallRoute, DigestAlgorithm, Login, RouteTable,
+    ScannerAnswer,
+};
 use crate::domain::{CallId, PhoneKey, PhoneNumberId, Secret};
 use crate::sip::core::*;
 
@@ -186,12 +189,16 @@ pub fn trunk(uris: &[&str]) -> TrunkSettings {
     TrunkSettings {
         name: "asterisk".into(),
         targets: uris.iter().map(|uri| Target::parse(uri, 0).unwrap()).collect(),
-        username: None,
-        password: None,
-        inbound_username: None,
-        inbound_password: None,
+        login: None,
+        inbound_login: None,
+        calls_by_tls: false,
         options_interval: None,
     }
+}
+
+/// With the password `pw`.
+pub fn login(username: &str) -> Login {
+    Login { username: username.into(), password: Secret::new("pw") }
 }
 
 pub fn config() -> EndpointConfig {

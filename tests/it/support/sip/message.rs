@@ -199,6 +199,11 @@ pub fn credentials(challenge: &Message, method: &str, uri: &str, username: &str,
 
 /// Whether an INVITE answers a challenge by MD5 with the phone's password; the number in it without `+`.
 pub fn proves_the_password(invite: &str) -> bool {
+    proves(invite, PHONE, PASSWORD)
+}
+
+/// The same for another phone.
+pub fn proves(invite: &str, phone: &str, password: &str) -> bool {
     let line = invite.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: Digest ")).unwrap();
     let part = |name: &str| {
         let found = line.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
@@ -208,10 +213,20 @@ pub fn proves_the_password(invite: &str) -> bool {
         use md5::Digest as _;
         hex::encode(md5::Md5::digest(text))
     };
-    let ha1 = hash(format!("{PHONE}:{}:{PASSWORD}", part("realm")));
+    let ha1 = hash(format!("{phone}:{}:{password}", part("realm")));
     let ha2 = hash(format!("INVITE:{}", part("uri")));
     let (nonce, nc, cnonce) = (part("nonce"), part("nc"), part("cnonce"));
-    part("username") == PHONE && part("response") == hash(format!("{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}"))
+    part("username") == phone && part("response") == hash(format!("{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}"))
+}
+
+/// A telephone's answer without keys, with the first payload number of the offer.
+pub fn plain_answer(offer: &str, port: u16) -> String {
+    let media = offer.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("audio");
+    let payload = media.split(' ').nth(2).unwrap();
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP {payload}\r\na=rtpmap:{payload} opus/48000/2\r\na=sendrecv\r\n"
+    )
 }
 
 /// Meta's offer with keys in it.

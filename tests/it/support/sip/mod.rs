@@ -1,6 +1,7 @@
 //! What tests of calls stand on: the SIP edge without the rest of the bridge, scripted peers that speak SIP as
 //! text, and real programs.
 
+pub mod hosts;
 pub mod message;
 pub mod peers;
 pub mod phone;
@@ -84,10 +85,21 @@ impl Certificates {
 
     /// Writes `NAME.pem` and `NAME.key`, and both in one as `NAME.both.pem`.
     pub fn sign(&self, name: &str, hosts: &[&str], year: i32) {
+        self.sign_with(name, hosts, (year, 12, 31));
+    }
+
+    /// The same with another end.
+    pub fn sign_until(&self, name: &str, hosts: &[&str], end: chrono::DateTime<chrono::Utc>) {
+        use chrono::Datelike as _;
+        let (month, day) = (u8::try_from(end.month()).unwrap(), u8::try_from(end.day()).unwrap());
+        self.sign_with(name, hosts, (end.year(), month, day));
+    }
+
+    fn sign_with(&self, name: &str, hosts: &[&str], (year, month, day): (i32, u8, u8)) {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = rcgen::CertificateParams::new(hosts).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.not_after = rcgen::date_time_ymd(year, 12, 31);
+        params.not_after = rcgen::date_time_ymd(year, month, day);
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.ca).unwrap();
         let (certificate, key) = (certificate.pem(), key.serialize_pem());
@@ -109,6 +121,13 @@ impl Certificates {
 }
 
 impl TestEdge {
+    /// One with a scripted telephone system.
+    pub async fn with_pbx() -> (Self, peers::Pbx) {
+        let pbx = peers::Pbx::start().await;
+        let edge = Self::start(EdgeSetup { trunks: vec![pbx.uri()], ..EdgeSetup::default() }).await;
+        (edge, pbx)
+    }
+
     pub async fn start(setup: EdgeSetup) -> Self {
         let certificates = setup.certificates.unwrap_or_else(Certificates::new);
         let mut options = EdgeOptions::new(config(&certificates, setup.trunks));
@@ -213,10 +232,8 @@ pub fn trunk(uris: Vec<String>) -> TrunkConfig {
     TrunkConfig {
         name: "asterisk".to_owned(),
         uris,
-        username: None,
-        password: None,
-        inbound_username: None,
-        inbound_password: None,
+        login: None,
+        inbound_login: None,
         tls_ca_file: None,
         options_interval: None,
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -34,6 +35,20 @@ impl Connection {
         Self::dial(edge.meta, &edge.certificates, alpn).await
     }
 
+    /// A client that speaks this version of TLS alone.
+    pub async fn open_by(edge: &TestEdge, version: &'static rustls::SupportedProtocolVersion) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(edge.certificates.path("ca.pem")).unwrap();
+        roots.add(ca).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self::greet(edge.meta, config).await.unwrap()
+    }
+
     /// The same to any address.
     pub async fn dial(
         address: SocketAddr,
@@ -42,6 +57,10 @@ impl Connection {
     ) -> std::io::Result<Self> {
         let mut config = wabridge::tls::client_config(Some(&certificates.path("ca.pem"))).unwrap();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Self::greet(address, config).await
+    }
+
+    async fn greet(address: SocketAddr, config: rustls::ClientConfig) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from(HOSTNAME).unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
@@ -49,6 +68,24 @@ impl Connection {
         let alpn = tls.alpn_protocol().map(<[u8]>::to_vec);
         let shown = tls.peer_certificates().unwrap()[0].to_vec();
         Ok(Self { stream: Box::new(stream), read: Vec::new(), alpn, shown })
+    }
+
+    /// Without TLS.
+    pub async fn plain(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self { stream: Box::new(stream), read: Vec::new(), alpn: None, shown: Vec::new() }
+    }
+
+    /// Calls, and the telephone system answers; both sides are connected. The call, and the INVITE there.
+    pub async fn call(&mut self, pbx: &Pbx, name: &str) -> (MetaCall, Message) {
+        let mut call = MetaCall::new(name);
+        let (invite, ()) = tokio::join!(async { pbx.answer_call().await.0 }, async {
+            self.invite(&mut call).await;
+            let answer = self.status(200).await;
+            call.answered(&answer);
+            self.send(&call.ack()).await;
+        });
+        (call, invite)
     }
 
     pub async fn send(&mut self, text: &str) {
@@ -231,5 +268,43 @@ impl Pbx {
         self.send(from, &invite.answer("200 OK", "pbx", Some(&contact), &sdp)).await;
         self.request("ACK").await;
         (invite, from)
+    }
+
+    /// Hangs up a call that it has answered.
+    pub fn bye(&self, invite: &Message) -> String {
+        format!(
+            "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP {};rport;branch=z9hG4bKbye\r\nMax-Forwards: 70\r\nFrom: {};tag=pbx\r\n\
+             To: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nReason: Q.850;cause=16\r\nContent-Length: 0\r\n\r\n",
+            invite.address("Contact"),
+            self.address,
+            invite.header("To").unwrap(),
+            invite.header("From").unwrap(),
+            invite.header("Call-ID").unwrap()
+        )
+    }
+
+    /// Calls a customer.
+    pub fn invite(&self, bridge: SocketAddr, call_id: &str) -> String {
+        format!(
+            "INVITE sip:+12195550714@{bridge} SIP/2.0\r\nVia: SIP/2.0/UDP {};rport;branch=z9hG4bK{call_id}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:+12195550123@{}>;tag=pbx1\r\nTo: <sip:+12195550714@{bridge}>\r\n\
+             Contact: <{}>\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\nX-WA-Phone: +12195550123\r\n{}",
+            self.address,
+            self.address,
+            self.contact(),
+            super::message::with_body(&super::message::offer(42_000))
+        )
+    }
+
+    /// Hangs up a call that it has begun, by its 200.
+    pub fn bye_of_caller(answer: &Message) -> String {
+        format!(
+            "BYE {} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKbye\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
+             To: {}\r\nCall-ID: {}\r\nCSeq: 2 BYE\r\nReason: Q.850;cause=16\r\nContent-Length: 0\r\n\r\n",
+            answer.address("Contact"),
+            answer.header("From").unwrap(),
+            answer.header("To").unwrap(),
+            answer.header("Call-ID").unwrap()
+        )
     }
 }

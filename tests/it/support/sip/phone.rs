@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::hosts::OtherHost;
 use super::programs::Running;
 use super::{CUSTOMER, PASSWORD, PHONE, TestEdge};
 use crate::support::DEADLINE;
@@ -19,10 +21,13 @@ const RATE: u32 = 48_000;
 pub struct Phone {
     program: PathBuf,
     folder: TempDir,
+    host: Option<Arc<OtherHost>>,
+    bridge: std::net::IpAddr,
 }
 
 impl Phone {
-    pub fn new(program: &Path, edge: &TestEdge, encryption: &str) -> Self {
+    /// With a host, it runs on that other host and looks for its way by ICE.
+    pub fn on(program: &Path, edge: &TestEdge, encryption: &str, host: Option<Arc<OtherHost>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         write_tone(&folder.path().join("tone.wav"));
@@ -37,8 +42,10 @@ impl Phone {
         let modules = format!("module_path {}\n", modules.display())
             + &loaded.iter().map(|name| format!("module {name}.so\n")).collect::<String>()
             + "module_app account.so\nmodule_app menu.so\n";
+        let own = host.as_ref().map_or("127.0.0.1", |host| host.address.as_str());
+        let nat = if host.is_some() { ";medianat=ice" } else { "" };
         let config = format!(
-            "sip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\nsip_cafile {}\nsip_certificate {}\nsip_verify_server yes\n\
+            "sip_listen {own}:0\nnet_interface {own}\nsip_cafile {}\nsip_certificate {}\nsip_verify_server yes\n\
              audio_source aufile,{}\naudio_player none\naudio_alert none\nausrc_srate {RATE}\n\
              auplay_srate {RATE}\nausrc_channels 2\nauplay_channels 2\nrtp_ports 30000-31000\nrtcp_mux yes\n\
              opus_bitrate 28000\nsnd_path {}\n{modules}",
@@ -50,23 +57,33 @@ impl Phone {
         std::fs::write(folder.path().join("config"), config).unwrap();
         let account = format!(
             "<sip:+{CUSTOMER}@wa.meta.vc>;auth_user={PHONE};auth_pass={PASSWORD};regint=0;\
-             outbound=\"sip:{};transport=tls\";mediaenc={encryption}\n",
+             outbound=\"sip:{};transport=tls\";mediaenc={encryption}{nat}\n",
             edge.meta
         );
         std::fs::write(folder.path().join("accounts"), account).unwrap();
         std::fs::write(folder.path().join("contacts"), "").unwrap();
-        Self { program: program.to_owned(), folder }
+        Self { program: program.to_owned(), folder, host, bridge: edge.meta.ip() }
+    }
+
+    /// What it has said of itself.
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// Calls the business for a few seconds; the file of what it has heard.
     pub async fn calls(&self) -> PathBuf {
         let log = self.folder.path().join("log");
         let output = File::create(&log).unwrap();
-        let child = Command::new(&self.program)
+        let mut command = match &self.host {
+            Some(host) => host.command(&self.program),
+            None => Command::new(&self.program),
+        };
+        let child = command
             .arg("-f")
             .arg(self.folder.path())
             .arg("-e")
-            .arg(format!("d sip:+{PHONE}@127.0.0.1;transport=tls"))
+            .arg(format!("d sip:+{PHONE}@{};transport=tls", self.bridge))
             .args(["-s", "-t", "7"])
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -88,8 +105,7 @@ impl Phone {
 impl Drop for Phone {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
-            eprintln!("--- the phone's log:\n{}", String::from_utf8_lossy(&log));
+            eprintln!("--- the phone's log:\n{}", self.log());
         }
     }
 }

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::{Certificates, PHONE};
 use crate::support::DEADLINE;
-use crate::support::process::{bare_command, finish, free_port};
+use crate::support::process::{Finished, bare_command, finish, free_port};
 
 /// Where `scripts/sip-tools` put Asterisk and SIPp; `None` = this machine has none, and the test says so.
 pub fn tools() -> Option<PathBuf> {
@@ -83,20 +84,29 @@ pub struct Additions {
     pub agents: Option<String>,
     /// More of the bridge's configuration, of which the trunk's part is printed.
     pub trunk: String,
+    /// Where Asterisk is sent speech to; `127.0.0.1` if there is none.
+    pub media: Option<String>,
+    /// `tcp` or `tls` with certificates for Asterisk; UDP if there is none.
+    pub transport: Option<(&'static str, Arc<Certificates>)>,
 }
 
 impl Asterisk {
     /// Writes the configuration for a bridge at `bridge_port`, and boots.
     pub async fn start(tools: &Path, bridge_port: u16, port: u16, additions: Additions) -> Self {
+        let (pjsip, extensions) = documented(bridge_port, port, &additions).await;
+        Self::boot(tools, &(pjsip + &additions.pjsip), &(extensions + &additions.extensions)).await
+    }
+
+    /// Boots on these two files.
+    pub async fn boot(tools: &Path, pjsip: &str, extensions: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tree = tools.join("tree");
         for part in ["etc", "lib/keys", "spool", "log/cdr-csv", "run", "db"] {
             std::fs::create_dir_all(folder.path().join(part)).unwrap();
         }
         let etc = folder.path().join("etc");
-        let (pjsip, extensions) = documented(bridge_port, port, &additions).await;
-        std::fs::write(etc.join("pjsip.conf"), pjsip + &additions.pjsip).unwrap();
-        std::fs::write(etc.join("extensions.conf"), extensions + &additions.extensions).unwrap();
+        std::fs::write(etc.join("pjsip.conf"), pjsip).unwrap();
+        std::fs::write(etc.join("extensions.conf"), extensions).unwrap();
         std::fs::write(etc.join("asterisk.conf"), directories(&tree, folder.path())).unwrap();
         std::fs::write(etc.join("modules.conf"), modules()).unwrap();
         std::fs::write(etc.join("rtp.conf"), "[general]\nrtpstart=10000\nrtpend=19998\n").unwrap();
@@ -173,10 +183,12 @@ impl Drop for Asterisk {
 async fn documented(bridge_port: u16, port: u16, additions: &Additions) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("test.toml");
+    let transport = additions.transport.as_ref().map_or("udp", |(transport, _)| transport);
     let text = format!(
-        "data_dir = {:?}\nsip.trunk_listen = \"127.0.0.1:{bridge_port}\"\n[[sip.trunks]]\nname = \"asterisk\"\n\
-         uris = [\"sip:127.0.0.1:{port};transport=udp\"]\n{}",
+        "data_dir = {:?}\nsip.trunk_listen = \"127.0.0.1:{bridge_port}\"\nsip.hostname = \"127.0.0.1\"\n\
+         [[sip.trunks]]\nname = \"asterisk\"\nuris = [{:?}]\n{}",
         folder.path(),
+        uri(transport, port),
         additions.trunk
     );
     std::fs::write(&config, text).unwrap();
@@ -186,8 +198,30 @@ async fn documented(bridge_port: u16, port: u16, additions: &Additions) -> (Stri
     if let Some(agents) = &additions.agents {
         command.args(["--agents", agents]);
     }
-    command.args(["--media-address", "127.0.0.1"]).arg("--config").arg(&config);
-    let printed = finish(command).await;
+    let media = additions.media.as_deref().unwrap_or("127.0.0.1");
+    command.args(["--media-address", media]).arg("--config").arg(&config);
+    let (mut pjsip, extensions) = two_files(&finish(command).await);
+    if let Some((_, certificates)) = &additions.transport {
+        // The files that the page names as an example.
+        for (example, own) in [
+            ("/etc/asterisk/keys/asterisk.pem", "meta.pem"),
+            ("/etc/asterisk/keys/asterisk.key", "meta.key"),
+            ("/etc/ssl/certs/ca-certificates.crt", "ca.pem"),
+        ] {
+            pjsip = pjsip.replace(example, certificates.path(own).to_str().unwrap());
+        }
+    }
+    (pjsip, extensions)
+}
+
+/// Where this Asterisk is called; by TLS under a name of its certificate.
+pub fn uri(transport: &str, port: u16) -> String {
+    let host = if transport == "tls" { "localhost" } else { "127.0.0.1" };
+    format!("sip:{host}:{port};transport={transport}")
+}
+
+/// What `wabridge asterisk-config` has printed, taken apart.
+pub fn two_files(printed: &Finished) -> (String, String) {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let (pjsip, extensions) = printed.stdout.split_once("; ===== extensions.conf =====\n").unwrap();
     (pjsip.to_owned(), extensions.to_owned())
