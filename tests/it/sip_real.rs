@@ -177,6 +177,11 @@ async fn asterisk_is_spoken_to_by_tcp() {
     both_ways_by("tcp").await;
 }
 
+#[tokio::test]
+async fn asterisk_is_spoken_to_by_tls_and_both_sides_check_the_others_certificate() {
+    both_ways_by("tls").await;
+}
+
 /// A call in each direction, each over a connection of whoever calls; hung up by Meta, then by Asterisk.
 async fn both_ways_by(transport: &'static str) {
     let Some(tools) = tools() else { return };

@@ -144,3 +144,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         closing.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_asks_by_itself_whether_a_silent_peer_is_there() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&stream, &Patience::default());
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(45));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEP_ALIVE_REPEAT);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEP_ALIVE_TRIES);
+    }
+}
