@@ -93,7 +93,7 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
             Cell::Text(person(&row)),
             Cell::State(badge(say, &row)),
             Cell::Text(ending(say, &row)),
-            Cell::Text(row.seconds().map(|seconds| clock(seconds.into())).unwrap_or_default()),
+            Cell::Text(row.seconds().map(clock).unwrap_or_default()),
             Cell::Text(number_of(&state, &row)),
         ]);
     }
