@@ -1,5 +1,6 @@
 //! Arguments, configuration, telemetry, then the app.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,8 +14,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One readable line with the cause.
-            eprintln!("wabridge: {error:#}");
+            // One readable line with the cause, if anybody reads it.
+            let _ = writeln!(std::io::stderr(), "wabridge: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -26,7 +27,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
     let (config, warnings) =
         Config::load(config::find_file(cli.config.as_deref()).as_deref(), config::process_env())?;
-    telemetry::init(&config.log)?;
+    let _log = telemetry::init(&config.log)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

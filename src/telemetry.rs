@@ -9,6 +9,7 @@ use std::io::IsTerminal as _;
 
 use thiserror::Error;
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -16,8 +17,12 @@ pub use metrics::Metrics;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// What its library tells of each start and stop of a listener, we tell ourselves.
-const QUIET: &str = "actix_server=warn";
+/// Lines that may wait for a slow reader of the log; further ones are lost.
+const LINES: usize = 8192;
+
+/// What its library tells of each start and stop of a listener, we tell ourselves; and what a stranger sends that is
+/// no HTTP is no error of ours.
+const QUIET: &str = "actix_server=warn,actix_http=off";
 
 /// Why there is no log.
 #[derive(Debug, Error)]
@@ -30,11 +35,23 @@ pub enum TelemetryError {
     Taken(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// Writes what still waits of the log when it is dropped, and waits for that a moment.
+#[must_use = "without it the end of the log is lost"]
+pub struct LogGuard {
+    _worker: WorkerGuard,
+}
+
 /// Sends the log of this process to stderr, in the configured form. Once a process.
-pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
+///
+/// Nobody waits for it: a collector that does not read, a full disk or a closed pipe costs lines, never a message
+/// or a call.
+pub fn init(config: &LogConfig) -> Result<LogGuard, TelemetryError> {
     let colours = config.format == LogFormat::Text && std::io::stderr().is_terminal();
-    let subscriber = subscriber(config, std::io::stderr, colours)?;
-    Ok(tracing::subscriber::set_global_default(subscriber)?)
+    let (writer, worker) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES).lossy(true).finish(std::io::stderr());
+    let subscriber = subscriber(config, writer, colours)?;
+    tracing::subscriber::set_global_default(subscriber)?;
+    Ok(LogGuard { _worker: worker })
 }
 
 fn subscriber<W>(
@@ -48,6 +65,8 @@ where
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", config.level))?)
         .with_writer(writer)
+        // It would tell of it on stderr, where just that has failed.
+        .log_internal_errors(false)
         .with_ansi(colours);
     Ok(match config.format {
         LogFormat::Text => Box::new(builder.finish()),

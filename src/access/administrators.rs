@@ -10,7 +10,7 @@ use crate::store::administrators::{self, AdministratorRow};
 use crate::store::audit::{self, NewEntry};
 use crate::store::{invites, sessions};
 
-const MAX_NAME: usize = 60;
+pub(super) const MAX_NAME: usize = 60;
 
 /// What came of accepting an invitation in its transaction.
 enum Accepted {

@@ -5,6 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
+use super::administrators::MAX_NAME;
 use super::throttle::Throttle;
 use super::{Access, PanelError, Role, password};
 use crate::clock::new_id;
@@ -62,6 +63,10 @@ impl Access {
     /// Logs in, or says that name or password are wrong.
     pub async fn login(&self, login: Login) -> Result<LoggedIn, PanelError> {
         let key = login.name.trim().to_lowercase();
+        if key.chars().count() > MAX_NAME {
+            // Nobody is called so, and what is tried is remembered.
+            return Err(PanelError::WrongLogin);
+        }
         if !self.admit(&login.source, &key) {
             return Err(PanelError::TooMany);
         }

@@ -8,7 +8,8 @@ const SPAN: TimeDelta = TimeDelta::minutes(10);
 /// Tries in vain in [`SPAN`]: one person mistypes, one address may be an office.
 const FOR_A_NAME: usize = 8;
 const FOR_A_SOURCE: usize = 24;
-/// Keys that are remembered. With more, everybody waits: somebody tries from everywhere.
+/// Keys that are remembered. With more, the oldest is forgotten: somebody tries from everywhere, and a door that
+/// nobody can use is no better than one that is tried often.
 const MOST: usize = 20_000;
 
 /// Tries that failed.
@@ -21,8 +22,13 @@ impl Throttle {
         self.sweep(now);
         let keys = [(format!("s:{source}"), FOR_A_SOURCE), (format!("n:{name}"), FOR_A_NAME)];
         let full = |(key, most): &(String, usize)| self.0.get(key).is_some_and(|tries| tries.len() >= *most);
-        if keys.iter().any(full) || self.0.len() >= MOST {
+        if keys.iter().any(full) {
             return false;
+        }
+        while self.0.len() + keys.len() > MOST {
+            let oldest = self.0.iter().min_by_key(|(_, tries)| tries.back().copied());
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { break };
+            self.0.remove(&oldest);
         }
         for (key, _) in keys {
             self.0.entry(key).or_default().push_back(now);
@@ -71,6 +77,16 @@ mod tests {
         assert!((0..FOR_A_SOURCE).all(|n| throttle.admit("10.0.0.1", &format!("n{n}"), now())));
         assert!(!throttle.admit("10.0.0.1", "ann", now()));
         assert!(throttle.admit("10.0.0.2", "ann", now()));
+    }
+
+    #[test]
+    fn tries_from_everywhere_keep_nobody_out() {
+        let mut throttle = Throttle::default();
+        for n in 0..MOST / 2 + 10 {
+            assert!(throttle.admit(&format!("source {n}"), &format!("name {n}"), now()));
+        }
+        assert!(throttle.0.len() <= MOST);
+        assert!(throttle.admit("10.0.0.1", "ann", now()));
     }
 
     #[test]

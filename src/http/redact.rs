@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Keys whose values are never shown.
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 13] = [
     "access_token",
     "refresh_token",
     "application_token",
@@ -14,6 +14,7 @@ const SECRETS: [&str; 12] = [
     "app_secret",
     "password",
     "pin",
+    "verification_code",
     "token",
     "auth",
 ];

@@ -29,7 +29,8 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
     let mut public = web::scope("")
         .wrap(from_fn(bodies::limit))
         .wrap(from_fn(observe))
-        .route("/healthz", web::get().to(health::alive))
+        .service(alive())
+        .service(web::redirect("/", "/admin/"))
         .service(
             web::resource(["/api/waba", "/api/waba/"])
                 .app_data(web::PayloadConfig::new(WEBHOOK_BYTES))
@@ -74,11 +75,17 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
 
 /// The internal listener.
 pub fn configure_internal(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
-    let mut internal = web::scope("").wrap(from_fn(observe)).route("/healthz", web::get().to(health::alive));
+    let mut internal = web::scope("").wrap(from_fn(observe)).service(alive());
     for (path, route) in internal_routes() {
         internal = internal.route(path, route);
     }
     cfg.app_data(state).service(internal.default_service(web::to(unknown)));
+}
+
+/// `/healthz`, also for watchers that want no body.
+fn alive() -> actix_web::Resource {
+    let routes = [web::get(), web::head()].map(|route| route.to(health::alive));
+    routes.into_iter().fold(web::resource("/healthz"), actix_web::Resource::route)
 }
 
 fn internal_routes() -> [(&'static str, actix_web::Route); 2] {

@@ -266,7 +266,7 @@ pub struct OperatorItem {
     pub first_part: i32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+/// By reference, as serde wants it.
 fn is_zero(number: &i32) -> bool {
     *number == 0
 }

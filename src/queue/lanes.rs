@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::job::{Class, Kind};
-use super::pace::Pace;
+use super::pace::{Pace, STANDARD};
 use super::policy;
 use crate::store::jobs::Offer;
 
@@ -370,7 +370,9 @@ impl Lanes {
             return key.clone();
         }
         let key: Arc<str> = Arc::from(name);
-        queues.push((key.clone(), Queue::default()));
+        // From the first claim on, whatever is learnt later.
+        let pace = (class == Class::Send).then(|| Pace::new(STANDARD));
+        queues.push((key.clone(), Queue { pace, ..Queue::default() }));
         key
     }
 

@@ -4,6 +4,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 
+/// What every phone may send in a second (whatsapp-messaging facts §6.1), until more is known of it.
+pub const STANDARD: u32 = 80;
 /// When its pace is used up, a queue rests so long: those who wait go together then, and share their writes.
 const REST: Duration = Duration::milliseconds(250);
 

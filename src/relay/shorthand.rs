@@ -23,6 +23,9 @@ use crate::translate::notes::Note;
 use crate::translate::reconstruction;
 use crate::translate::shorthand::{FillOptions, Filled, MediaSource, Parsed, Refusal};
 
+/// So often the file of a template is looked for. Whoever typed its address learns soon that it leads nowhere, and
+/// what waits behind it in the chat goes on.
+pub(super) const FILE_TRIES: i32 = 3;
 /// A call to the portal for the address of a file takes at most so long.
 const ASKING: Duration = Duration::from_secs(30);
 
@@ -73,7 +76,7 @@ impl Relay {
         let planned = match self.template_part(outgoing, &portal, filled).await {
             Ok(planned) => planned,
             Err(TemplateTrouble::Later(reason))
-                if job.row.attempts + 1 < self.settings.policy.max_attempts =>
+                if job.row.attempts + 1 < FILE_TRIES.min(self.settings.policy.max_attempts) =>
             {
                 tracing::info!(job.id = job.row.id, reason, "the file of a template is not here yet");
                 return Err(self.files_later(&outgoing.chat.id, item, &[], &[], reason));

@@ -172,6 +172,29 @@ async fn a_configuration_that_cannot_be_read_is_named() {
 }
 
 #[tokio::test]
+async fn a_log_that_nobody_takes_stops_nothing() {
+    let home = Installation::new("").await;
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap().into();
+    // The reading end is gone, as after `wabridge serve 2>&1 | head`.
+    let closed = || std::io::pipe().unwrap().1.into();
+    // The reading end is there, and nobody reads.
+    let (unread, writing) = std::io::pipe().unwrap();
+    for log in [full(), closed(), writing.into()] {
+        let mut bridge = home.spawn_logging_to(home.port, log);
+        bridge.answers().await;
+        let http = crate::support::http_client();
+        // More lines than a pipe holds.
+        for _ in 0..1000 {
+            let url = format!("{}/nowhere/{}", home.base_url(), "x".repeat(200));
+            assert_eq!(http.get(url).send().await.unwrap().status(), 404);
+        }
+        assert_eq!(http.get(format!("{}/admin/login/", home.base_url())).send().await.unwrap().status(), 200);
+        bridge.stop().await;
+    }
+    drop(unread);
+}
+
+#[tokio::test]
 async fn only_one_serves_the_same_data() {
     let home = Installation::new("log.level = \"info\"\n").await;
     let first = home.serve().await;

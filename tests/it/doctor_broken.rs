@@ -275,8 +275,12 @@ async fn jobs_that_were_given_up_and_a_queue_that_stands_are_found() {
     })
     .await;
     app.portal.change_faults(|faults| faults.planned.clear());
-    app.advance(chrono::TimeDelta::minutes(2));
-    app.settled().await;
+    // However long the pause is by now.
+    app.wait_for("the job's turn", async |app| {
+        app.advance(chrono::TimeDelta::minutes(2));
+        (app.relay.scheduler.pending() == 0).then_some(())
+    })
+    .await;
     found(&app, "bridge.queue.age", "pass", "Nothing waits long").await;
     give_up_a_job(&app).await;
     found(&app, "bridge.queue.dead", "warn", "1 jobs were given up").await;

@@ -87,15 +87,18 @@ pub fn sdp(bytes: &[u8]) {
     let _ = sdp::flow(begin);
 }
 
-/// Start line and headers, each on a line without control characters.
+/// Start line and headers, each on a line without control characters; but an answer gives back some headers byte for
+/// byte, and a quoted string of RFC 3261 may hold nearly anything behind a backslash.
 fn assert_is_clean(bytes: &[u8]) {
     if bytes == b"\r\n" {
         return;
     }
     let text = std::str::from_utf8(bytes).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
+    let given_back = ["Via: ", "From: ", "To: ", "Call-ID: ", "CSeq: ", "Record-Route: "];
     for line in head.split("\r\n").skip(1) {
-        assert!(line.contains(": ") && !line.chars().any(char::is_control), "{line:?}");
+        let is_copy = head.starts_with("SIP/2.0 ") && given_back.iter().any(|name| line.starts_with(name));
+        assert!(line.contains(": ") && (is_copy || !line.chars().any(char::is_control)), "{line:?}");
     }
 }
 

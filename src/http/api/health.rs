@@ -8,7 +8,7 @@ use crate::http::health::takes_writes;
 use crate::http::{Problem, State};
 use crate::relay::gate::LIMIT_WAIT;
 use crate::relay::limits::{Standing, limit_of};
-use crate::store::{jobs, templates};
+use crate::store::{alarms, jobs, templates};
 
 /// How the bridge stands.
 #[derive(Serialize, ToSchema)]
@@ -56,9 +56,10 @@ pub(super) async fn show(state: web::Data<State>) -> Result<web::Json<HealthView
     let depths = state.db.read(|conn| {
         let (running, dead) = (jobs::depth(conn, "running")?.0, jobs::depth(conn, "dead")?.0);
         let waiting = jobs::waiting_for(conn, LIMIT_WAIT)?;
-        Ok((jobs::depth(conn, "ready")?, running, dead, waiting, templates::syncs(conn)?))
+        let told = (templates::syncs(conn)?, alarms::open(conn)?);
+        Ok((jobs::depth(conn, "ready")?, running, dead, waiting, told))
     });
-    let ((ready, oldest), running, dead, limit_waiting, syncs) = depths.await?;
+    let ((ready, oldest), running, dead, limit_waiting, (syncs, alarms)) = depths.await?;
     let age = oldest.map_or(0, |oldest| (state.clock.now() - oldest).num_seconds().max(0));
     let mut problems = problems(&state);
     if takes_writes(&state).await.is_err() {
@@ -67,6 +68,9 @@ pub(super) async fn show(state: web::Data<State>) -> Result<web::Json<HealthView
     problems.extend(syncs.iter().filter_map(|sync| {
         let why = sync.error.as_ref()?;
         Some(format!("WABA {}: its templates could not be read: {why}", sync.waba_key))
+    }));
+    problems.extend(alarms.iter().map(|alarm| {
+        format!("{} {}: {} ({})", alarm.subject_kind, alarm.subject_id, alarm.reason_en, alarm.check_id)
     }));
     let status = if problems.is_empty() && dead == 0 { "ok" } else { "attention" };
     let queue = QueueView { ready, running, dead, limit_waiting, oldest_seconds: age };

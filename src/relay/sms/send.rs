@@ -8,7 +8,7 @@ use crate::relay::Relay;
 use crate::relay::parts::Part;
 use crate::relay::plan::PlannedPart;
 use crate::relay::sender::{Outgoing, gone};
-use crate::relay::shorthand::{PlannedTemplate, TemplateTrouble, default_language};
+use crate::relay::shorthand::{FILE_TRIES, PlannedTemplate, TemplateTrouble, default_language};
 use crate::relay::sms::progress;
 use crate::store::jobs::Settlement;
 use crate::store::messages::MessageRow;
@@ -135,7 +135,7 @@ impl Relay {
             TemplateTrouble::Later(reason) => {
                 let tries = job.row.attempts;
                 let settlement = self.settings.policy.own_verdict(tries, reason.clone(), self.clock.now());
-                if matches!(settlement, Settlement::Again { .. }) {
+                if tries + 1 < FILE_TRIES && matches!(settlement, Settlement::Again { .. }) {
                     return Err(Stop::Settled(settlement));
                 }
                 Refusal::FileUnavailable { reason }

@@ -109,6 +109,11 @@ impl Installation {
     /// A bridge on the same data at another port.
     pub fn spawn_on(&self, port: u16) -> Bridge {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        self.spawn_logging_to(port, log.into())
+    }
+
+    /// A bridge whose log goes elsewhere.
+    pub fn spawn_logging_to(&self, port: u16, log: Stdio) -> Bridge {
         let mut command = self.command(&["serve"]);
         command.env("WABRIDGE_HTTP__LISTEN", format!("127.0.0.1:{port}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
