@@ -2,7 +2,7 @@
 //!
 //! | file | does |
 //! | --- | --- |
-//! | [`inbound`] | takes in what Meta posts |
+//! | [`inbound`], `arrival` | takes in what Meta posts; one message of it |
 //! | `whose`, [`known_chats`] | find the chat that a message belongs to |
 //! | [`statuses`], [`fields`], `template_news`, `permission` | apply what it says of our sends, phones and accounts, and of whom we may call |
 //! | [`outbound`] | takes in what operators write |
@@ -13,6 +13,7 @@
 //! | [`held`], `late` | what becomes of an operator's text while the window is closed; and if only Meta knew that |
 //! | [`fetch`] | fetches contacts' files from Meta |
 
+mod arrival;
 pub mod courier;
 mod effects;
 pub mod fetch;

@@ -99,8 +99,12 @@ fn read_archive(file: &Path, data_dir: &Path, target: &Path) -> anyhow::Result<(
     for entry in archive.entries().context("this is not a backup of wabridge")? {
         let mut entry = entry.context("the archive is damaged")?;
         let path = entry.path()?.into_owned();
+        let kind = entry.header().entry_type();
         let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-        if !plain || !(path == Path::new(DATABASE) || path.starts_with(MEDIA)) {
+        if !plain
+            || !(kind.is_file() || kind.is_dir())
+            || !(path == Path::new(DATABASE) || path.starts_with(MEDIA))
+        {
             bail!("{} does not belong into a backup of wabridge", path.display());
         }
         entry.unpack_in(work.path()).context("the archive is damaged")?;

@@ -1,14 +1,47 @@
 //! Around every request: what is logged of it, and what every answer bears.
 
-use actix_web::Error;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{Error, web};
 use tokio::time::Instant;
 
 /// Paths that are called thousands of times a second or every few seconds: logged only when they fail.
 const BUSY: [&str; 5] = ["/api/waba", "/api/bitrix", "/healthz", "/readyz", "/metrics"];
+
+/// Refused requests that a thread tells of in a minute: a stranger can make as many as he likes.
+const REFUSED: u32 = 30;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many refused requests were told of lately.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Lately>);
+
+#[derive(Debug, Default)]
+struct Lately {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Refusals {
+    /// Whether one more is worth a line; what was left out is told when the minute is over.
+    fn is_told(&self, now: Instant) -> bool {
+        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lately.since.is_none_or(|since| now - since >= MINUTE) {
+            let left_out = lately.count.saturating_sub(REFUSED);
+            if left_out > 0 {
+                tracing::info!(left_out, "more requests were refused than are told of one by one");
+            }
+            *lately = Lately { since: Some(now), count: 0 };
+        }
+        lately.count = lately.count.saturating_add(1);
+        lately.count <= REFUSED
+    }
+}
 
 /// Answers with safe headers and an access log without query strings and secrets of paths.
 pub(super) async fn observe(
@@ -17,6 +50,7 @@ pub(super) async fn observe(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
     let (method, path) = (request.method().clone(), shown_path(request.path()));
+    let refusals = request.app_data::<web::Data<Refusals>>().cloned();
     let outcome = next.call(request).await;
     let status = match &outcome {
         Ok(response) => response.status(),
@@ -24,7 +58,9 @@ pub(super) async fn observe(
     };
     let ms = started.elapsed().as_millis();
     let (status, quiet) = (status.as_u16(), BUSY.iter().any(|busy| path.trim_end_matches('/') == *busy));
-    if quiet && status < 400 {
+    let refused = (400..500).contains(&status);
+    let left_out = refused && refusals.is_some_and(|refusals| !refusals.is_told(started));
+    if (quiet && status < 400) || left_out {
         tracing::debug!(%method, path, status, ms, "request");
     } else {
         tracing::info!(%method, path, status, ms, "request");
@@ -60,6 +96,14 @@ fn shown_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_stranger_repeats_does_not_fill_the_log() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        let told = (0..1000).filter(|_| refusals.is_told(now)).count();
+        assert_eq!(told, 30);
+        assert!(refusals.is_told(now + MINUTE), "the next minute is told of again");
+    }
 
     #[test]
     fn secrets_of_a_path_are_not_logged() {

@@ -3,13 +3,14 @@
 //! The body limits answer 413: webhooks 4 MB (Meta sends up to 3), forms 1 MB, JSON 256 KB; see
 //! [`super::bodies`] for their time and their sum.
 
+use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError as _, web};
 
 use super::bodies::{self, Room};
 use super::{Problem, State, admin, api, bitrix, button, connector, health, media, settings, sms, whatsapp};
 use crate::config::InternalListen;
-use crate::http::observe::observe;
+use crate::http::observe::{Refusals, observe};
 
 const WEBHOOK_BYTES: usize = 4 * 1024 * 1024;
 const FORM_BYTES: usize = 1024 * 1024;
@@ -69,7 +70,13 @@ pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<State>) {
             public = public.service(web::resource(path).wrap(from_fn(api::authorize)).route(route));
         }
     }
-    cfg.app_data(state).app_data(web::Data::new(Room::default()));
+    cfg.app_data(state)
+        .app_data(web::Data::new(Room::default()))
+        .app_data(web::Data::new(Refusals::default()));
+    cfg.app_data(web::QueryConfig::default().error_handler(|error, _| {
+        let detail = format!("the query cannot be read: {error}");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).into()
+    }));
     cfg.service(public.default_service(web::to(unknown)));
 }
 

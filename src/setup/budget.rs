@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Claims in [`SPAN`] that nothing proved, for each portal that is installed here and for all others together.
+/// Claims in [`SPAN`] that nothing proved, for each portal that is installed here and for all others together. A
+/// stranger who knows a portal's member id can use up those of that portal: its pages then say that one should come
+/// again in a minute, while its events, proven by the application token, go on.
 const UNPROVEN: usize = 30;
 const SPAN: TimeDelta = TimeDelta::minutes(1);
 /// Portals that are remembered; installed ones only, so that strangers cannot fill it.
@@ -55,7 +57,10 @@ mod tests {
         let mut budget = Budget::default();
         assert!((0..UNPROVEN).all(|_| budget.take("", now())));
         assert!(!budget.take("", now()));
-        assert!(budget.take("installed", now()), "a portal that is known does not pay for strangers");
+        assert!(
+            budget.take("installed", now()),
+            "a portal that is known does not pay for those who name others"
+        );
         assert!(budget.take("", now() + SPAN));
     }
 

@@ -11,9 +11,6 @@ use crate::bitrix::event::EventAuth;
 use crate::directory::{Portal, context};
 use crate::domain::{MemberId, Secret};
 
-/// Refusals that are remembered so that each is logged once.
-const MOST_TOLD: usize = 1_000;
-
 impl Setup {
     /// The portal that an event is proven to come from.
     pub async fn trusted_portal(&self, auth: &EventAuth) -> Result<Portal, SetupError> {
@@ -91,17 +88,17 @@ impl Setup {
         pinned.cloned().ok_or_else(|| refused(unproven))
     }
 
-    /// Logs a refusal once and gives it as an error.
+    /// Logs a refusal once and gives it as an error; once for all portals that we do not know, since a stranger can
+    /// name as many as he likes.
     fn distrust(&self, member_id: Option<&MemberId>, why: &'static str) -> SetupError {
-        let member_id = member_id.map(MemberId::as_str).unwrap_or_default();
-        let member_id: String = member_id.chars().take(64).collect();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        // A flood of forged ids must not silence what comes after it.
-        if told.len() >= MOST_TOLD {
-            told.clear();
-        }
-        if told.insert(format!("{member_id} {why}")) {
-            tracing::warn!(portal.member_id = member_id, "{why} is refused; further ones are not logged");
+        let snapshot = self.directory.now();
+        let installed = member_id.filter(|id| snapshot.portal_by_member(id).is_some());
+        let key = format!("{} {why}", installed.map(MemberId::as_str).unwrap_or_default());
+        let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        if is_new {
+            let named: String =
+                member_id.map(MemberId::as_str).unwrap_or_default().chars().take(64).collect();
+            tracing::warn!(portal.member_id = named, "{why} is refused; further ones are not logged");
         }
         refused(why)
     }

@@ -439,6 +439,15 @@ async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
     let third = Installation::new("").await;
     let refused = third.run(&["restore", nonsense.to_str().unwrap()]).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
+    // A link would lead out of the folder.
+    let hostile = other.folder.path().join("hostile.tar");
+    let mut archive = tar::Builder::new(std::fs::File::create(&hostile).unwrap());
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    archive.append_link(&mut link, "wabridge.db", "/etc/hostname").unwrap();
+    archive.finish().unwrap();
+    let refused = third.run(&["restore", hostile.to_str().unwrap()]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("does not belong"), "{refused:?}");
     assert!(!third.folder.path().join("wabridge.db").exists());
     world.stop().await;
 }
