@@ -48,9 +48,10 @@ pub fn apply(
             templates::update(tx.conn, &row).map(drop)
         }
         TemplateNews::Category { now, next } => {
-            let category = now.clone().unwrap_or(old.category);
+            let category = now.clone().unwrap_or_else(|| old.category.clone());
             let next_category = next.clone().filter(|next| *next != category);
-            let row = TemplateRow { category, next_category, ..row };
+            let (moved_from, moved_at) = old.moves(&category, row.updated_at);
+            let row = TemplateRow { category, next_category, moved_from, moved_at, ..row };
             templates::update(tx.conn, &row).map(drop)
         }
         TemplateNews::Components { .. } => {

@@ -261,6 +261,8 @@ fn row_of(waba_key: &str, listed: ListedTemplate, now: chrono::NaiveDateTime) ->
         synced_at: now,
         created_at: now,
         updated_at: now,
+        moved_from: None,
+        moved_at: None,
     }
 }
 

@@ -318,6 +318,8 @@ table! {
         synced_at -> Timestamp,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        moved_from -> Nullable<Text>,
+        moved_at -> Nullable<Timestamp>,
     }
 }
 

@@ -43,6 +43,22 @@ pub struct TemplateRow {
     pub created_at: NaiveDateTime,
     /// When it was last changed.
     pub updated_at: NaiveDateTime,
+    /// The price class that it had before Meta moved it without an announcement.
+    pub moved_from: Option<String>,
+    /// When Meta did that.
+    pub moved_at: Option<NaiveDateTime>,
+}
+
+impl TemplateRow {
+    /// What is known of its last move when Meta says that it is in this price class now.
+    pub fn moves(&self, category: &str, now: NaiveDateTime) -> (Option<String>, Option<NaiveDateTime>) {
+        if category == self.category {
+            return (self.moved_from.clone(), self.moved_at);
+        }
+        let announced = self.next_category.as_deref() == Some(category);
+        let returned = self.moved_from.as_deref() == Some(category);
+        if announced || returned { (None, None) } else { (Some(self.category.clone()), Some(now)) }
+    }
 }
 
 /// How the last reading of an account's templates went.
@@ -147,10 +163,13 @@ pub fn put_listed(conn: &mut Conn, row: &TemplateRow, began: DateTime<Utc>) -> R
     let Some(known) = by_name(conn, &row.waba_key, &row.name, &row.language)? else {
         return insert(conn, row);
     };
+    let (moved_from, moved_at) = known.moves(&row.category, row.updated_at);
     let mut new = TemplateRow {
         id: known.id.clone(),
         created_at: known.created_at,
         updated_at: known.updated_at,
+        moved_from,
+        moved_at,
         ..row.clone()
     };
     // Meta tells no reason for a pause in its lists: the one that the webhook told stays.

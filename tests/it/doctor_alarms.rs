@@ -305,8 +305,14 @@ async fn a_template_that_is_paused_or_moved_to_another_price_is_told() {
     let notice = json!({"new_category": "UTILITY", "correct_category": "MARKETING"});
     post("template_category_update", notice).await;
     turn.broken("another price class: plain (en)").await;
-    post("template_category_update", json!({"previous_category": "UTILITY", "new_category": "MARKETING"}))
-        .await;
+    let moves = |from: &str, to: &str| json!({"previous_category": from, "new_category": to});
+    post("template_category_update", moves("UTILITY", "MARKETING")).await;
+    turn.mended().await;
+    // Without any notice.
+    let mut turn = Turn::of(&app, "meta.templates.category").await;
+    post("template_category_update", moves("MARKETING", "UTILITY")).await;
+    turn.broken("has put templates into another price class: plain (en)").await;
+    post("template_category_update", moves("UTILITY", "MARKETING")).await;
     turn.mended().await;
     app.stop().await;
 }

@@ -123,6 +123,8 @@ async fn prepare(app: &TestApp) {
                 synced_at: now.naive_utc(),
                 created_at: now.naive_utc(),
                 updated_at: now.naive_utc(),
+                moved_from: None,
+                moved_at: None,
             };
             store::templates::put(tx.conn, &row)?;
         }

@@ -220,6 +220,8 @@ fn preview(form: &Form, row: Option<&TemplateRow>) -> String {
         synced_at: now,
         created_at: now,
         updated_at: now,
+        moved_from: None,
+        moved_at: None,
     };
     composed(&look, &[], Language::from_code(&look.language)).preview
 }

@@ -178,7 +178,7 @@ impl Setup {
         });
         let key = own.key.to_string();
         if let Ok(rows) = self.db.read(move |conn| crate::store::templates::for_waba(conn, &key)).await {
-            found.extend(waba::templates(&subject, &rows));
+            found.extend(waba::templates(&subject, &rows, self.clock.now()));
         }
         found
     }

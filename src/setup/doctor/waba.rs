@@ -1,6 +1,8 @@
 //! Judges a WhatsApp Business Account: who hears of it, where, and its health in Meta's own words
 //! (whatsapp-messaging facts §1.4, §7.5, §7.6).
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::finding::{Check, Finding, Outcome, Repair, Subject, Words, words};
 use crate::store::templates::TemplateRow;
 use crate::whatsapp::client::{Health, HealthEntity, SubscribedApp};
@@ -182,15 +184,21 @@ pub(super) fn status(subject: &Subject, status: &str, reason: Option<&str>) -> F
     }
 }
 
+/// So long a move without an announcement is told of.
+const MOVED_LATELY: TimeDelta = TimeDelta::days(7);
+
 /// Judges the states and price classes of the account's templates, as they are stored.
-pub(super) fn templates(subject: &Subject, rows: &[TemplateRow]) -> Vec<Finding> {
+pub(super) fn templates(subject: &Subject, rows: &[TemplateRow], now: DateTime<Utc>) -> Vec<Finding> {
     let (state, category) =
         (Check("meta.templates.state", subject), Check("meta.templates.category", subject));
     let named = |wanted: &dyn Fn(&TemplateRow) -> bool| -> Vec<String> {
         rows.iter().filter(|row| wanted(row)).map(|row| format!("{} ({})", row.name, row.language)).collect()
     };
     let stopped = named(&|row| matches!(row.status.as_str(), "PAUSED" | "DISABLED" | "LIMIT_EXCEEDED"));
-    let moved = named(&|row| row.next_category.as_ref().is_some_and(|next| *next != row.category));
+    let moved = named(&|row| {
+        let announced = row.next_category.as_ref().is_some_and(|next| *next != row.category);
+        announced || row.moved_at.is_some_and(|at| now.naive_utc() - at < MOVED_LATELY)
+    });
     vec![
         if stopped.is_empty() {
             state.pass(words("No template is paused or disabled.", "Приостановленных шаблонов нет."))
@@ -213,7 +221,7 @@ pub(super) fn templates(subject: &Subject, rows: &[TemplateRow]) -> Vec<Finding>
             let list = moved.join(", ");
             category.warn(
                 words(
-                    format!("Meta puts templates into another price class: {list}."),
+                    format!("Meta puts or has put templates into another price class: {list}."),
                     format!("Meta переводит шаблоны в другую категорию: {list}."),
                 ),
                 words(

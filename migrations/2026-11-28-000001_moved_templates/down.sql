@@ -1,0 +1,2 @@
+ALTER TABLE templates DROP COLUMN moved_at;
+ALTER TABLE templates DROP COLUMN moved_from;
