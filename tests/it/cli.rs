@@ -444,6 +444,7 @@ async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
     let mut archive = tar::Builder::new(std::fs::File::create(&hostile).unwrap());
     let mut link = tar::Header::new_gnu();
     link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
     archive.append_link(&mut link, "wabridge.db", "/etc/hostname").unwrap();
     archive.finish().unwrap();
     let refused = third.run(&["restore", hostile.to_str().unwrap()]).await;
