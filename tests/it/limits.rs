@@ -2,6 +2,7 @@
 //! advertising.
 
 use serde_json::json;
+use wabridge::clock::ManualClock;
 use wabridge::relay::gate::LIMIT_WAIT;
 use wabridge::sandbox::cloud::SimCustomer;
 use wabridge::store::chats;
@@ -97,6 +98,28 @@ async fn a_template_within_the_window_is_a_reply_and_counts_against_no_limit() {
     app.operator(&chat, "template-notice+en_US", vec![]);
     app.customer_has(&anna, 1).await;
     assert_eq!(app.cloud.first_writes(WABA_ID), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_that_is_paused_while_it_waits_is_not_sent_when_its_turn_comes() {
+    let hand = ManualClock::starting_at("2026-03-02T09:00:00Z".parse().unwrap());
+    let app = limited("1", Options { clock: Some(hand.clone()), ..Options::default() }).await;
+    let (anna, bob) = (customer(1), customer(2));
+    let (chat, other) = (closed(&app, &anna).await, closed(&app, &bob).await);
+    app.operator(&chat, "template-notice+en_US", vec![]);
+    app.customer_has(&anna, 1).await;
+    app.operator(&other, "template-notice+en_US", vec![]);
+    waits(&app, 1).await;
+    app.cloud.decide_template("1", "PAUSED", Some("FIRST_PAUSE"));
+    app.webhooks_taken().await;
+    app.advance(chrono::Duration::hours(25));
+    let note = app.note(&other, "132015").await;
+    assert!(note.contains("Meta has paused the template"), "{note}");
+    app.settled().await;
+    assert_eq!(app.cloud.accepted(), 1, "Meta was not asked");
+    let metrics = app.relay.metrics.encode();
+    assert!(!metrics.contains(r#"wabridge_graph_calls_total{kind="send",outcome="failed"}"#), "{metrics}");
     app.stop().await;
 }
 

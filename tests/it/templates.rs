@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::files::Site;
-use crate::support::{TestApp, WABA_ID};
+use crate::support::{PHONE_ID, TestApp, WABA_ID};
 
 const PNG: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R'];
 
@@ -280,6 +280,47 @@ async fn what_breaks_a_documented_rule_never_reaches_meta() {
     let extra = json!({"waba_id": waba_id, "name": "x", "language": "en", "category": "UTILITY", "components": [], "x": 1});
     assert_eq!(app.api.call("POST", "/templates", Some(extra)).await.0, 422);
     assert!(app.cloud.templates(WABA_ID).is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_templates_as_meta_allows_the_account_and_no_more() {
+    let app = TestApp::start().await;
+    let waba_id = waba(&app).await;
+    let create = async |name: &str| {
+        let new = json!({"waba_id": waba_id, "name": name, "language": "en", "category": "UTILITY",
+            "components": [{"type": "BODY", "text": "Hello"}]});
+        app.api.call("POST", "/templates", Some(new)).await
+    };
+    for number in 0..250 {
+        app.cloud.add_template(WABA_ID, template(number, &format!("order_{number:03}")));
+    }
+    synced(&app).await;
+    // A verified business with a name that is approved may have more.
+    let (status, created) = create("one_more").await;
+    assert_eq!(status, 201, "{created}");
+    // Meta says how many, and what was made elsewhere counts.
+    app.cloud.set_waba(WABA_ID, json!({"business_verification_status": "not_verified"}));
+    let refused = async |name: &str, words: &str| {
+        let (status, problem) = create(name).await;
+        assert_eq!(status, 409, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    };
+    refused("too_many", "the account has 251 templates, and Meta allows 250").await;
+    app.cloud.add_template(WABA_ID, template(400, "made_elsewhere"));
+    refused("too_many", "the account has 252 templates").await;
+    // Where Meta tells no number, the states of the business and of its names do.
+    app.cloud.change_faults(|faults| faults.template_counts_hidden = true);
+    refused("too_many", "Meta allows 250 (6000 once the business is verified").await;
+    app.cloud.set_waba(WABA_ID, json!({"business_verification_status": "verified"}));
+    app.cloud.set_phone(PHONE_ID, json!({"name_status": "PENDING_REVIEW"}));
+    refused("too_many", "Meta allows 250").await;
+    // What is not known is Meta's to decide, in its own words.
+    app.cloud.set_phone(PHONE_ID, json!({"name_status": "AVAILABLE_WITHOUT_REVIEW"}));
+    let (status, problem) = create("too_many").await;
+    assert_eq!(status, 502, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("reached its limit of 250 message templates"));
+    assert_eq!(app.cloud.templates(WABA_ID).len(), 252);
     app.stop().await;
 }
 

@@ -15,7 +15,7 @@ use cases::SECTIONS;
 /// What comes of a text, as the table says it.
 fn outcome(typed: &str, channel: Channel) -> String {
     let templates = account::templates();
-    let exists = |name: &str| templates.iter().any(|template| template.name == name);
+    let exists = |name: &str| templates.iter().any(|template| template.name.eq_ignore_ascii_case(name));
     let parsed = match recognise(typed, channel, &exists) {
         Recognised::Plain => return "text".to_owned(),
         Recognised::Wrong(refusal) => return told(&refusal),
