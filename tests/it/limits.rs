@@ -237,3 +237,45 @@ async fn the_limit_is_read_from_meta_and_shared_by_a_portfolio() {
     assert_eq!(health["limits"][0]["portfolio"], waba["portfolio"]);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_numbers_of_all_accounts_of_a_portfolio_share_its_limit() {
+    let app = with_templates(Options { leaves_jobs: true, ..Options::default() }).await;
+    let first = app.sms_on().await;
+    // Another account of the same business, with a number of its own.
+    let (waba_id, phone_id) = ("204996122399161", "206540352242923");
+    app.cloud.add_waba(waba_id, "Lucky Two");
+    app.cloud.add_phone(waba_id, phone_id, "+1 555-078-3882", "Lucky Two");
+    app.cloud.add_template(waba_id, template(3, "notice", "UTILITY"));
+    let app_id = app.api.get("/apps").await["items"][0]["id"].clone();
+    let waba = app.api.post("/wabas", json!({"app_id": app_id, "waba_id": waba_id})).await;
+    let new = json!({"waba_id": waba["id"], "phone_number": "+15550783882", "phone_number_id": phone_id});
+    let phone = app.api.post("/phones", new).await;
+    let path = format!("/phones/{}", phone["id"].as_str().unwrap());
+    let portal = app.portal_id();
+    app.api.put(&format!("{path}/line"), json!({"portal_id": portal.as_str()})).await;
+    let (status, changed) = app.api.call("PATCH", &path, Some(json!({"sms_service": true}))).await;
+    assert_eq!(status, 200, "{changed}");
+    app.api.post("/templates/sync", json!({})).await;
+    app.sql("UPDATE phones SET messaging_limit = '1'".to_owned()).await;
+    app.relay.directory.reload().await.unwrap();
+    let second = "wa_15550783882";
+    let send = |code: &str, to: &str| app.portal.send_sms(code, to, "template-notice+en_US", None).unwrap();
+
+    let id = send(&first, "+16505550001");
+    app.sms_is(&id, "delivered").await;
+    // By the other number nobody else may be written to today, but the same person may.
+    send(second, "+16505550002");
+    app.wait_for("the other person waits", async |app| {
+        let health = app.api.get("/health").await;
+        (health["queue"]["limit_waiting"] == 1).then_some(())
+    })
+    .await;
+    let id = send(second, "+16505550001");
+    app.sms_is(&id, "delivered").await;
+    assert_eq!((app.cloud.first_writes(WABA_ID), app.cloud.accepted()), (1, 2));
+    let limits = app.api.get("/health").await["limits"].clone();
+    assert_eq!(limits.as_array().unwrap().len(), 1, "{limits}");
+    assert_eq!((&limits[0]["used"], &limits[0]["waiting"]), (&json!(1), &json!(1)));
+    app.stop().await;
+}

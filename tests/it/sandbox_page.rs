@@ -220,13 +220,13 @@ async fn a_browser_plays_the_worked_example_from_the_list_of_templates() {
     says(page, "#chat .bubble[data-mine=false]", &words).await;
     is_drawn(page, "#line-log .entry[data-who=system] img").await;
     says(page, "#line-log .entry[data-who=system]", &words).await;
-    shoot(page, "sandbox-template.png").await;
+    shoot(page, "sandbox-example.png").await;
     page.set_window_size(390, 844).await.unwrap();
     for tab in ["phone", "line"] {
         find(page, &format!("[role=tab][data-tab={tab}]")).await.click().await.unwrap();
         let fits = "return document.documentElement.scrollWidth <= innerWidth";
         holds(page, fits, &[]).await;
-        shoot(page, &format!("sandbox-template-{tab}.png")).await;
+        shoot(page, &format!("sandbox-example-{tab}.png")).await;
     }
     browser.close().await;
     run.stop().await.unwrap();

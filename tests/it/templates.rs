@@ -1,9 +1,10 @@
 //! Templates of an account: read whole, kept fresh by webhooks, created, edited and deleted through the API.
 
 use serde_json::{Value, json};
+use wabridge::clock::ManualClock;
 
 use crate::support::files::Site;
-use crate::support::{PHONE_ID, TestApp, WABA_ID};
+use crate::support::{Options, PHONE_ID, TestApp, WABA_ID};
 
 const PNG: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R'];
 
@@ -176,6 +177,45 @@ async fn webhooks_keep_status_quality_and_category_fresh() {
     until(&app, "order", |template| template["quality"] == "YELLOW").await;
     assert!(app.cloud.decide_template(id, "DELETED", None));
     app.wait_for("the template is gone", async |app| listed(app).await.is_empty().then_some(())).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_texts_of_a_template_come_by_webhook() {
+    let app = TestApp::start().await;
+    app.cloud.add_template(WABA_ID, template(1, "order"));
+    synced(&app).await;
+    let mut edited = template(1, "order");
+    edited["components"][0]["text"] = json!("Hello {{1}}, your order {{2}} has come.");
+    app.cloud.forget_template("1000000000000001");
+    app.cloud.add_template(WABA_ID, edited);
+    app.cloud.post_change(
+        WABA_ID,
+        "message_template_components_update",
+        json!({"message_template_id": 1_000_000_000_000_001_u64, "message_template_name": "order",
+            "message_template_language": "en-US",
+            "message_template_element": "Hello {{1}}, your order {{2}} has come."}),
+    );
+    let is_new =
+        |template: &Value| template["components"][0]["text"] == "Hello {{1}}, your order {{2}} has come.";
+    until(&app, "order", is_new).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn templates_are_read_again_every_six_hours() {
+    let hand = ManualClock::starting_at("2026-03-02T09:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: Some(hand.clone()), ..Options::default() }).await;
+    synced(&app).await;
+    // Made elsewhere, and the webhook is lost.
+    app.cloud.add_template(WABA_ID, template(7, "made_elsewhere"));
+    app.wait_for("the reading of six hours later", async |app| {
+        hand.advance(chrono::Duration::hours(6));
+        app.relay.template_wishes.notify_one();
+        let known = listed(app).await.into_iter().any(|template| template["name"] == "made_elsewhere");
+        known.then_some(())
+    })
+    .await;
     app.stop().await;
 }
 

@@ -82,6 +82,8 @@ async fn a_number_sends_as_fast_as_its_level_says_and_a_new_level_counts_when_it
     assert!((50..=80).contains(&second), "{second} in a second of STANDARD");
     // 1,000 a second once Meta says so and the bridge has read it.
     level("HIGH", false).await;
+    // The next message that goes tells the queue.
+    app.sent_after(&hand, 250).await;
     let high = app.sent_after(&hand, 250).await;
     assert!((100..=250).contains(&high), "{high} in a quarter of a second of HIGH");
     // 20 a second for a number that the app on the telephone shares.
