@@ -141,7 +141,9 @@ const HOLD_CANCEL: &str = "hold-cancel";
 /// What follows the opening of a shorthand. A telephone writes the first letter large, so case is nothing, and
 /// it may make another dash of a hyphen.
 fn opening(text: &str) -> Option<Opening<'_>> {
-    if let Some(rest) = after("template", text).and_then(|rest| strip_mark(rest, is_dash_or_plus)) {
+    if let Some(rest) =
+        after("template", text).and_then(|rest| strip_mark(rest, |c| is_dash(c) || is_plus(c)))
+    {
         return Some(Opening::Dash(rest));
     }
     if let Some(rest) = after(HOLD_CANCEL, text)
@@ -160,7 +162,7 @@ fn opening(text: &str) -> Option<Opening<'_>> {
 fn after<'a>(word: &str, text: &'a str) -> Option<&'a str> {
     let mut rest = text;
     for letter in word.chars() {
-        rest = strip_mark(rest, |c| c.eq_ignore_ascii_case(&letter))?;
+        rest = strip_mark(rest, |c| c.eq_ignore_ascii_case(&letter) || (letter == '-' && is_dash(c)))?;
     }
     Some(rest)
 }
@@ -170,12 +172,14 @@ fn strip_mark(text: &str, is_it: impl Fn(char) -> bool) -> Option<&str> {
     text.trim_start_matches(is_invisible).strip_prefix(is_it)
 }
 
-/// Hyphens, dashes and the minus, narrow and wide, and the plus.
-fn is_dash_or_plus(c: char) -> bool {
-    matches!(
-        c,
-        '-' | '+' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' | '\u{ff0b}'
-    )
+/// Hyphens, dashes and the minus, narrow and wide.
+fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
+}
+
+/// The plus, narrow and wide.
+fn is_plus(c: char) -> bool {
+    matches!(c, '+' | '\u{ff0b}')
 }
 
 /// Without white space at either end and marks that nobody sees at the beginning; at the end they may belong

@@ -15,6 +15,8 @@ pub const SECTIONS: &[Section] = &[
              "cancels the text that was held last"),
             ("Hold-cancel",
              "cancels the text that was held last"),
+            ("hold–cancel",
+             "cancels the text that was held last"),
             ("hold-cancel+all",
              "cancels every text that is held"),
             ("hold-cancel ALL",
