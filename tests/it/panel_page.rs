@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use fantoccini::Client;
+use fantoccini::key::Key;
 use serde_json::json;
 use wabridge::access::Role;
 use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
@@ -15,7 +16,7 @@ use wabridge::sandbox::portal::{Author, PortalOptions};
 
 use crate::support::browser::{Browser, find, holds};
 use crate::support::calls::{answered, end, forwarded};
-use crate::support::panel::{PASSWORD, invite};
+use crate::support::panel::{PASSWORD, Panel, invite};
 use crate::support::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, Options, PHONE_ID, TestApp, WABA_ID, anna};
 
 const WIDTHS: [u32; 2] = [1280, 390];
@@ -121,6 +122,54 @@ async fn from_the_printed_link_to_a_chat_in_both_directions_it_takes_six_actions
     app.stop().await;
 }
 
+/// Presses a key where the focus is.
+async fn key(page: &Client, key: Key) {
+    let here = page.active_element().await.unwrap();
+    here.send_keys(&char::from(key).to_string()).await.unwrap();
+}
+
+/// Goes on with Tab until the focus is there.
+async fn tab_to(page: &Client, selector: &str) {
+    for _ in 0..60 {
+        key(page, Key::Tab).await;
+        let there = "return document.activeElement.matches(arguments[0])";
+        if page.execute(there, vec![json!(selector)]).await.unwrap() == json!(true) {
+            return;
+        }
+    }
+    panic!("{selector} is not reached with Tab");
+}
+
+#[tokio::test]
+async fn the_panel_is_used_with_the_keyboard_alone() {
+    let Some(driver) = driver() else { return };
+    let app = TestApp::with(Options { unlinked: true, ..Options::default() }).await;
+    let browser = Browser::open(&driver).await;
+    let page = &browser.client;
+    page.set_window_size(390, 900).await.unwrap();
+    page.goto(&format!("{}{}", app.base_url, invite(&app, Role::Admin).await)).await.unwrap();
+    tab_to(page, "a.skip").await;
+    key(page, Key::Enter).await;
+    for (field, text) in [("name", "Ann"), ("password", PASSWORD), ("repeat", PASSWORD)] {
+        tab_to(page, &format!("#f-{field}")).await;
+        page.active_element().await.unwrap().send_keys(text).await.unwrap();
+    }
+    key(page, Key::Enter).await;
+    find(page, ".numbers").await;
+    // The menu of a narrow page opens and closes too.
+    tab_to(page, ".drawer summary").await;
+    key(page, Key::Enter).await;
+    tab_to(page, ".menu a[href='/admin/doctor/']").await;
+    key(page, Key::Enter).await;
+    find(page, "form[action='/admin/doctor/check'] button").await;
+    tab_to(page, "form[action='/admin/doctor/check'] button").await;
+    key(page, Key::Space).await;
+    find(page, "main [role='status']").await;
+    find(page, "ul.findings").await;
+    browser.close().await;
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     let Some(driver) = driver() else { return };
@@ -135,7 +184,7 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
     std::fs::create_dir_all(&folder).unwrap();
     let mut faults = Vec::new();
-    for (scheme, argument) in [("light", "1"), ("dark", "0")] {
+    for (scheme, argument, language) in [("light", "1", "en"), ("dark", "0", "en"), ("russian", "1", "ru")] {
         let browser =
             Browser::with(&driver, &[&format!("--blink-settings=preferredColorScheme={argument}")]).await;
         let page = &browser.client;
@@ -148,6 +197,7 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
         hands.type_in("repeat", PASSWORD).await;
         find(page, "main form button").await.click().await.unwrap();
         find(page, ".numbers").await;
+        speaks(&app, language).await;
         for (name, path) in &pages {
             page.goto(&format!("{}{path}", app.base_url)).await.unwrap();
             find(page, "h1").await;
@@ -157,6 +207,15 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     }
     assert!(faults.is_empty(), "{faults:#?}");
     app.stop().await;
+}
+
+/// Ann's pages are in this language from now on.
+async fn speaks(app: &TestApp, language: &str) {
+    let mut panel = Panel::new(app);
+    panel.submit("/admin/login/", "/admin/login/", &[("name", "Ann"), ("password", PASSWORD)]).await;
+    let set = panel.submit("/admin/account/", "/admin/account/language", &[("language", language)]).await;
+    assert_eq!(set.location, "/admin/account/?done=saved", "{}", set.html);
+    assert!(panel.page("/admin/").await.says(&format!("<html lang=\"{language}\"")));
 }
 
 /// Some life for the pictures.

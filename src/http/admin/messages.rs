@@ -126,7 +126,7 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
         fact("messages.person", Cell::Text(people.first().map(person_text).unwrap_or_default())),
         fact("messages.kind", Cell::Text(row.kind.clone())),
         fact("messages.wamid", Cell::Code(row.wamid.clone().unwrap_or_default())),
-        fact("messages.im", Cell::Code(row.im_message_id.clone().unwrap_or_default())),
+        fact("messages.im", row.im_message_id.clone().map_or_else(|| Cell::Text("—".to_owned()), Cell::Code)),
         fact("messages.chat", Cell::Code(row.chat_id.clone())),
     ];
     if let Some(media) = &row.media_state {
