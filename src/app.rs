@@ -30,7 +30,7 @@ use crate::bitrix::oauth::AllowedServers;
 use crate::calls::card::{self, CardRunner};
 use crate::calls::{CallLine, Calls, Inbox};
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{Config, DatabaseUrl, SecretsConfig};
 use crate::directory::Directory;
 use crate::gateway::Gateway;
 use crate::http::State;
@@ -90,7 +90,6 @@ impl App {
         make_data_dir(&config.data_dir)?;
         let url = database_url(&config);
         let lock = lock::acquire(&url, &config.data_dir).await?;
-        let vault = Arc::new(Vault::from_config(&config.secrets)?);
         let migrating = url.clone();
         tokio::task::spawn_blocking(move || migrate::migrate(&migrating)).await??;
 
@@ -103,7 +102,7 @@ impl App {
             }
         };
         let (db, writer) = Db::start(url, Arc::new(on_commit))?;
-        check_vault(&db, &vault).await?;
+        let vault = open_vault(&config.secrets, &db).await?;
         let in_doubt = db.write(|tx| jobs::clear_leases(tx.conn)).await?;
         let directory = Directory::open(db.clone(), vault).await?;
         let relay = Arc::new(build_relay(&config, &db, &directory, &clock, &scheduler, &metrics)?);
@@ -249,15 +248,18 @@ fn database_url(config: &Config) -> DbUrl {
     }
 }
 
-/// A wrong master key is told before anything is served.
-async fn check_vault(db: &Db, vault: &Arc<Vault>) -> anyhow::Result<()> {
-    match db.read(store::vault::check).await? {
-        Some(sealed) => Ok(vault.verify_check(&sealed)?),
-        None => {
-            let sealed = vault.check_text();
-            Ok(db.write(move |tx| store::vault::set_check(tx.conn, &sealed)).await?)
-        }
+/// The vault with the key that this database was made with, a new one for a new database. A wrong or missing key
+/// is told before anything is served.
+async fn open_vault(secrets: &SecretsConfig, db: &Db) -> anyhow::Result<Arc<Vault>> {
+    if let Some(sealed) = db.read(store::vault::check).await? {
+        let vault = Vault::with_known_key(secrets)?;
+        vault.verify_check(&sealed)?;
+        return Ok(Arc::new(vault));
     }
+    let vault = Vault::from_config(secrets)?;
+    let sealed = vault.check_text();
+    db.write(move |tx| store::vault::set_check(tx.conn, &sealed)).await?;
+    Ok(Arc::new(vault))
 }
 
 fn build_relay(

@@ -55,6 +55,11 @@ impl Vault {
         MasterKey::from_config(config).map(|key| Self::new(&key))
     }
 
+    /// As [`Vault::from_config`], for a database that was made with a key: none is made.
+    pub fn with_known_key(config: &SecretsConfig) -> Result<Self, MasterKeyError> {
+        MasterKey::known(config).map(|key| Self::new(&key))
+    }
+
     /// Seals a secret for `context`, the name of table and column as `apps.access_token`.
     #[expect(clippy::expect_used, reason = "texts in memory are far below the cipher's limit of 256 GiB")]
     pub fn seal(&self, secret: &Secret, context: &str) -> String {

@@ -8,13 +8,12 @@ use anyhow::bail;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{build_relay, build_setup, commands};
+use super::{build_relay, build_setup, commands, open_vault};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::domain::Language;
 use crate::queue::Scheduler;
-use crate::secrets::Vault;
 use crate::setup::Setup;
 use crate::setup::doctor::{Finding, Look, Outcome};
 use crate::store::Db;
@@ -84,7 +83,7 @@ pub async fn command(config: Config, json: bool) -> anyhow::Result<()> {
 }
 
 async fn examine(config: Config, db: Db) -> anyhow::Result<Vec<Finding>> {
-    let vault = Arc::new(Vault::from_config(&config.secrets)?);
+    let vault = open_vault(&config.secrets, &db).await?;
     let directory = Directory::open(db.clone(), vault).await?;
     let (scheduler, metrics) = (Scheduler::new(), Arc::new(Metrics::new()));
     let relay = build_relay(&config, &db, &directory, &Clock::System, &scheduler, &metrics)?;

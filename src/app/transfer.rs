@@ -14,7 +14,6 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::domain::Actor;
 use crate::queue::Scheduler;
-use crate::secrets::Vault;
 use crate::setup::transfer::{Configuration, Imported};
 use crate::setup::{Setup, SetupError};
 use crate::store::Db;
@@ -53,8 +52,7 @@ pub async fn import(config: Config, options: ImportOptions) -> anyhow::Result<()
 }
 
 async fn setup(config: Config, db: Db) -> anyhow::Result<Setup> {
-    let vault = Arc::new(Vault::from_config(&config.secrets)?);
-    super::check_vault(&db, &vault).await?;
+    let vault = super::open_vault(&config.secrets, &db).await?;
     let directory = Directory::open(db.clone(), vault).await?;
     let (scheduler, metrics) = (Scheduler::new(), Arc::new(Metrics::new()));
     let relay = build_relay(&config, &db, &directory, &Clock::System, &scheduler, &metrics)?;

@@ -4,6 +4,7 @@
 //! into the line and, for a file, the job that fetches it. [`super::courier`] relays, [`super::fetch`]
 //! fetches. Statuses are applied at once ([`super::statuses`]), fields in [`super::fields`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -45,9 +46,10 @@ pub async fn receive(relay: &Relay, app: &App, body: &[u8]) -> Result<bool, Stor
         }
     };
     if app.save_events {
-        steps.push(keep("notification", "saved by wish", String::from_utf8_lossy(body).into_owned()));
+        steps.push(keep("notification", SAVED, String::from_utf8_lossy(body).into_owned()));
     }
     count(relay, &steps);
+    tell_kept(app, &steps);
     let about_templates =
         steps.iter().any(|step| matches!(step, Step::Field(change) if change.is_about_templates()));
     let steps = Arc::new(steps);
@@ -127,10 +129,11 @@ fn keep(field: &str, reason: &'static str, payload: String) -> Step {
 /// Keeps an element whose phone cannot be used, with the phone that it is for.
 fn keep_unknown(list: &'static str, reason: &'static str, phone: &PhoneNumberId, raw: &str) -> Step {
     let id = serde_json::Value::from(phone.as_str());
-    tracing::warn!(phone.id = %phone, reason, "an element of a notification is kept");
     keep(list, reason, format!("{{\"metadata\":{{\"phone_number_id\":{id}}},\"{list}\":[{raw}]}}"))
 }
 
+/// The app keeps all that comes.
+const SAVED: &str = "saved by wish";
 const UNKNOWN_PHONE: &str = "unknown phone";
 const FOREIGN_PHONE: &str = "phone of another app";
 
@@ -180,6 +183,20 @@ fn count(relay: &Relay, steps: &[Step]) {
     }
 }
 
+/// One line a reason: a single notification may hold very many elements.
+fn tell_kept(app: &App, steps: &[Step]) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for step in steps {
+        match step {
+            Step::Keep { reason, .. } if *reason != SAVED => *counts.entry(reason).or_default() += 1,
+            _ => {}
+        }
+    }
+    for (reason, count) in counts {
+        tracing::warn!(app.id = %app.id, reason, count, "elements of a notification are kept and not relayed");
+    }
+}
+
 fn plan(relay: &Relay, snapshot: &Snapshot, app: &App, update: Update, now: DateTime<Utc>) -> Step {
     match update {
         Update::Message(message) => arrival(relay, snapshot, app, message, now),
@@ -194,12 +211,10 @@ fn plan(relay: &Relay, snapshot: &Snapshot, app: &App, update: Update, now: Date
             keep("errors", "account error", error.raw)
         }
         Update::Field(field) if is_foreign(snapshot, app, &field) => {
-            tracing::warn!(app.id = %app.id, field = field.field, "a field of another app's account is kept");
             keep(&field.field, FOREIGN_PHONE, field.raw)
         }
         Update::Field(field) => Step::Field(fields::Change::new(field)),
         Update::Unreadable(unreadable) => {
-            tracing::warn!(reason = unreadable.reason, "a part of a notification cannot be read; it is kept");
             keep(unreadable.field.as_deref().unwrap_or("messages"), "unreadable", unreadable.raw)
         }
     }

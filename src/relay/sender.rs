@@ -2,9 +2,9 @@
 //!
 //! Meta knows no idempotency key. So a part is marked on disk before its call goes out and bears our job and
 //! part as callback data. If the answer never came, the job waits for a status that bears the mark
-//! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice`. After two
-//! repeats that end in doubt as well it is given up.
+//! ([`super::Settings::doubt`]); only then the part is sent again, and the job says `maybe_twice` ([`doubt`]).
 
+mod doubt;
 mod part;
 
 use std::sync::Arc;
@@ -220,22 +220,12 @@ impl Relay {
                 continue;
             }
             if row.send_started {
-                // After a restart there is no waiting time: then it has to be waited for from now.
-                let waited = job.row.doubtful && job.row.not_before.is_some();
-                if !waited {
-                    let not_before = self.clock.now() + self.settings.doubt;
-                    let error = "the answer to the send never came; waiting for a status that bears its mark";
-                    let error = error.to_owned();
-                    return Settled::plain(
-                        job,
-                        Settlement::Again { not_before, error, counts: false, doubtful: true },
-                    );
-                }
-                let (now, created) = (self.clock.now(), job.row.created_at.and_utc());
-                let error = "no status has proven the send".to_owned();
-                let failure = self.settings.policy.decide(Verdict::Retry, true, error, created, now);
-                if matches!(failure.settlement, Settlement::Dead { .. }) {
-                    return given_up(Settled::plain(job, failure.settlement), outgoing, now);
+                match self.waits_in_doubt(queue, &job, &outgoing, &row).await {
+                    None => {}
+                    Some(dead @ Settlement::Dead { .. }) => {
+                        return given_up(Settled::plain(job, dead), outgoing, self.clock.now());
+                    }
+                    Some(again) => return Settled::plain(job, again),
                 }
             }
             match self.send_part(queue, &job, &outgoing, &row, &mut maybe_twice, &mut has_place).await {

@@ -38,6 +38,16 @@ pub enum MasterKeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// It is not there although something was sealed with it.
+    #[error(
+        "the database holds secrets, and the key file {} that opens them is missing: put it back, or give the key \
+         by secrets.master_key or secrets.master_key_path (a backup of the database does not hold it)",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file can be neither read nor made.
     #[error("cannot {verb} the key file {}", path.display())]
     Io {
@@ -56,6 +66,20 @@ impl MasterKey {
         match &config.master_key {
             Some(text) => Self::parse(text),
             None => Self::from_file(&config.master_key_path),
+        }
+    }
+
+    /// As [`MasterKey::from_config`], but a file that is not there is an error.
+    pub fn known(config: &SecretsConfig) -> Result<Self, MasterKeyError> {
+        let path = &config.master_key_path;
+        match &config.master_key {
+            Some(text) => Self::parse(text),
+            None => read(path).map_err(|error| match error {
+                MasterKeyError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    MasterKeyError::Missing { path: path.clone() }
+                }
+                error => error,
+            }),
         }
     }
 

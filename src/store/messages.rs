@@ -50,6 +50,8 @@ pub struct MessageRow {
     pub send_started: bool,
     /// It was sent again after doubt.
     pub maybe_twice: bool,
+    /// How often.
+    pub repeats: i32,
     /// Meta's error.
     pub error_code: Option<i32>,
     /// The error in words.
@@ -373,11 +375,20 @@ pub fn set_media(conn: &mut Conn, id: &str, state: &str, blob_id: Option<&str>) 
     Ok(())
 }
 
-/// The call that sends it goes out now: from here on it may have had its effect.
-pub fn send_started(conn: &mut Conn, id: &str, maybe_twice: bool) -> Result<(), StoreError> {
-    diesel::update(messages::table.find(id))
-        .set((messages::send_started.eq(true), messages::maybe_twice.eq(maybe_twice)))
-        .execute(conn)?;
+/// The call that sends it goes out now: from here on it may have had its effect. `repeat`: another one may have
+/// had it already.
+pub fn send_started(conn: &mut Conn, id: &str, repeat: bool) -> Result<(), StoreError> {
+    let row = messages::table.find(id);
+    match repeat {
+        false => diesel::update(row).set(messages::send_started.eq(true)).execute(conn)?,
+        true => diesel::update(row)
+            .set((
+                messages::send_started.eq(true),
+                messages::maybe_twice.eq(true),
+                messages::repeats.eq(messages::repeats + 1),
+            ))
+            .execute(conn)?,
+    };
     Ok(())
 }
 
@@ -433,6 +444,7 @@ pub fn revive(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
             messages::state.eq(DeliveryState::Pending.as_str()),
             messages::error_text.eq(None::<String>),
             messages::failed_at.eq(None::<NaiveDateTime>),
+            messages::repeats.eq(0),
         ))
         .execute(conn)?;
     Ok(())

@@ -190,6 +190,7 @@ table! {
         delivered_at -> Nullable<Timestamp>,
         read_at -> Nullable<Timestamp>,
         failed_at -> Nullable<Timestamp>,
+        repeats -> Integer,
     }
 }
 

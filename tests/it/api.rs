@@ -440,6 +440,9 @@ async fn health_and_metrics_stay_inside() {
         let answer = desk.http.get(format!("{base}{path}")).send().await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
     }
+    // Watchers that want no body.
+    let answer = desk.http.head(format!("{}/healthz", desk.base)).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
     let metrics =
         desk.http.get(format!("{}/metrics", desk.internal)).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("wabridge_queue_oldest_seconds"), "{metrics}");

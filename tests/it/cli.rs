@@ -275,7 +275,14 @@ async fn a_wrong_master_key_refuses_to_start_with_the_remedy() {
         "{refused:?}"
     );
     assert!(!refused.stderr.contains(&"ab".repeat(32)));
+    // None at all, as after a restore on another machine: the file's place stays free for the right one.
+    std::fs::remove_file(&file).unwrap();
+    let refused = home.run(&["serve"]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("secret.key") && refused.stderr.contains("put it back"), "{refused:?}");
+    assert!(!file.exists());
     std::fs::write(&file, good).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     home.serve().await.stop().await;
 }
 

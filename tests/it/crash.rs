@@ -175,14 +175,13 @@ impl Rig {
             faults.graph_internal = 0.02;
             faults.webhook_doubled = 0.1;
             faults.statuses_doubled = true;
-            // What leaves doubt is rare enough that it does not hit one message three times: that rightly ends it.
             faults.send = [
                 (SendFault::Internal, 0.005),
-                (SendFault::Html, 0.005),
+                (SendFault::Html, 0.01),
                 (SendFault::Unavailable, 0.02),
                 (SendFault::Throughput, 0.005),
                 (SendFault::PairRate, 0.005),
-                (SendFault::Dropped, 0.005),
+                (SendFault::Dropped, 0.01),
                 (SendFault::LostAnswer, 0.02),
             ]
             .into();

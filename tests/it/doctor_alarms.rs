@@ -180,6 +180,8 @@ async fn the_webhook_is_signed_and_tried_again_also_after_a_restart() {
     app.wait_for("the first try", async |_| (!heard.all().is_empty()).then_some(())).await;
     app.restart().await;
     app.wait_for("the second try", async |_| (heard.all().len() == 2).then_some(())).await;
+    let problems = app.api.get("/health").await["problems"].to_string();
+    assert!(problems.contains("meta.phone.quality"), "who watches by API hears of it too: {problems}");
     set_quality(&app, "GREEN");
     look(&app).await;
     app.wait_for("the end", async |_| (heard.all().len() == 3).then_some(())).await;

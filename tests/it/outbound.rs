@@ -16,6 +16,13 @@ fn told(fields: &[(&str, &str)]) -> Vec<(String, String)> {
     fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+/// A bridge that waits so long for a status that proves a send.
+fn doubting(wait: Duration) -> Options {
+    let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
+        Box::new(move |config| config.relay.doubt = wait);
+    Options { config: Some(config), ..Options::default() }
+}
+
 fn quoted(message: &ReceivedMessage) -> Option<&str> {
     message.body["context"]["message_id"].as_str()
 }
@@ -386,9 +393,7 @@ async fn a_lost_answer_is_found_by_its_status_and_nothing_is_sent_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_that_overtakes_a_lost_answer_ends_the_doubt_at_once() {
-    let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
-        Box::new(|config| config.relay.doubt = Duration::from_secs(60));
-    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    let app = TestApp::with(doubting(Duration::from_secs(60))).await;
     let anna = anna();
     let chat = app.opened(&anna).await;
     // The status is here long before the connection breaks.
@@ -425,17 +430,49 @@ async fn what_was_dropped_is_sent_once_after_the_doubt_and_says_maybe_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_send_whose_answers_are_always_lost_is_repeated_twice_and_then_told() {
-    let app = TestApp::with(Options { leaves_jobs: true, ..Options::default() }).await;
+async fn a_send_whose_answers_are_always_lost_is_repeated_four_times_and_then_told() {
+    let options = Options { leaves_jobs: true, ..doubting(Duration::from_millis(200)) };
+    let app = TestApp::with(options).await;
     let anna = anna();
     let chat = app.opened(&anna).await;
-    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped; 3]);
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped; 5]);
     app.operator(&chat, "one", vec![]);
     app.note(&chat, "may have got it twice").await;
     app.settled().await;
     assert_eq!(app.jobs("dead").await.len(), 1);
     assert_eq!(app.ledger_of(&chat).await[0].state, "failed");
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_repeated_and_nothing_given_up_while_meta_answers_nothing() {
+    let app = TestApp::with(doubting(Duration::from_millis(20))).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    let mut events = app.cloud.subscribe_events();
+    app.cloud.change_faults(|faults| {
+        faults.send_next = vec![SendFault::Dropped];
+        faults.graph_internal = 1.0;
+    });
+    app.operator(&chat, "one", vec![]);
+    app.operator(&chat, "two", vec![]);
+    // More looks than there are repeats, and each after a longer pause.
+    let mut looks = 0;
+    let in_vain = async {
+        while looks < 6 {
+            let event = events.recv().await.unwrap();
+            looks += usize::from(event["method"] == "GET" && event["status"] == 500);
+        }
+    };
+    tokio::time::timeout(crate::support::DEADLINE, in_vain).await.unwrap();
+    assert!(app.notes(&chat).is_empty(), "an outage is no failure of a message");
+    app.cloud.change_faults(|faults| faults.graph_internal = 0.0);
+    let received = app.customer_has(&anna, 2).await;
+    app.settled().await;
+    assert_eq!(bodies(&received), ["one", "two"]);
+    let repeats: Vec<i32> = app.ledger_of(&chat).await.iter().map(|row| row.repeats).collect();
+    assert_eq!(repeats, [1, 0]);
     app.stop().await;
 }
 

@@ -100,7 +100,6 @@ impl Relay {
             Err(error) => return later(now + Duration::seconds(1), chain(&error)),
         };
         let (id, opaque, repeated) = (row.id.clone(), row.opaque().unwrap_or_default(), row.send_started);
-        let marked = row.maybe_twice || repeated;
         let uploaded = (!uploaded_before && part.uploaded().is_some()).then(|| part.clone());
         let booked = booking.clone();
         let start = move |tx: &mut Tx<'_>| {
@@ -110,7 +109,7 @@ impl Relay {
             if let Some(part) = &uploaded {
                 ledger::replan(tx.conn, &id, part.kind(), part.body(), &part.to_json())?;
             }
-            ledger::send_started(tx.conn, &id, marked)
+            ledger::send_started(tx.conn, &id, repeated)
         };
         if let Err(error) = self.db.write(start).await {
             return later(now + Duration::seconds(1), chain(&error));
@@ -163,14 +162,7 @@ impl Relay {
             if current.is_ok_and(|row| row.is_some_and(|row| row.wamid.is_some())) {
                 return Gone::Proven;
             }
-            // This was the second repeat: each may have arrived, and a third copy helps nobody.
-            if row.send_started && row.maybe_twice {
-                let error = format!("given up after two repeats in doubt: {}", chain(error));
-                return Gone::Stopped(Settlement::Dead { error });
-            }
-            let not_before = now + self.settings.doubt;
-            let error = chain(error);
-            return Gone::Stopped(Settlement::Again { not_before, error, counts: false, doubtful: true });
+            return Gone::Stopped(self.after_silence(row, error));
         }
         // The call surely had no effect: the mark goes, so that a later try is no repeat.
         let id = row.id.clone();
@@ -213,7 +205,7 @@ impl Relay {
         Gone::Stopped(failure.settlement)
     }
 
-    fn way_out<'a>(&self, outgoing: &'a Outgoing) -> Option<(Channel<'a>, GraphClient)> {
+    pub(super) fn way_out<'a>(&self, outgoing: &'a Outgoing) -> Option<(Channel<'a>, GraphClient)> {
         let channel = outgoing.snapshot.channel(&outgoing.phone)?;
         if channel.broken().is_some() {
             return None;

@@ -1,0 +1,83 @@
+//! A send whose answer never came: how long it waits for a status that proves it, and when it is repeated.
+//!
+//! Meta knows no idempotency key, so each repeat may be a copy at the customer's. It therefore waits longer each
+//! time, goes out only while Meta answers a harmless call (during an outage nothing is repeated, and nothing is
+//! given up), and there are at most [`REPEATS`].
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::{Gone, Outgoing};
+use crate::domain::Verdict;
+use crate::queue::worker::Running;
+use crate::relay::Relay;
+use crate::relay::fetch::chain;
+use crate::store::jobs::Settlement;
+use crate::store::messages::MessageRow;
+use crate::whatsapp::GraphError;
+
+/// Repeats of one part. A fifth that Meta's statuses do not prove either would only be one more copy.
+const REPEATS: i32 = 4;
+
+impl Relay {
+    /// Whether a part that is in doubt has to wait on: for its status, or for Meta to answer at all.
+    pub(super) async fn waits_in_doubt(
+        &self,
+        queue: &str,
+        job: &Running,
+        outgoing: &Outgoing,
+        row: &MessageRow,
+    ) -> Option<Settlement> {
+        // After a restart there is no waiting time: then it has to be waited for from now.
+        let waited = job.row.doubtful && job.row.not_before.is_some();
+        if !waited {
+            let error = "the answer to the send never came; waiting for a status that bears its mark";
+            return Some(self.in_doubt(row.repeats, error.to_owned(), self.clock.now()));
+        }
+        let (now, created) = (self.clock.now(), job.row.created_at.and_utc());
+        let error = "no status has proven the send".to_owned();
+        let too_old = self.settings.policy.decide(Verdict::Retry, true, error, created, now).settlement;
+        if matches!(too_old, Settlement::Dead { .. }) {
+            return Some(too_old);
+        }
+        let (channel, graph) = self.way_out(outgoing)?;
+        let silent = graph.phone(channel.token(), &channel.phone.phone_number_id).await.err()?;
+        if silent.verdict() == Verdict::GiveUp {
+            return None;
+        }
+        match self.cloud_trouble(queue, job, silent.verdict(), true, chain(&silent)) {
+            Gone::Stopped(settlement) => Some(settlement),
+            _ => None,
+        }
+    }
+
+    /// The answer to a send of `row` never came, and no status has proven it yet.
+    pub(super) fn after_silence(&self, row: &MessageRow, error: &GraphError) -> Settlement {
+        let repeats = row.repeats + i32::from(row.send_started);
+        if repeats >= REPEATS {
+            let error = format!("given up after {repeats} repeats in doubt: {}", chain(error));
+            return Settlement::Dead { error };
+        }
+        self.in_doubt(repeats, chain(error), self.clock.now())
+    }
+
+    fn in_doubt(&self, repeats: i32, error: String, now: DateTime<Utc>) -> Settlement {
+        let not_before = now + longer(self.settings.doubt, repeats);
+        Settlement::Again { not_before, error, counts: false, doubtful: true }
+    }
+}
+
+/// Twice as long after each repeat.
+fn longer(doubt: Duration, repeats: i32) -> Duration {
+    doubt * 2_i32.pow(u32::try_from(repeats.clamp(0, REPEATS)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_repeat_waits_twice_as_long() {
+        let waits: Vec<i64> = (0..6).map(|n| longer(Duration::seconds(30), n).num_seconds()).collect();
+        assert_eq!(waits, [30, 60, 120, 240, 480, 480]);
+    }
+}
