@@ -1,3 +1,5 @@
+//! Nothing that people are told is missing in Russian, and nothing is there that nobody says.
+
 use std::path::{Path, PathBuf};
 
 use super::*;
