@@ -203,6 +203,20 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
             find(page, "h1").await;
             look(page, &folder, &format!("{name}-{scheme}"), axe.as_deref(), &mut faults).await;
         }
+        let app_page = format!("/admin/apps/{}/", app.relay.directory.now().apps[0].id);
+        page.goto(&format!("{}{app_page}", app.base_url)).await.unwrap();
+        find(page, "form[action$='/facebook'] button").await.click().await.unwrap();
+        find(page, "#facebook-dialog").await;
+        look(page, &folder, &format!("facebook-{scheme}"), axe.as_deref(), &mut faults).await;
+        for (name, file) in inside(&app).await {
+            page.goto(&format!("file://{}", file.path().display())).await.unwrap();
+            find(page, "h1").await;
+            look(page, &folder, &format!("{name}-{scheme}"), axe.as_deref(), &mut faults).await;
+        }
+        page.goto(&format!("{}/admin/", app.base_url)).await.unwrap();
+        find(page, "form.who button").await.click().await.unwrap();
+        find(page, "#f-password").await;
+        look(page, &folder, &format!("login-{scheme}"), axe.as_deref(), &mut faults).await;
         browser.close().await;
     }
     assert!(faults.is_empty(), "{faults:#?}");
@@ -216,6 +230,23 @@ async fn speaks(app: &TestApp, language: &str) {
     let set = panel.submit("/admin/account/", "/admin/account/language", &[("language", language)]).await;
     assert_eq!(set.location, "/admin/account/?done=saved", "{}", set.html);
     assert!(panel.page("/admin/").await.says(&format!("<html lang=\"{language}\"")));
+}
+
+/// The pages inside the portal, as files: they come by a form of the portal's frame.
+async fn inside(app: &TestApp) -> Vec<(&'static str, tempfile::NamedTempFile)> {
+    let line = app.line.clone();
+    let mut pages = Vec::new();
+    for (name, place, line, admin) in [
+        ("inside-settings", "DEFAULT", None, true),
+        ("inside-connector", "SETTING_CONNECTOR", Some(line.as_str()), true),
+        ("inside-refused", "DEFAULT", None, false),
+    ] {
+        let page = app.portal.open_page(app.client_id(), place, line, admin).await;
+        let mut file = tempfile::Builder::new().suffix(".html").tempfile().unwrap();
+        file.write_all(page.html.as_bytes()).unwrap();
+        pages.push((name, file));
+    }
+    pages
 }
 
 /// Some life for the pictures.
@@ -248,6 +279,9 @@ async fn lived_in(app: &TestApp) {
     app.cloud.unsubscribe(WABA_ID, CLIENT_ID);
     app.cloud.set_phone(PHONE_ID, json!({"quality_rating": "YELLOW"}));
     app.api.get("/doctor").await;
+    // An event that nobody expects is kept.
+    app.cloud.post_change(WABA_ID, "something_new", json!({"of": "tomorrow"}));
+    app.webhooks_taken().await;
     app.settled().await;
 }
 
@@ -257,6 +291,7 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
     let job = app.jobs_of("message").await[0].id.clone();
     let phone = app.phone_id();
     let call = app.api.get("/calls").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let event = app.api.get("/events").await["items"][0]["id"].as_str().unwrap().to_owned();
     let template = app.api.get("/templates").await["items"][0]["id"].as_str().unwrap().to_owned();
     vec![
         ("home", "/admin/".into()),
@@ -285,6 +320,7 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
         ("messages", "/admin/messages/".into()),
         ("message", format!("/admin/messages/{message}/")),
         ("events", "/admin/events/".into()),
+        ("event", format!("/admin/events/{event}/")),
         ("jobs", "/admin/jobs/?state=".into()),
         ("job", format!("/admin/jobs/{job}/")),
         ("links", "/admin/links/?text=Hello".into()),

@@ -71,13 +71,13 @@
     if (!day) return;
     const at = new Date(`${day}T${clock}Z`);
     node.title = node.textContent;
-    node.dateTime = at.toISOString();
+    if (node.localName === "time") node.dateTime = at.toISOString();
     node.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `
       + [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
   }
 
   function wire(root) {
-    root.querySelectorAll("time.time").forEach(local);
+    root.querySelectorAll("time.time, td a bdi").forEach(local);
     root.querySelectorAll(".copy button").forEach(button => {
       button.hidden = false;
       button.addEventListener("click", () => copy(button));
