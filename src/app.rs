@@ -133,8 +133,12 @@ impl App {
             stop: stop.clone(),
         });
         let edge = edge::bind(&self.config.sip, &self.metrics).await?;
-        let mut tasks = JoinSet::new();
+        let addresses = listeners.addresses();
         let (public, certificate) = web::public(listeners.public, state.clone(), &self.config.http)?;
+        // Only now: what is said to listen has its certificate.
+        web::tell(addresses);
+        edge.iter().for_each(edge::tell);
+        let mut tasks = JoinSet::new();
         tasks.spawn(web::run(public, stop.clone()));
         if let Some(internal) = listeners.internal {
             tasks.spawn(web::run(web::internal(internal, state.clone())?, stop.clone()));

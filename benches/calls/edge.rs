@@ -1,6 +1,6 @@
 //! The role of the edge: the SIP edge of wabridge with one phone and one trunk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -13,7 +13,7 @@ use wabridge::telemetry::Metrics;
 
 use crate::message::{HOSTNAME, PASSWORD, PHONE};
 
-pub async fn run(digest: bool, folder: &Path, peer: &str) {
+pub async fn run(digest: bool, folder: PathBuf, peer: String) {
     let mut config = Config::default().sip;
     config.enabled = true;
     config.listen = "127.0.0.1:0".parse().unwrap();
@@ -34,7 +34,7 @@ pub async fn run(digest: bool, folder: &Path, peer: &str) {
         options_interval: None,
     }];
     let mut options = EdgeOptions::new(config);
-    options.limits = Limits { total: 100_000, per_source: 100_000, per_stranger: 1 };
+    options.limits = Limits { total: 100_000, per_source: 100_000, ..Limits::default() };
     options.max_calls = 1_000_000;
     let edge = Edge::bind(options, Arc::new(Metrics::new())).await.unwrap();
     println!("{} {}", edge.meta_address(), edge.trunk_address());

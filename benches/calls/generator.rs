@@ -81,7 +81,8 @@ impl Load {
 }
 
 /// Tells a line when it is ready, or when everything is up that is to stay up; at the end what it has seen.
-pub async fn run(load: &Load) {
+pub async fn run(load: Load) {
+    let load = &load;
     let told = match load.way {
         Way::Idle => return idle(load).await,
         Way::OneConnection => {

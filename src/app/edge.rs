@@ -21,12 +21,13 @@ pub async fn bind(config: &SipConfig, metrics: &Arc<Metrics>) -> anyhow::Result<
         return Ok(None);
     }
     let edge = Edge::bind(EdgeOptions::new(config.clone()), metrics.clone()).await.context("the SIP edge")?;
-    tracing::info!(
-        address = %edge.meta_address(),
-        trunks = %edge.trunk_address(),
-        "listening for calls"
-    );
     Ok(Some(edge))
+}
+
+/// Tells where calls are taken.
+pub fn tell(edge: &Edge) {
+    let (address, trunks) = (edge.meta_address(), edge.trunk_address());
+    tracing::info!(%address, %trunks, "listening for calls");
 }
 
 /// Runs the edge until `stop` and the end of its drain; what it tells gets its time here.

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, InternalListen, SourceCheck, TlsFiles, TrunkConfig};
 use crate::domain::Secret;
 use crate::sandbox::cloud::{CloudOptions, SimApp, SimCloud, SimCustomer};
-use crate::sandbox::page::{SandboxPage, Scene};
+use crate::sandbox::page::{SandboxPage, Scene, header_files};
 use crate::sandbox::portal::{OPERATOR, PortalOptions, SimPortal};
 use crate::sandbox::sip::{SimTelephony, TelephonyOptions, certificate};
 use crate::secrets::random_token;
@@ -91,7 +91,7 @@ impl Sandbox {
         let listeners = Listeners { public, internal: None };
         let bridge = tokio::spawn(app.run(listeners, stop.clone()));
         let line_id = link(&setup, &cloud, &portal).await?;
-        let (bridge_hands, hands) = hands::start(relay, stop.clone());
+        let (bridge_hands, hands) = hands::start(relay, header_links(&portal), stop.clone());
         let scene = Scene {
             phone_number_id: PHONE_ID.to_owned(),
             line_id,
@@ -275,6 +275,12 @@ async fn link(setup: &Setup, cloud: &SimCloud, portal: &SimPortal) -> anyhow::Re
     let new =
         NewLink { phone_id: phone.id, portal_id: installed.id.to_string(), line_id: None, replace: false };
     Ok(setup.link(new).await?.line_id.into_string())
+}
+
+/// Files for the headers of templates, on the portal's disk: a picture of the wide world could not be had here.
+fn header_links(portal: &SimPortal) -> hands::HeaderLinks {
+    let link = |id: u64| format!("http://{}/disk/showFile/{id}/", portal.domain());
+    header_files().into_iter().map(|(kind, file)| (kind, link(portal.put_on_disk(file)))).collect()
 }
 
 /// Customers to write as: known by number, by user id alone, by both.

@@ -52,9 +52,5 @@ fn bind(config: &Config) -> anyhow::Result<Listeners> {
         InternalListen::At(address) => Some(listen(address, "http.internal_listen")?),
         InternalListen::Off | InternalListen::Public => None,
     };
-    tracing::info!(address = %public.local_addr()?, "listening");
-    if let Some(internal) = &internal {
-        tracing::info!(address = %internal.local_addr()?, "listening for /metrics and /readyz");
-    }
     Ok(Listeners { public, internal })
 }

@@ -1,6 +1,6 @@
 //! The HTTP servers.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,23 @@ pub struct Listeners {
     pub public: TcpListener,
     /// For `/metrics` and `/readyz`.
     pub internal: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Where they are. An address that cannot be told can be listened on all the same.
+    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        (self.public.local_addr().ok(), self.internal.as_ref().and_then(|one| one.local_addr().ok()))
+    }
+}
+
+/// Tells where requests are taken.
+pub fn tell((public, internal): (Option<SocketAddr>, Option<SocketAddr>)) {
+    if let Some(address) = public {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = internal {
+        tracing::info!(%address, "listening for /metrics and /readyz");
+    }
 }
 
 /// The public server, by HTTPS if a certificate is configured; its certificate, to be watched.

@@ -193,11 +193,16 @@ fn close(row: &mut CallRow, end: &CallEnd, at: DateTime<Utc>) {
 
 /// What was seen of the first leg: the answers to what no document tells.
 fn report(report: &ContactReport) -> String {
-    let headers: Vec<String> = report.headers.iter().map(|name| clean(name)).collect();
+    let header = |(name, value): &(String, String)| {
+        clean(&if value.is_empty() { name.clone() } else { format!("{name}: {value}") })
+    };
+    let headers: Vec<String> = report.headers.iter().map(header).collect();
+    let offer: Vec<String> = report.offer.iter().map(|line| clean(line)).collect();
     json!({
+        "proof": report.proof.as_str(),
         "source": clean(&report.source), "tls_version": report.tls_version, "cipher": report.cipher,
         "sni": report.sni.as_deref().map(clean), "user_agent": report.user_agent.as_deref().map(clean),
-        "headers": headers,
+        "headers": headers, "offer": offer,
     })
     .to_string()
 }

@@ -94,9 +94,35 @@ pub struct Arrival {
     pub report: ContactReport,
 }
 
-/// What was seen of the other side of a call: what nobody could tell from documents.
+/// What shows that a call is from whom it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CallProof {
+    /// The digest was right.
+    Digest,
+    /// No digest is asked for by the settings; the sender's address is a known one.
+    Address,
+    /// Nothing: anybody may have sent it.
+    #[default]
+    Nothing,
+}
+
+impl CallProof {
+    /// As in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Address => "address",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// What was seen of the other side of a call: what nobody could tell from documents. Without secrets, texts of
+/// persons, and their numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ContactReport {
+    /// What shows that it is no scanner's.
+    pub proof: CallProof,
     /// Address and port of the peer.
     pub source: String,
     /// `TLSv1.3` and the like; `None` on UDP and TCP.
@@ -107,8 +133,10 @@ pub struct ContactReport {
     pub sni: Option<String>,
     /// `User-Agent`.
     pub user_agent: Option<String>,
-    /// Names of the headers of the INVITE, in order.
-    pub headers: Vec<String>,
+    /// Names of the headers of the INVITE in order, with values where it looks as none before.
+    pub headers: Vec<(String, String)>,
+    /// The lines of its offer, likewise.
+    pub offer: Vec<String>,
 }
 
 /// Something that happened to a call. Each call begins with `Arrived` and closes with exactly one `Ended`.

@@ -1,4 +1,5 @@
-//! What stands between a template and its person: a wish not to get advertising, and Meta's messaging limit.
+//! What stands between a template and its person: Meta's word on the template, which may have changed while it
+//! waited, a wish not to get advertising, and Meta's messaging limit.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,6 +9,7 @@ use super::limits::{Leave, limit_of};
 use super::sender::Outgoing;
 use crate::directory::Channel;
 use crate::domain::ServiceWindow;
+use crate::domain::template::TemplateStatus;
 use crate::store::{StoreError, Tx, limits, templates};
 use crate::whatsapp::OutgoingContent;
 
@@ -24,6 +26,8 @@ pub(super) enum Gate {
     NotBefore(DateTime<Utc>),
     /// The person wants no advertising.
     OptedOut,
+    /// Meta lets nobody send this template at present: its state, and Meta's reason for it.
+    NotApproved(TemplateStatus, Option<String>),
 }
 
 /// A person booked against the messaging limit.
@@ -57,10 +61,15 @@ impl Relay {
         now: DateTime<Utc>,
     ) -> Result<Gate, StoreError> {
         let Some((name, language)) = template_of(content) else { return Ok(Gate::Open) };
-        if outgoing.chat.marketing_stopped {
-            let (waba, name, language) = (channel.waba.key.to_string(), name.to_owned(), language.to_owned());
-            let known = self.db.read(move |conn| templates::by_name(conn, &waba, &name, &language)).await?;
-            if known.is_some_and(|row| row.category == "MARKETING") {
+        let (waba, name, language) = (channel.waba.key.to_string(), name.to_owned(), language.to_owned());
+        let known = self.db.read(move |conn| templates::by_name(conn, &waba, &name, &language)).await?;
+        // One that is not listed any more is Meta's to judge.
+        if let Some(row) = known {
+            let status = TemplateStatus::parse(&row.status);
+            if status != TemplateStatus::Approved {
+                return Ok(Gate::NotApproved(status, row.reason));
+            }
+            if outgoing.chat.marketing_stopped && row.category == "MARKETING" {
                 return Ok(Gate::OptedOut);
             }
         }

@@ -70,6 +70,12 @@ pub struct TemplateFile {
     pub filename: String,
 }
 
+/// The name of the template of a stored part that cannot be read as a whole.
+pub fn template_name(json: &str) -> Option<String> {
+    let part: serde_json::Value = serde_json::from_str(json).ok()?;
+    part.pointer("/template/name")?.as_str().map(str::to_owned)
+}
+
 /// What WhatsApp shows a file as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -234,6 +240,14 @@ fn has_link(body: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_that_cannot_be_read_any_more_is_still_named() {
+        let stored = r#"{"form":"template","template":{"name":"order","language":7},"values":null}"#;
+        assert!(Part::from_json(stored).is_err());
+        assert_eq!(template_name(stored).as_deref(), Some("order"));
+        assert_eq!(template_name("{}"), None);
+    }
 
     #[test]
     fn a_part_is_stored_and_read_back() {

@@ -39,6 +39,10 @@ const OPTED_OUT: i64 = 131050;
 const INVALID_PARAMETER: i64 = 100;
 /// Meta could not process a media file.
 const MEDIA_REFUSED: i64 = 131053;
+/// Meta has paused the template, disabled it, or knows none that is approved.
+const TEMPLATE_PAUSED: i64 = 132015;
+const TEMPLATE_DISABLED: i64 = 132016;
+const TEMPLATE_UNKNOWN: i64 = 132001;
 /// Codes that say something of the person, not of the message: the other parts would fail alike.
 const OF_PERSON: [i64; 7] = [WINDOW_CLOSED, 131021, 131026, 131030, 130403, 130497, 131062];
 

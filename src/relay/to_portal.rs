@@ -2,7 +2,7 @@
 
 use super::Relay;
 use super::fetch::media_of;
-use super::parts::{Form, Part};
+use super::parts::{self, Form, Part};
 use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
 use crate::directory::Portal;
 use crate::domain::{ChatId, Direction, Language};
@@ -193,7 +193,10 @@ impl Relay {
                 let kind = reconstruction::header_kind(&template).filter(|_| loaded.blob.is_some());
                 (reconstruction::bbcode(&template, &values, language), kind)
             }
-            _ => (reconstruction::unknown(&message.kind, language), None),
+            _ => {
+                let name = parts::template_name(&message.payload).unwrap_or_else(|| message.kind.clone());
+                (reconstruction::unknown(&name, language), None)
+            }
         };
         // What no operator wrote came from the CRM.
         let text = match &message.im_message_id {

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::cloud::{SimCloud, SimCustomer};
 use super::portal::SimPortal;
 use super::sip::SimTelephony;
+pub use samples::header_files;
 use strip::Strip;
 
 mod actions;

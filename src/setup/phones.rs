@@ -97,6 +97,7 @@ impl Setup {
     /// Changes a phone's settings.
     pub async fn change_phone(&self, id: &str, change: PhoneChange) -> Result<PhoneRow, SetupError> {
         let row = changed(&change, self.phone(id).await?)?;
+        carried(&change, &row)?;
         if self.behalf.is_stale(self.phone(id).await?.updated_at) {
             return Change::<PhoneRow>::Stale.done("phone");
         }
@@ -117,6 +118,10 @@ impl Setup {
                 return Ok(Change::Stale);
             }
             let Ok(row) = changed(&change, before.clone()) else { return Ok(Change::Gone) };
+            // Somebody else took the template away meanwhile.
+            if carried(&change, &row).is_err() {
+                return Ok(Change::Stale);
+            }
             let row = PhoneRow { updated_at: now, ..row };
             phones::update(tx.conn, &row)?;
             own.note(tx, "change", object(&row), Some(&before), Some(&row))?;
@@ -257,6 +262,21 @@ pub(super) fn changed(change: &PhoneChange, mut row: PhoneRow) -> Result<PhoneRo
     }
     faults.done()?;
     Ok(row)
+}
+
+/// What carries a text while the window is closed needs a template that carries it. The fault is told of what
+/// changes; a row that is so already may change otherwise.
+pub(super) fn carried(change: &PhoneChange, row: &PhoneRow) -> Result<(), SetupError> {
+    if row.closed_window != "template" || row.fallback_template.is_some() {
+        return Ok(());
+    }
+    let mut faults = Faults::default();
+    if change.closed_window.is_some() {
+        faults.add("closed_window", "template needs a fallback_template, which carries the text");
+    } else if change.fallback_template.is_some() {
+        faults.add("fallback_template", "is needed while closed_window is template");
+    }
+    faults.done()
 }
 
 fn object(row: &PhoneRow) -> Object<'_> {

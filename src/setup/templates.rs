@@ -14,6 +14,7 @@ use crate::clock::new_id;
 use crate::domain::PhoneNumber;
 use crate::store::templates::{self, Filter, SyncRow, TemplateRow};
 use crate::store::{Conn, Page, template_changes};
+use crate::whatsapp::client::TemplateCounts;
 use crate::whatsapp::template::ListedTemplate;
 use crate::whatsapp::template::rules::{self, Fault, Kind};
 
@@ -191,8 +192,33 @@ impl Setup {
             let since = allowance::creations_since(now);
             Ok((template_changes::creations(conn, &key, since)?, templates::for_waba(conn, &key)?.len()))
         };
-        let (created, has) = self.db.read(read).await?;
-        allowance::creation(&created, has, now).map_err(SetupError::Conflict)
+        let (created, mut has) = self.db.read(read).await?;
+        let mut most = None;
+        if allowance::is_near_limit(has) {
+            let counts = self.template_counts(waba_key).await?;
+            (has, most) = (counts.has.unwrap_or_default().max(has), counts.may);
+        }
+        allowance::creation(&created, has, most, now).map_err(SetupError::Conflict)
+    }
+
+    /// How many templates Meta says that an account has and may have; where it does not say, what follows from the
+    /// states of the business and of its numbers' names. What cannot be read is not known.
+    async fn template_counts(&self, waba_key: &str) -> Result<TemplateCounts, SetupError> {
+        let (graph, token, waba_id) = self.waba_access(waba_key)?;
+        let counts = self.counted("template_counts", graph.template_counts(&token, &waba_id).await);
+        let counts = counts.unwrap_or_default();
+        if counts.may.is_some() {
+            return Ok(counts);
+        }
+        let (Ok(waba), Ok(phones)) = (
+            self.counted("waba", graph.waba(&token, &waba_id).await),
+            self.counted("phone_numbers", graph.phone_numbers(&token, &waba_id).await),
+        ) else {
+            return Ok(counts);
+        };
+        let names: Vec<Option<String>> = phones.into_iter().map(|phone| phone.name_status).collect();
+        let may = allowance::most(waba.business_verification_status.as_deref(), &names);
+        Ok(TemplateCounts { may, ..counts })
     }
 
     /// What is not approved may be edited without limit.

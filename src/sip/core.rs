@@ -21,6 +21,7 @@ mod links;
 pub mod message;
 mod pings;
 mod reason;
+mod report;
 mod request;
 mod routes;
 pub mod sdp;
@@ -35,6 +36,7 @@ mod wire;
 
 pub use endpoint::{Counts, Endpoint};
 pub use io::{ConnId, Input, Link, Moment, Notice, Origin, Output, Packet, Target, To, Transport, Trust};
+pub use limits::place;
 pub use settings::{EndpointConfig, TimerValues, TokenSource, TrunkSettings};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::transport::{Addresses, Datagrams, Dialler, Event};
+use super::transport::{Addresses, Datagrams, Dialler, Event, LONGEST};
 use crate::clock;
 use crate::domain::call::{CallEvent, CallPeer, CallPermission, RouteTable};
 use crate::domain::{CallId, PhoneKey};
@@ -76,6 +76,8 @@ pub struct Driver {
     channels: Channels,
     asked: FuturesUnordered<Asked>,
     observer: Observer,
+    /// For one datagram.
+    buffer: Vec<u8>,
 }
 
 type Asked = std::pin::Pin<Box<dyn Future<Output = (CallId, CallPermission)> + Send>>;
@@ -106,6 +108,7 @@ impl Driver {
             channels,
             asked: FuturesUnordered::new(),
             observer: Observer::new(metrics),
+            buffer: vec![0; LONGEST],
         }
     }
 
@@ -123,6 +126,7 @@ impl Driver {
                         self.take(event);
                     }
                 }
+                () = self.outbox.datagrams.readable() => self.take_datagrams(),
                 () = tokio::time::sleep_until(timer) => {}
                 changed = self.channels.routes.changed(), if routes_change => match changed {
                     Ok(()) => self.take_routes(),
@@ -154,9 +158,6 @@ impl Driver {
                 self.outbox.closed(conn);
                 Some(Input::Closed { conn })
             }
-            Event::Datagram(peer, bytes) => {
-                Some(Input::Datagram { peer, trunk: self.outbox.trunk_of(peer), bytes })
-            }
             Event::Failed(target, reason) => {
                 self.outbox.failed(&target);
                 Some(Input::Unreachable { target, reason })
@@ -166,6 +167,17 @@ impl Driver {
         if let Some(input) = input {
             self.handle(input);
         }
+    }
+
+    /// The socket of the trunks is read here: a task of its own would cost each call two more hand-overs.
+    fn take_datagrams(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..BATCH {
+            let Some((peer, bytes)) = self.outbox.datagrams.read(&mut buffer) else { break };
+            let trunk = self.outbox.trunk_of(peer);
+            self.handle(Input::Datagram { peer, trunk, bytes });
+        }
+        self.buffer = buffer;
     }
 
     fn handle(&mut self, input: Input) {
@@ -182,8 +194,8 @@ impl Driver {
         match output {
             Output::Send { to, bytes } => self.outbox.send(to, bytes),
             Output::Close { conn } => self.outbox.close(conn),
-            Output::Call(event) => {
-                self.observer.call(&event);
+            Output::Call(mut event) => {
+                self.observer.call(&mut event);
                 // The use cases are gone only when the bridge is.
                 let _ = self.channels.events.send(event);
             }

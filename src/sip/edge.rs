@@ -175,7 +175,6 @@ impl Edge {
             Admission::new(self.limits),
             wires.clone(),
         ));
-        wires.tasks.spawn(self.datagrams.clone().read(wires.clone()));
         let driver = Driver::new(
             self.endpoint,
             Dialler { roots: self.roots, wires: wires.clone() },

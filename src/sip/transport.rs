@@ -22,7 +22,7 @@ use crate::telemetry::Metrics;
 
 pub use accept::{SipListener, accept};
 pub use connection::{Command, Writer};
-pub use datagrams::Datagrams;
+pub use datagrams::{Datagrams, LONGEST};
 pub use dial::{Dialler, Roots};
 pub use limits::{Admission, Limits, Patience};
 pub use resolve::{Addresses, keep_resolved, resolve_trunks};
@@ -41,8 +41,6 @@ pub enum Event {
     Received(ConnId, Vec<u8>),
     /// It is gone.
     Closed(ConnId),
-    /// A datagram.
-    Datagram(SocketAddr, Vec<u8>),
     /// A target that could not be dialled.
     Failed(Target, String),
     /// The address of a datagram's target, if its name has one.

@@ -1,5 +1,5 @@
-//! Messages of the intake that wait for the end of the transaction, so that those of many webhooks become a few
-//! statements.
+//! Messages that wait for the end of the transaction, those that came in and those that the portal took, so that
+//! what is written of many becomes a few statements.
 //!
 //! Each statement is a round trip to PostgreSQL and there is one writer: a thousand messages, each with its job
 //! and its chat's window, are three thousand waits one by one. What stands here is not seen by the statements of
@@ -10,20 +10,36 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Text, Timestamp};
+use diesel::sql_types::{Array, Nullable, Text, Timestamp};
 
 use super::db::{Conn, StoreError};
 use super::jobs::{FreshJob, NewJob};
 use super::messages::{FreshMessage, NewMessage};
 use super::schema::{jobs, messages};
 use super::writer::Tx;
-use super::{chats, ts};
+use super::{chats, messages as ledger, ts};
 
 /// Rows of one statement: PostgreSQL takes 65,535 values, and a message has 19.
 const ROWS: usize = 1000;
 
+/// What waits.
+#[derive(Default)]
+pub(super) struct Later {
+    arrived: Vec<Arrived>,
+    relayed: Vec<Relayed>,
+}
+
+/// A message that the portal took.
+struct Relayed {
+    id: String,
+    portal_id: String,
+    im_chat_id: Option<String>,
+    body: Option<String>,
+    at: DateTime<Utc>,
+}
+
 /// A message that came in, with what hangs on it.
-pub(super) struct Arrived {
+struct Arrived {
     message: FreshMessage,
     wrote_at: DateTime<Utc>,
     chat_id: String,
@@ -46,7 +62,34 @@ impl Tx<'_> {
         let jobs = jobs.into_iter().map(|job| FreshJob::new(job, self.next_seq(), now)).collect();
         let wamid = message.wamid.unwrap_or_default().to_owned();
         let chat_id = message.chat_id.to_owned();
-        self.later.push(Arrived { message: fresh, wrote_at, chat_id, wamid, jobs });
+        self.later.arrived.push(Arrived { message: fresh, wrote_at, chat_id, wamid, jobs });
+    }
+
+    /// The portal took a message; `body` is its readable text, if it is another than before. Written together with
+    /// the others of this transaction.
+    ///
+    /// # Errors
+    /// As [`Tx::catch_up`].
+    pub fn relayed_later(
+        &mut self,
+        id: &str,
+        portal_id: &str,
+        im_chat_id: Option<&str>,
+        body: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if self.later.relayed.iter().any(|other| other.id == id) {
+            // One statement changes a row once.
+            self.catch_up()?;
+        }
+        self.later.relayed.push(Relayed {
+            id: id.to_owned(),
+            portal_id: portal_id.to_owned(),
+            im_chat_id: im_chat_id.map(str::to_owned),
+            body: body.map(|body| body.replace('\0', "")),
+            at: now,
+        });
+        Ok(())
     }
 
     /// Writes what waits; to be called before a statement that must see it.
@@ -54,10 +97,11 @@ impl Tx<'_> {
     /// # Errors
     /// A refused statement: the transaction is lost.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
-        if self.later.is_empty() {
+        let Later { mut arrived, relayed } = std::mem::take(self.later);
+        write_relayed(self.conn, &relayed)?;
+        if arrived.is_empty() {
             return Ok(());
         }
-        let mut arrived = std::mem::take(self.later);
         let fresh = write_messages(self.conn, &arrived)?;
         arrived.retain(|one| fresh.contains(&one.message.id));
         write_windows(self.conn, &arrived)?;
@@ -72,6 +116,36 @@ impl Tx<'_> {
 
 // On SQLite a statement is no round trip, and the one of a single row is prepared already: there each of these goes
 // row by row.
+
+/// As [`ledger::relayed`] says.
+fn write_relayed(conn: &mut Conn, relayed: &[Relayed]) -> Result<(), StoreError> {
+    let Conn::Postgres(conn) = conn else {
+        return relayed.iter().try_for_each(|one| {
+            let (im_chat_id, body) = (one.im_chat_id.as_deref(), one.body.as_deref());
+            ledger::relayed(conn, &one.id, &one.portal_id, im_chat_id, body, one.at)
+        });
+    };
+    for some in relayed.chunks(ROWS) {
+        let ids: Vec<&str> = some.iter().map(|one| one.id.as_str()).collect();
+        let portals: Vec<&str> = some.iter().map(|one| one.portal_id.as_str()).collect();
+        let chats: Vec<Option<&str>> = some.iter().map(|one| one.im_chat_id.as_deref()).collect();
+        let bodies: Vec<Option<&str>> = some.iter().map(|one| one.body.as_deref()).collect();
+        let times: Vec<NaiveDateTime> = some.iter().map(|one| ts(one.at)).collect();
+        diesel::sql_query(
+            "UPDATE messages SET portal_id = took.portal, relayed_at = took.at, \
+             state = CASE WHEN messages.state = 'pending' THEN 'accepted' ELSE messages.state END, \
+             im_chat_id = COALESCE(took.chat, messages.im_chat_id), body = COALESCE(took.body, messages.body) \
+             FROM unnest($1, $2, $3, $4, $5) AS took (id, portal, chat, body, at) WHERE messages.id = took.id",
+        )
+        .bind::<Array<Text>, _>(ids)
+        .bind::<Array<Text>, _>(portals)
+        .bind::<Array<Nullable<Text>>, _>(chats)
+        .bind::<Array<Nullable<Text>>, _>(bodies)
+        .bind::<Array<Timestamp>, _>(times)
+        .execute(conn)?;
+    }
+    Ok(())
+}
 
 /// The ids of those that were not known.
 fn write_messages(conn: &mut Conn, arrived: &[Arrived]) -> Result<HashSet<String>, StoreError> {

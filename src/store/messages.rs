@@ -327,7 +327,7 @@ pub struct LedgerFilter {
 }
 
 /// The portal took a message; `body` is its readable text, once it was translated.
-pub fn relayed(
+pub(super) fn relayed(
     conn: &mut Conn,
     id: &str,
     portal_id: &str,

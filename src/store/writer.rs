@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::db::{Conn, DbUrl, StoreError};
 use super::jobs::Offer;
-use super::later::Arrived;
+use super::later::Later;
 use super::schema::jobs;
 
 /// Requests that may wait for the writer before new ones are refused.
@@ -27,7 +27,7 @@ pub struct Tx<'a> {
     pub conn: &'a mut Conn,
     seq: &'a mut i64,
     offers: &'a mut Vec<Offer>,
-    pub(super) later: &'a mut Vec<Arrived>,
+    pub(super) later: &'a mut Later,
 }
 
 impl Tx<'_> {
@@ -190,7 +190,7 @@ impl Writer {
     fn transaction(&mut self, group: &mut [Box<dyn WriteOp>]) -> Result<(), StoreError> {
         let mut conn = self.begin()?;
         let seq_before = self.seq;
-        let (mut offers, mut later) = (Vec::new(), Vec::new());
+        let (mut offers, mut later) = (Vec::new(), Later::default());
         let mut tx = Tx { conn: &mut conn, seq: &mut self.seq, offers: &mut offers, later: &mut later };
         let run = || {
             for op in group.iter_mut() {

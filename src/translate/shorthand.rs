@@ -20,7 +20,7 @@ mod tests;
 
 pub use fallback::{check_fallback, fill_fallback};
 pub use fill::{FillOptions, Filled};
-pub use ready::{ready, ready_lines};
+pub use ready::{example_link, ready, ready_lines};
 pub use refusal::Refusal;
 pub use source::MediaSource;
 
@@ -93,8 +93,8 @@ enum ButtonGiven {
     Payload { index: Option<usize>, text: String },
 }
 
-/// Reads a text. `exists` tells whether there is a template of a name, which decides about the bare form of
-/// an SMS (`hello_world+en_US`); the other forms do not ask it.
+/// Reads a text. `exists` tells whether there is a template of a name, in letters of any size, which decides
+/// about the bare form of an SMS (`hello_world+de`) where nothing else does; the other forms do not ask it.
 pub fn recognise(text: &str, channel: Channel, exists: &dyn Fn(&str) -> bool) -> Recognised {
     let text = trimmed(text);
     let read = match opening(text) {
@@ -112,7 +112,7 @@ pub fn recognise(text: &str, channel: Channel, exists: &dyn Fn(&str) -> bool) ->
             };
         }
         None if channel == Channel::Sms => match dash::bare(text) {
-            Some((name, rest)) if exists(name) => dash::read_named(name, rest),
+            Some(bare) if bare.is_sure || exists(bare.name) => dash::read_named(bare.name, bare.rest),
             _ => return Recognised::Plain,
         },
         None => return Recognised::Plain,
@@ -138,25 +138,44 @@ enum Opening<'a> {
 /// By what an operator takes back a text that is held.
 const HOLD_CANCEL: &str = "hold-cancel";
 
-/// What follows the opening of a shorthand. A telephone writes the first letter large, so case is nothing.
+/// What follows the opening of a shorthand. A telephone writes the first letter large, so case is nothing, and
+/// it may make another dash of a hyphen.
 fn opening(text: &str) -> Option<Opening<'_>> {
-    if let Some((word, rest)) = text.split_at_checked("template".len())
-        && word.eq_ignore_ascii_case("template")
-        && let Some(rest) = rest.strip_prefix(['-', '+'])
-    {
+    if let Some(rest) = after("template", text).and_then(|rest| strip_mark(rest, is_dash_or_plus)) {
         return Some(Opening::Dash(rest));
     }
-    if let Some((word, rest)) = text.split_at_checked(HOLD_CANCEL.len())
-        && word.eq_ignore_ascii_case(HOLD_CANCEL)
+    if let Some(rest) = after(HOLD_CANCEL, text)
         && !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
     {
         return Some(Opening::HoldCancel(rest));
     }
-    if let Some(rest) = text.strip_prefix("&((") {
+    if let Some(rest) = after("&((", text) {
         return Some(Opening::Bracket(rest));
     }
-    let rest = text.strip_prefix("&[")?;
+    let rest = after("&[", text)?;
     rest.contains("](").then_some(Opening::OldBracket(rest))
+}
+
+/// What follows a word, whatever the size of its letters and whatever nobody sees between them.
+fn after<'a>(word: &str, text: &'a str) -> Option<&'a str> {
+    let mut rest = text;
+    for letter in word.chars() {
+        rest = strip_mark(rest, |c| c.eq_ignore_ascii_case(&letter))?;
+    }
+    Some(rest)
+}
+
+/// Without the first mark that is seen, if it is one of these.
+fn strip_mark(text: &str, is_it: impl Fn(char) -> bool) -> Option<&str> {
+    text.trim_start_matches(is_invisible).strip_prefix(is_it)
+}
+
+/// Hyphens, dashes and the minus, narrow and wide, and the plus.
+fn is_dash_or_plus(c: char) -> bool {
+    matches!(
+        c,
+        '-' | '+' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' | '\u{ff0b}'
+    )
 }
 
 /// Without white space at either end and marks that nobody sees at the beginning; at the end they may belong
@@ -166,8 +185,10 @@ fn trimmed(text: &str) -> &str {
     text.trim_start_matches(|c: char| is_blank(c) || is_invisible(c)).trim_end_matches(is_blank)
 }
 
-/// Marks of direction, joiners, byte order mark.
+/// Marks of direction, joiners, byte order mark, selectors of a shape, blanks that are no white space, tags.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }

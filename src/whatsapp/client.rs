@@ -22,7 +22,7 @@ pub use management::{DebugToken, GranularScope, PhoneInfo, SubscribedApp, WabaIn
 pub use media::{MediaInfo, UploadFile};
 pub use messages::Accepted;
 pub use numbers::BusinessProfile;
-pub use templates::{CreatedTemplate, Sample};
+pub use templates::{CreatedTemplate, Sample, TemplateCounts};
 
 /// Until a connection stands, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -59,9 +59,11 @@ async fn a_call_has_a_record_with_everything_that_was_told() {
         shown["timeline"].as_array().unwrap().iter().map(|m| m["what"].as_str().unwrap()).collect();
     assert_eq!(what, ["arrived", "forwarded", "ringing", "answered", "noted", "ended"]);
     assert_eq!(
-        (&shown["report"]["tls_version"], &shown["report"]["headers"][0]),
-        (&json!("TLSv1.3"), &json!("Via"))
+        (&shown["report"]["tls_version"], &shown["report"]["proof"]),
+        (&json!("TLSv1.3"), &json!("digest"))
     );
+    assert_eq!(shown["report"]["headers"], json!(["Via: SIP/2.0/TLS meta", "From"]));
+    assert_eq!(shown["report"]["offer"], json!(["v=0"]));
     assert!(shown["contact_id"].is_string());
     app.stop().await;
 }

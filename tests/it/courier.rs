@@ -202,6 +202,35 @@ async fn a_history_that_the_portal_never_tells_holds_no_other_chat_and_its_own_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_that_the_portal_refuses_to_tell_end_no_message() {
+    let app = TestApp::start().await;
+    for number in 0..3 {
+        app.customer_writes(&customer(number), "first");
+    }
+    app.shown(3).await;
+    app.portal.change_faults(|faults| faults.down = true);
+    for number in 0..3 {
+        app.customer_writes(&customer(number), "second");
+    }
+    app.waiting(3).await;
+    app.portal.plan_fault(FaultKind::DropBefore, Some(SEND), 1);
+    // The call that asks for the three histories is refused as a whole, and not for a while.
+    app.portal.plan_fault(FaultKind::Refused, Some("batch"), 1);
+    app.portal.change_faults(|faults| faults.down = false);
+    app.shown(6).await;
+    for number in 0..3 {
+        let chat = app.chat_of(&name(number)).await;
+        assert_eq!(app.texts(&chat), ["first", "second"]);
+    }
+    app.settled().await;
+    let jobs = app.jobs_of("message").await;
+    assert!(jobs.iter().all(|job| job.state == "done" && job.attempts == 0), "{jobs:#?}");
+    assert_eq!(jobs.iter().filter(|job| job.maybe_twice).count(), 3, "nobody could know");
+    assert!(app.portal.faults().planned.iter().all(|planned| planned.times == 0), "both were met");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_message_whose_answer_was_lost_is_not_doubled_in_any_of_its_parts() {
     let app = TestApp::start().await;
     app.customer_writes(&anna(), "first");

@@ -2,6 +2,7 @@
 //! advertising.
 
 use serde_json::json;
+use wabridge::clock::ManualClock;
 use wabridge::relay::gate::LIMIT_WAIT;
 use wabridge::sandbox::cloud::SimCustomer;
 use wabridge::store::chats;
@@ -97,6 +98,28 @@ async fn a_template_within_the_window_is_a_reply_and_counts_against_no_limit() {
     app.operator(&chat, "template-notice+en_US", vec![]);
     app.customer_has(&anna, 1).await;
     assert_eq!(app.cloud.first_writes(WABA_ID), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_that_is_paused_while_it_waits_is_not_sent_when_its_turn_comes() {
+    let hand = ManualClock::starting_at("2026-03-02T09:00:00Z".parse().unwrap());
+    let app = limited("1", Options { clock: Some(hand.clone()), ..Options::default() }).await;
+    let (anna, bob) = (customer(1), customer(2));
+    let (chat, other) = (closed(&app, &anna).await, closed(&app, &bob).await);
+    app.operator(&chat, "template-notice+en_US", vec![]);
+    app.customer_has(&anna, 1).await;
+    app.operator(&other, "template-notice+en_US", vec![]);
+    waits(&app, 1).await;
+    app.cloud.decide_template("1", "PAUSED", Some("FIRST_PAUSE"));
+    app.webhooks_taken().await;
+    app.advance(chrono::Duration::hours(25));
+    let note = app.note(&other, "132015").await;
+    assert!(note.contains("Meta has paused the template"), "{note}");
+    app.settled().await;
+    assert_eq!(app.cloud.accepted(), 1, "Meta was not asked");
+    let metrics = app.relay.metrics.encode();
+    assert!(!metrics.contains(r#"wabridge_graph_calls_total{kind="send",outcome="failed"}"#), "{metrics}");
     app.stop().await;
 }
 
@@ -212,5 +235,47 @@ async fn the_limit_is_read_from_meta_and_shared_by_a_portfolio() {
     let waba = &app.api.get("/wabas").await["items"][0];
     assert_eq!(health["limits"][0]["limit"], 10_000);
     assert_eq!(health["limits"][0]["portfolio"], waba["portfolio"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_numbers_of_all_accounts_of_a_portfolio_share_its_limit() {
+    let app = with_templates(Options { leaves_jobs: true, ..Options::default() }).await;
+    let first = app.sms_on().await;
+    // Another account of the same business, with a number of its own.
+    let (waba_id, phone_id) = ("204996122399161", "206540352242923");
+    app.cloud.add_waba(waba_id, "Lucky Two");
+    app.cloud.add_phone(waba_id, phone_id, "+1 555-078-3882", "Lucky Two");
+    app.cloud.add_template(waba_id, template(3, "notice", "UTILITY"));
+    let app_id = app.api.get("/apps").await["items"][0]["id"].clone();
+    let waba = app.api.post("/wabas", json!({"app_id": app_id, "waba_id": waba_id})).await;
+    let new = json!({"waba_id": waba["id"], "phone_number": "+15550783882", "phone_number_id": phone_id});
+    let phone = app.api.post("/phones", new).await;
+    let path = format!("/phones/{}", phone["id"].as_str().unwrap());
+    let portal = app.portal_id();
+    app.api.put(&format!("{path}/line"), json!({"portal_id": portal.as_str()})).await;
+    let (status, changed) = app.api.call("PATCH", &path, Some(json!({"sms_service": true}))).await;
+    assert_eq!(status, 200, "{changed}");
+    app.api.post("/templates/sync", json!({})).await;
+    app.sql("UPDATE phones SET messaging_limit = '1'".to_owned()).await;
+    app.relay.directory.reload().await.unwrap();
+    let second = "wa_15550783882";
+    let send = |code: &str, to: &str| app.portal.send_sms(code, to, "template-notice+en_US", None).unwrap();
+
+    let id = send(&first, "+16505550001");
+    app.sms_is(&id, "delivered").await;
+    // By the other number nobody else may be written to today, but the same person may.
+    send(second, "+16505550002");
+    app.wait_for("the other person waits", async |app| {
+        let health = app.api.get("/health").await;
+        (health["queue"]["limit_waiting"] == 1).then_some(())
+    })
+    .await;
+    let id = send(second, "+16505550001");
+    app.sms_is(&id, "delivered").await;
+    assert_eq!((app.cloud.first_writes(WABA_ID), app.cloud.accepted()), (1, 2));
+    let limits = app.api.get("/health").await["limits"].clone();
+    assert_eq!(limits.as_array().unwrap().len(), 1, "{limits}");
+    assert_eq!((&limits[0]["used"], &limits[0]["waiting"]), (&json!(1), &json!(1)));
     app.stop().await;
 }

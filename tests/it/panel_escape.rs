@@ -92,7 +92,7 @@ async fn prepare(app: &TestApp) {
             meta_errors: Some(json!([{"code": 138_021, "title": EVIL}]).to_string()),
             report:
                 json!({"source": EVIL, "tls_version": EVIL, "cipher": EVIL, "sni": EVIL, "user_agent": EVIL,
-                           "headers": [EVIL]})
+                           "headers": [EVIL], "offer": [EVIL], "proof": EVIL})
                 .to_string(),
             timeline: json!([{"at": now, "what": EVIL, "detail": EVIL}, {"at": now, "what": "ended"}])
                 .to_string(),

@@ -192,3 +192,42 @@ async fn a_browser_sends_as_a_person_of_the_crm_and_as_its_robot() {
     browser.close().await;
     run.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_browser_plays_the_worked_example_from_the_list_of_templates() {
+    let Some(driver) = std::env::var_os("WABRIDGE_TEST_CHROMEDRIVER") else { return };
+    let browser = Browser::open(Path::new(&driver)).await;
+    let run = Sandbox::start(Config::default(), listener()).await.unwrap();
+    let page = &browser.client;
+    page.goto(&run.address()).await.unwrap();
+    write(page, "#customer-text", "Where is my order?").await;
+    shows(page, "#line-log .entry[data-who=client] .text", "Where is my order?").await;
+    let pick = "const list = document.getElementById('templates');
+        const one = [...list.options].find(one => one.textContent.startsWith('order_confirmed') && !one.disabled);
+        if (!one) return false;
+        list.value = one.value; list.dispatchEvent(new Event('change'));
+        return !one.value.includes('example.com') && document.getElementById('operator-text').value === one.value";
+    holds(page, pick, &[]).await;
+    find(page, "#operator-text").await.send_keys(&char::from(Key::Enter).to_string()).await.unwrap();
+    let words = [
+        "Your order 860198 for a total of $29.99 is confirmed. The expected delivery is March 12.",
+        "Thank you for shopping with us!",
+        "Track my order",
+        "Talk to us",
+    ];
+    // The telephone and the line show the same: picture, text, footer, both buttons.
+    is_drawn(page, "#chat .bubble[data-mine=false] img").await;
+    says(page, "#chat .bubble[data-mine=false]", &words).await;
+    is_drawn(page, "#line-log .entry[data-who=system] img").await;
+    says(page, "#line-log .entry[data-who=system]", &words).await;
+    shoot(page, "sandbox-example.png").await;
+    page.set_window_size(390, 844).await.unwrap();
+    for tab in ["phone", "line"] {
+        find(page, &format!("[role=tab][data-tab={tab}]")).await.click().await.unwrap();
+        let fits = "return document.documentElement.scrollWidth <= innerWidth";
+        holds(page, fits, &[]).await;
+        shoot(page, &format!("sandbox-example-{tab}.png")).await;
+    }
+    browser.close().await;
+    run.stop().await.unwrap();
+}

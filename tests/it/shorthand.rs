@@ -297,6 +297,51 @@ async fn a_file_that_comes_later_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_never_comes_is_looked_for_three_times_and_what_waits_behind_it_goes_on() {
+    let app = TestApp::start().await;
+    with_templates(&app).await;
+    let site = Site::start(vec![("/a.pdf", 503, vec![])]).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.operator(&chat, &format!("template-invoice+file_link:{}/a.pdf|1", site.url), vec![]);
+    app.operator(&chat, "after it", vec![]);
+    let received = app.customer_has(&anna, 1).await;
+    assert_eq!(received[0].body["text"]["body"], "after it");
+    assert_eq!(site.served("/a.pdf"), 3);
+    let note = app.note(&chat, "The file cannot be fetched").await;
+    assert!(note.starts_with("[color=#ff0000]The template was not sent:"), "{note}");
+    app.settled().await;
+    assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 1);
+    assert_eq!(app.notes(&chat).len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_says_of_a_template_counts_at_once() {
+    let app = TestApp::start().await;
+    with_templates(&app).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.operator(&chat, "template-one+en_US+first", vec![]);
+    app.customer_has(&anna, 1).await;
+    for (status, reason) in
+        [("PAUSED", Some("FIRST_PAUSE")), ("REJECTED", Some("ABUSIVE_CONTENT")), ("DISABLED", None)]
+    {
+        app.cloud.decide_template("900000001", status, reason);
+        app.webhooks_taken().await;
+        app.operator(&chat, "template-one+en_US+second", vec![]);
+        let note = app.note(&chat, &format!("its status is {status}")).await;
+        assert!(note.contains(reason.unwrap_or_default()), "{note}");
+    }
+    app.cloud.decide_template("900000001", "APPROVED", None);
+    app.webhooks_taken().await;
+    app.operator(&chat, "template-one+en_US+third", vec![]);
+    let received = app.customer_has(&anna, 2).await;
+    assert_eq!(values(&received[1]), ["third"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_is_shown_and_kept_masked() {
     let app = TestApp::start().await;
     with_templates(&app).await;

@@ -58,7 +58,7 @@ async fn silent_and_slow_handshakes_keep_nobody_waiting() {
 
 #[tokio::test]
 async fn connections_are_bounded_for_a_source_and_a_closed_one_makes_room() {
-    let limits = Limits { total: 8, per_source: 3, per_stranger: 1 };
+    let limits = Limits { total: 8, per_source: 3, per_stranger: 1, ..Limits::default() };
     let edge = TestEdge::start(EdgeSetup {
         options: Some(Box::new(move |options| options.limits = limits)),
         ..EdgeSetup::default()
@@ -158,7 +158,7 @@ fn a_handshake_has_ten_seconds_by_default() {
 
 #[tokio::test]
 async fn handshakes_that_were_begun_hold_a_place_and_give_it_back() {
-    let limits = Limits { total: 4, per_source: 2, per_stranger: 2 };
+    let limits = Limits { total: 4, per_source: 2, per_stranger: 2, ..Limits::default() };
     let (edge, _pbx) = with(move |options| options.limits = limits).await;
     let mut held = Vec::new();
     for _ in 0..2 {

@@ -293,6 +293,37 @@ async fn nothing_is_heard_before_the_answer() {
     edge.stop().await;
 }
 
+/// WhatsApp sends nothing before it has heard something, and hangs up on who is silent: the documented first test
+/// makes itself heard to a peer that never says a word, and RTCP goes on.
+#[tokio::test]
+async fn asterisk_speaks_first_and_gives_signs_of_life_to_who_says_nothing() {
+    let Some(tools) = tools() else { return };
+    let (edge, asterisk) = edge_and_asterisk(&tools, "echo", Additions::default()).await;
+    let media = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut connection = Connection::open(&edge).await;
+    let mut call = MetaCall::new("silent");
+    call.sdp = super::support::sip::message::offer(media.local_addr().unwrap().port());
+    connection.invite(&mut call).await;
+    let answer = connection.status(200).await;
+    call.answered(&answer);
+    connection.send(&call.ack()).await;
+    let (mut speech, mut reports) = (0, 0);
+    let heard = tokio::time::timeout(crate::support::DEADLINE, async {
+        let mut packet = [0; 2048];
+        while speech < 25 || reports < 2 {
+            media.recv(&mut packet).await.unwrap();
+            // RFC 5761: on the one port the second byte tells reports from speech.
+            let is_report = (192..224).contains(&packet[1]);
+            (speech, reports) = (speech + usize::from(!is_report), reports + usize::from(is_report));
+        }
+    });
+    assert!(heard.await.is_ok(), "{speech} packets of speech, {reports} reports");
+    asterisk.says("core show channels concise", "!Echo!").await;
+    connection.send(&call.bye()).await;
+    connection.status(200).await;
+    edge.stop().await;
+}
+
 #[tokio::test]
 async fn speech_goes_both_ways_by_sdes() {
     speech("sdes", "srtp-mand").await;

@@ -31,11 +31,13 @@ impl TestApp {
         found.unwrap_or_else(|| panic!("no SMS {message_id}"))
     }
 
-    fn handler(&self) -> String {
+    /// The address that the portal posts to.
+    pub fn handler(&self) -> String {
         self.portal.sms_senders()[0]["handler"].as_str().unwrap().to_owned()
     }
 
-    async fn post_sms(&self, handler: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    /// Posts a form to it.
+    pub async fn post_sms(&self, handler: &str, fields: &[(&str, &str)]) -> (u16, String) {
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let kind = "application/x-www-form-urlencoded";
         let request = http_client().post(handler).header("content-type", kind).body(body);

@@ -144,6 +144,7 @@ async fn a_burst_of_robots_is_paced_by_what_meta_allows_and_nothing_is_lost() {
     let metrics = app.relay.metrics.encode();
     let refused = r#"wabridge_graph_calls_total{kind="send",outcome="failed"}"#;
     assert!(!metrics.contains(refused), "Meta refused none for a limit: {metrics}");
+    within_metas_limits(&app);
     let mut order: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     (0..MESSAGES).for_each(|n| order.entry(recipient(n)).or_default().push(n));
     for (index, expected) in order {
@@ -169,4 +170,46 @@ async fn a_burst_of_robots_is_paced_by_what_meta_allows_and_nothing_is_lost() {
     let phone = app.api.get(&format!("/phones/{}", app.phone_id())).await;
     assert_eq!(phone["waiting"], 0);
     app.stop().await;
+}
+
+/// Counted from what WhatsApp has got, by its own clock and without a word of the bridge's: people within any 24
+/// hours, messages of the number within any second, and to one person a burst of 45 and one in six seconds.
+fn within_metas_limits(app: &TestApp) {
+    let mut sends: Vec<(DateTime<Utc>, usize)> = Vec::new();
+    for person in 0..NUMBERS {
+        let times: Vec<DateTime<Utc>> =
+            app.cloud.received(PHONE_ID, &number(person)).iter().map(|message| message.at).collect();
+        let mut level = 0.0;
+        for (at, before) in times.iter().zip([None].into_iter().chain(times.iter().map(Some))) {
+            let passed = before.map_or(0, |before| (*at - *before).num_milliseconds());
+            level = (level - passed as f64 / 6_000.0).max(0.0) + 1.0;
+            assert!(level <= 45.0, "{level} at once to {}", number(person));
+        }
+        sends.extend(times.into_iter().map(|at| (at, person)));
+    }
+    sends.sort_unstable();
+    assert_eq!(sends.len(), MESSAGES);
+    let (mut of_day, mut most) = (0, 0);
+    let mut people: BTreeMap<usize, usize> = BTreeMap::new();
+    for (at, person) in &sends {
+        *people.entry(*person).or_default() += 1;
+        while *at - sends[of_day].0 >= TimeDelta::hours(24) {
+            let left = people.get_mut(&sends[of_day].1).unwrap();
+            *left -= 1;
+            if *left == 0 {
+                people.remove(&sends[of_day].1);
+            }
+            of_day += 1;
+        }
+        assert!(people.len() <= A_DAY, "{} people within 24 hours before {at}", people.len());
+        most = most.max(people.len());
+    }
+    assert_eq!(most, A_DAY, "the limit is used");
+    let mut first = 0;
+    for (index, (at, _)) in sends.iter().enumerate() {
+        while *at - sends[first].0 >= TimeDelta::seconds(1) {
+            first += 1;
+        }
+        assert!(index - first < 80, "{} within the second before {at}", index - first + 1);
+    }
 }

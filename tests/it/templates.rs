@@ -1,9 +1,10 @@
 //! Templates of an account: read whole, kept fresh by webhooks, created, edited and deleted through the API.
 
 use serde_json::{Value, json};
+use wabridge::clock::ManualClock;
 
 use crate::support::files::Site;
-use crate::support::{TestApp, WABA_ID};
+use crate::support::{Options, PHONE_ID, TestApp, WABA_ID};
 
 const PNG: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R'];
 
@@ -180,6 +181,45 @@ async fn webhooks_keep_status_quality_and_category_fresh() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_texts_of_a_template_come_by_webhook() {
+    let app = TestApp::start().await;
+    app.cloud.add_template(WABA_ID, template(1, "order"));
+    synced(&app).await;
+    let mut edited = template(1, "order");
+    edited["components"][0]["text"] = json!("Hello {{1}}, your order {{2}} has come.");
+    app.cloud.forget_template("1000000000000001");
+    app.cloud.add_template(WABA_ID, edited);
+    app.cloud.post_change(
+        WABA_ID,
+        "message_template_components_update",
+        json!({"message_template_id": 1_000_000_000_000_001_u64, "message_template_name": "order",
+            "message_template_language": "en-US",
+            "message_template_element": "Hello {{1}}, your order {{2}} has come."}),
+    );
+    let is_new =
+        |template: &Value| template["components"][0]["text"] == "Hello {{1}}, your order {{2}} has come.";
+    until(&app, "order", is_new).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn templates_are_read_again_every_six_hours() {
+    let hand = ManualClock::starting_at("2026-03-02T09:00:00Z".parse().unwrap());
+    let app = TestApp::with(Options { clock: Some(hand.clone()), ..Options::default() }).await;
+    synced(&app).await;
+    // Made elsewhere, and the webhook is lost.
+    app.cloud.add_template(WABA_ID, template(7, "made_elsewhere"));
+    app.wait_for("the reading of six hours later", async |app| {
+        hand.advance(chrono::Duration::hours(6));
+        app.relay.template_wishes.notify_one();
+        let known = listed(app).await.into_iter().any(|template| template["name"] == "made_elsewhere");
+        known.then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_about_an_unknown_template_makes_the_list_read_anew() {
     let app = TestApp::start().await;
     app.cloud.add_template(WABA_ID, template(7, "made_elsewhere"));
@@ -280,6 +320,47 @@ async fn what_breaks_a_documented_rule_never_reaches_meta() {
     let extra = json!({"waba_id": waba_id, "name": "x", "language": "en", "category": "UTILITY", "components": [], "x": 1});
     assert_eq!(app.api.call("POST", "/templates", Some(extra)).await.0, 422);
     assert!(app.cloud.templates(WABA_ID).is_empty());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_templates_as_meta_allows_the_account_and_no_more() {
+    let app = TestApp::start().await;
+    let waba_id = waba(&app).await;
+    let create = async |name: &str| {
+        let new = json!({"waba_id": waba_id, "name": name, "language": "en", "category": "UTILITY",
+            "components": [{"type": "BODY", "text": "Hello"}]});
+        app.api.call("POST", "/templates", Some(new)).await
+    };
+    for number in 0..250 {
+        app.cloud.add_template(WABA_ID, template(number, &format!("order_{number:03}")));
+    }
+    synced(&app).await;
+    // A verified business with a name that is approved may have more.
+    let (status, created) = create("one_more").await;
+    assert_eq!(status, 201, "{created}");
+    // Meta says how many, and what was made elsewhere counts.
+    app.cloud.set_waba(WABA_ID, json!({"business_verification_status": "not_verified"}));
+    let refused = async |name: &str, words: &str| {
+        let (status, problem) = create(name).await;
+        assert_eq!(status, 409, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    };
+    refused("too_many", "the account has 251 templates, and Meta allows 250").await;
+    app.cloud.add_template(WABA_ID, template(400, "made_elsewhere"));
+    refused("too_many", "the account has 252 templates").await;
+    // Where Meta tells no number, the states of the business and of its names do.
+    app.cloud.change_faults(|faults| faults.template_counts_hidden = true);
+    refused("too_many", "Meta allows 250 (6000 once the business is verified").await;
+    app.cloud.set_waba(WABA_ID, json!({"business_verification_status": "verified"}));
+    app.cloud.set_phone(PHONE_ID, json!({"name_status": "PENDING_REVIEW"}));
+    refused("too_many", "Meta allows 250").await;
+    // What is not known is Meta's to decide, in its own words.
+    app.cloud.set_phone(PHONE_ID, json!({"name_status": "AVAILABLE_WITHOUT_REVIEW"}));
+    let (status, problem) = create("too_many").await;
+    assert_eq!(status, 502, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("reached its limit of 250 message templates"));
+    assert_eq!(app.cloud.templates(WABA_ID).len(), 252);
     app.stop().await;
 }
 

@@ -324,3 +324,28 @@ async fn a_fallback_template_that_cannot_carry_a_text_is_no_setting() {
     assert_eq!(set(&app, json!({"default_language": null})).await["default_language"], Value::Null);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_carry_a_text_needs_a_template_that_carries_it() {
+    let app = TestApp::start().await;
+    with_templates(&app).await;
+    let problem = refused(&app, json!({"closed_window": "template"})).await;
+    assert_eq!(problem["errors"][0]["field"], "closed_window");
+    let said = problem["errors"][0]["message"].as_str().unwrap();
+    assert!(said.contains("needs a fallback_template"), "{problem}");
+    let both = json!({"closed_window": "template", "fallback_template": "one"});
+    assert_eq!(set(&app, both).await["closed_window"], "template");
+    // Nor is it taken away while it is needed.
+    let problem = refused(&app, json!({"fallback_template": null})).await;
+    assert_eq!(problem["errors"][0]["field"], "fallback_template");
+    let problem = refused(&app, json!({"closed_window": "template", "fallback_template": null})).await;
+    assert_eq!(problem["errors"][0]["field"], "closed_window");
+    assert_eq!(set(&app, json!({"read_receipts": true})).await["fallback_template"], "one");
+    let both = json!({"closed_window": "tell", "fallback_template": null});
+    assert_eq!(set(&app, both).await["fallback_template"], Value::Null);
+    // A number that is so from before may change otherwise.
+    app.sql("UPDATE phones SET closed_window = 'template'".to_owned()).await;
+    app.relay.directory.reload().await.unwrap();
+    assert_eq!(set(&app, json!({"read_receipts": false})).await["closed_window"], "template");
+    app.stop().await;
+}

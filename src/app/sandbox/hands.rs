@@ -12,17 +12,26 @@ use crate::relay::templates::shorthand;
 use crate::sandbox::cloud::SimCustomer;
 use crate::sandbox::page::{BridgeHands, TemplateLine};
 use crate::store::{StoreError, chats, contacts, templates};
+use crate::translate::shorthand::example_link;
 
 /// Between two looks at the bridge's templates.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The page's hands on the bridge, and the task that moves them until `stop`.
-pub(super) fn start(relay: Arc<Relay>, stop: CancellationToken) -> (BridgeHands, JoinHandle<()>) {
+/// Addresses of files that a header may have, by the kind of the header.
+pub(super) type HeaderLinks = Vec<(&'static str, String)>;
+
+/// The page's hands on the bridge, and the task that moves them until `stop`. The lines that send a template with a
+/// file name one of `links`, which can be had here.
+pub(super) fn start(
+    relay: Arc<Relay>,
+    links: HeaderLinks,
+    stop: CancellationToken,
+) -> (BridgeHands, JoinHandle<()>) {
     let (lines, shown) = watch::channel(Vec::new());
     let (windows, mut turned) = mpsc::unbounded_channel();
     let task = tokio::spawn(async move {
         loop {
-            if let Err(error) = show(&relay, &lines).await {
+            if let Err(error) = show(&relay, &links, &lines).await {
                 tracing::warn!(error = %error, "the sandbox cannot read the templates");
             }
             tokio::select! {
@@ -39,7 +48,11 @@ pub(super) fn start(relay: Arc<Relay>, stop: CancellationToken) -> (BridgeHands,
     (BridgeHands { templates: shown, windows }, task)
 }
 
-async fn show(relay: &Relay, lines: &watch::Sender<Vec<TemplateLine>>) -> Result<(), StoreError> {
+async fn show(
+    relay: &Relay,
+    links: &HeaderLinks,
+    lines: &watch::Sender<Vec<TemplateLine>>,
+) -> Result<(), StoreError> {
     let page = crate::store::Page { limit: 200, cursor: None };
     let rows =
         relay.db.read(move |conn| templates::filtered(conn, &templates::Filter::default(), &page)).await?;
@@ -48,7 +61,7 @@ async fn show(relay: &Relay, lines: &watch::Sender<Vec<TemplateLine>>) -> Result
         .map(|row| TemplateLine {
             name: format!("{} ({})", row.name, row.language),
             status: row.status.clone(),
-            line: shorthand(row).unwrap_or_default(),
+            line: with_links(shorthand(row).unwrap_or_default(), links),
         })
         .collect();
     lines.send_if_modified(|shown| {
@@ -57,6 +70,11 @@ async fn show(relay: &Relay, lines: &watch::Sender<Vec<TemplateLine>>) -> Result
         changed
     });
     Ok(())
+}
+
+/// The line with a file that is here in place of the example's.
+fn with_links(line: String, links: &HeaderLinks) -> String {
+    links.iter().fold(line, |line, (kind, link)| line.replace(example_link(kind), link))
 }
 
 /// As if a day had passed since the customer wrote, or as if the customer had just written.

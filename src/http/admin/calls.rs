@@ -45,7 +45,8 @@ struct CallPage {
     moments: Vec<Station>,
     facts: Vec<(String, Cell)>,
     contact: Vec<(String, Cell)>,
-    headers: Vec<String>,
+    headers: String,
+    offer: String,
     timings: Vec<(String, String)>,
     errors: Vec<MetaFault>,
 }
@@ -118,7 +119,6 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
     let say = &visit.say;
     let moments = timeline::read(&row.timeline);
     let report: Value = serde_json::from_str(&row.report).unwrap_or_default();
-    let headers = report.get("headers").and_then(Value::as_array).into_iter().flatten();
     let page = CallPage {
         s: visit.title("calls.one"),
         state: badge(say, &row),
@@ -126,7 +126,8 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
         moments: stations(say, &row, &moments),
         facts: facts(say, &state, &row, card),
         contact: contact(say, &report),
-        headers: headers.filter_map(Value::as_str).map(str::to_owned).collect(),
+        headers: lines(&report, "headers"),
+        offer: lines(&report, "offer"),
         timings: timings(say, &moments),
         errors: errors(say, row.meta_errors.as_deref()),
     };
@@ -237,9 +238,16 @@ fn facts(say: &Say, state: &State, row: &CallRow, card: Option<CardRow>) -> Vec<
     facts
 }
 
+fn lines(report: &Value, key: &str) -> String {
+    let lines = report.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// What was seen of the first leg's connection.
 fn contact(say: &Say, report: &Value) -> Vec<(String, Cell)> {
     let told = |key: &str| report.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let proof = told("proof").map(|proof| Cell::Text(say.word("call_proof", proof)));
+    let proof = proof.map(|cell| (say.t("calls.proof").to_owned(), cell));
     [
         ("calls.source", "source"),
         ("calls.tls", "tls_version"),
@@ -249,6 +257,7 @@ fn contact(say: &Say, report: &Value) -> Vec<(String, Cell)> {
     ]
     .into_iter()
     .filter_map(|(label, key)| Some((say.t(label).to_owned(), Cell::Code(told(key)?.to_owned()))))
+    .chain(proof)
     .collect()
 }
 

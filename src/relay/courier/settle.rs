@@ -46,9 +46,10 @@ impl Relay {
                 let Some(message) = &message else { return Ok(()) };
                 // Whoever quotes the edited message quotes what it says now.
                 if let (Some(original), Some(body)) = (&original, &body) {
+                    tx.catch_up()?;
                     ledger::set_body(tx.conn, original, body)?;
                 }
-                ledger::relayed(tx.conn, &message.id, &portal_id, None, body.as_deref(), now)
+                tx.relayed_later(&message.id, &portal_id, None, body.as_deref(), now)
             });
         };
         let sent_files = prepared.messages.first().map_or(0, |message| message.message.files.len());
@@ -77,7 +78,7 @@ impl Relay {
             let Some(message) = &message else { return Ok(()) };
             // The text is written once: mostly it stands there as it came.
             let body = summary.as_deref().filter(|summary| *summary != message.body);
-            ledger::relayed(tx.conn, &message.id, &portal_id, im_chat_id.as_deref(), body, now)?;
+            tx.relayed_later(&message.id, &portal_id, im_chat_id.as_deref(), body, now)?;
             if without_file {
                 late_file(tx, message, now)?;
             }

@@ -2,8 +2,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Gone, INVALID_PARAMETER, MEDIA_REFUSED, OPTED_OUT, Outgoing, PAIR_RATE, WINDOW_CLOSED};
+use super::{
+    Gone, INVALID_PARAMETER, MEDIA_REFUSED, OPTED_OUT, Outgoing, PAIR_RATE, TEMPLATE_DISABLED,
+    TEMPLATE_PAUSED, TEMPLATE_UNKNOWN, WINDOW_CLOSED,
+};
 use crate::directory::Channel;
+use crate::domain::template::TemplateStatus;
 use crate::domain::{BlobId, ChatId, MediaId, Verdict};
 use crate::queue::job;
 use crate::queue::worker::Running;
@@ -97,6 +101,7 @@ impl Relay {
             Ok(Gate::Booked(booking)) => Some(booking),
             Ok(Gate::NotBefore(then)) => return Gone::LimitReached(then),
             Ok(Gate::OptedOut) => return opted_out(),
+            Ok(Gate::NotApproved(status, reason)) => return not_approved(&status, reason),
             Err(error) => return later(now + Duration::seconds(1), chain(&error)),
         };
         let (id, opaque, repeated) = (row.id.clone(), row.opaque().unwrap_or_default(), row.send_started);
@@ -295,6 +300,18 @@ fn opted_out() -> Gone {
     let title = "the person has stopped marketing messages".to_owned();
     let error = WireError { code: Some(OPTED_OUT), title: Some(title), message: None, details: None };
     Gone::Refused { code: Some(OPTED_OUT), error }
+}
+
+/// As Meta would refuse it.
+fn not_approved(status: &TemplateStatus, reason: Option<String>) -> Gone {
+    let code = match status {
+        TemplateStatus::Paused => TEMPLATE_PAUSED,
+        TemplateStatus::Disabled => TEMPLATE_DISABLED,
+        _ => TEMPLATE_UNKNOWN,
+    };
+    let title = format!("the state of the template is {}", status.as_str());
+    let error = WireError { code: Some(code), title: Some(title), message: None, details: reason };
+    Gone::Refused { code: Some(code), error }
 }
 
 fn refused_here(row: &MessageRow, reason: &str) -> Gone {

@@ -93,7 +93,7 @@ impl Relay {
         let default = default_language(outgoing);
         let options = FillOptions { default_language: default.as_deref(), attached: 0 };
         let wrong = |fault: Refusal| Stop::Refused(SmsRefusal::Shorthand { reason: fault.text(words) });
-        let exists = |name: &str| templates.iter().any(|template| template.name == name);
+        let exists = |name: &str| templates.iter().any(|template| template.name.eq_ignore_ascii_case(name));
         match recognise(&request.body, Channel::Sms, &exists) {
             Recognised::Wrong(fault) => return Err(wrong(fault)),
             Recognised::Shorthand(parsed) => {

@@ -64,6 +64,8 @@ pub struct Faults {
     pub status_before_answer: bool,
     /// Templates cannot be listed (code 80007).
     pub templates_fail: bool,
+    /// How many templates an account has and may have is not told.
+    pub template_counts_hidden: bool,
     /// Uploads are refused (code 100).
     pub upload_refused: bool,
     /// How many of the next uploads answer HTTP 500.

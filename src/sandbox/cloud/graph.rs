@@ -164,7 +164,16 @@ fn listed_templates(cloud: &SimCloud, call: &Call, waba_id: &str) -> Result<Repl
     };
     let nodes: Vec<Map<String, Value>> =
         all.iter().filter(|template| matches(template)).filter_map(|t| t.as_object().cloned()).collect();
-    page(cloud, call, &nodes, TEMPLATE_DEFAULT, "MessageTemplate")
+    let mut reply = page(cloud, call, &nodes, TEMPLATE_DEFAULT, "MessageTemplate")?;
+    let wanted = call.query.get("summary").filter(|_| !state.faults.template_counts_hidden);
+    if let (Some(wanted), Reply::Json(_, Value::Object(answer))) = (wanted, &mut reply) {
+        let counts = templates::manage::counts(&state, waba_id);
+        let told = wanted
+            .split(',')
+            .filter_map(|key| Some((key.trim().to_owned(), counts.get(key.trim())?.clone())));
+        answer.insert("summary".into(), Value::Object(told.collect()));
+    }
+    Ok(reply)
 }
 
 fn page(

@@ -134,7 +134,7 @@ fn accept(
     if business.node.get("platform_type").and_then(Value::as_str) == Some("NOT_APPLICABLE") {
         return Err(GraphError::coded(133_010, "The phone number is not registered."));
     }
-    if let Some(rate) = options.throughput.map(f64::from)
+    if let Some(rate) = options.throughput.map(|rate| f64::from(rate_of(&business.node, rate)))
         && !business.bucket.take(rate, rate, now)
     {
         return Err(refuse(SendFault::Throughput));
@@ -179,6 +179,16 @@ fn accept(
         Kept { send, body, to, wamid: wamid.clone(), seq, now, by_user_id, category, doom, window_open },
     );
     Ok(Answer { body: answer, wamid: Some(wamid), statuses })
+}
+
+/// Sends a second that this number may make, by its level; `standard` where that says nothing else (facts §6.1).
+fn rate_of(number: &Map<String, Value>, standard: u32) -> u32 {
+    let level = number.get("throughput").and_then(|throughput| throughput.get("level")?.as_str());
+    match (number.get("is_on_biz_app").and_then(Value::as_bool), level) {
+        (Some(true), _) => standard.min(20),
+        (_, Some("HIGH")) => 1_000,
+        _ => standard,
+    }
 }
 
 struct Kept {

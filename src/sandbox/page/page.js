@@ -91,7 +91,7 @@ function link(href, ...children) {
   return safe ? el("a", { href: safe, target: "_blank", rel: "noopener noreferrer" }, ...children) : el("span", {}, ...children);
 }
 function linked(text) {
-  return text.split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/).map((part, at) => (at % 2 ? link(part, part) : part));
+  return text.split(/(https?:\/\/[^\s<>"|]+[^\s<>"|.,;:!?)\]])/).map((part, at) => (at % 2 ? link(part, part) : part));
 }
 
 const MARKS = [

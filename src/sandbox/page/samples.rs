@@ -4,11 +4,26 @@ use actix_web::web::Bytes;
 use serde_json::{Value, json};
 
 use crate::sandbox::cloud::SimMedia;
+use crate::sandbox::portal::SimFile;
 
 const PICTURE: &[u8] = include_bytes!("picture.jpg");
 const STICKER: &[u8] = include_bytes!("sticker.webp");
 const VOICE: &[u8] = include_bytes!("voice.ogg");
 const VIDEO: &[u8] = include_bytes!("video.mp4");
+
+/// A file for each kind of a template's header, by Meta's word for the kind.
+pub fn header_files() -> [(&'static str, SimFile); 3] {
+    let file = |name: &str, mime: &str, bytes: Vec<u8>| SimFile {
+        name: name.to_owned(),
+        mime: mime.to_owned(),
+        bytes,
+    };
+    [
+        ("IMAGE", file("balcony.jpg", "image/jpeg", PICTURE.to_vec())),
+        ("VIDEO", file("colour.mp4", "video/mp4", VIDEO.to_vec())),
+        ("DOCUMENT", file("invoice-2026-17.pdf", "application/pdf", pdf("Invoice 2026-17").into_bytes())),
+    ]
+}
 
 /// What a sample sends.
 pub(super) enum Sample {

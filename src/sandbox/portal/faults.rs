@@ -26,6 +26,8 @@ pub enum FaultKind {
     Hang,
     /// HTTP 401 `expired_token`, nothing executed; the token stays good.
     ExpiredToken,
+    /// HTTP 400 `ERROR_ARGUMENT`, nothing executed.
+    Refused,
     /// One item of `imconnector.send.messages` answers `SUCCESS:false` and is not stored.
     ItemFails,
     /// One file of `imconnector.send.messages` is dropped silently.
@@ -112,7 +114,7 @@ impl Dice {
     }
 }
 
-const PER_CALL: [FaultKind; 9] = [
+const PER_CALL: [FaultKind; 10] = [
     FaultKind::Status500,
     FaultKind::Status502,
     FaultKind::Status503,
@@ -122,6 +124,7 @@ const PER_CALL: [FaultKind; 9] = [
     FaultKind::DropAfter,
     FaultKind::Hang,
     FaultKind::ExpiredToken,
+    FaultKind::Refused,
 ];
 
 impl Faults {

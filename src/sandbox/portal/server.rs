@@ -110,6 +110,7 @@ async fn call(
         Some(FaultKind::Status503) => return html(&inner, &method, 503),
         Some(FaultKind::OperationLimit) => Some(rest::operation_limit()),
         Some(FaultKind::ExpiredToken) => Some(rest::expired_token()),
+        Some(FaultKind::Refused) => Some(rest::fail(400, "ERROR_ARGUMENT", "Argument is wrong.")),
         Some(_) => Some(rest::query_limit()),
     };
     let refused = refused.or_else(|| over_rate(&inner));

@@ -22,7 +22,7 @@ use super::servers::TxId;
 use super::settings::EndpointConfig;
 use super::timers::TimerId;
 use super::wire::Wire;
-use crate::domain::call::{Arrival, CallPeer, CallRoute, ContactReport};
+use crate::domain::call::{Arrival, CallPeer, CallProof, CallRoute, ContactReport};
 use crate::domain::{CallId, Direction, Wacid};
 
 pub use farewell::Farewell;
@@ -104,6 +104,7 @@ struct NewCall {
     payload: Option<String>,
     agent: Option<String>,
     offer: String,
+    proof: CallProof,
 }
 
 impl Call {

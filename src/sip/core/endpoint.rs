@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::b2bua::{Call, Farewell, Party};
 use super::challenge::Challenger;
@@ -26,6 +27,9 @@ use super::settings::{EndpointConfig, TokenSource};
 use super::trunks::Targets;
 use super::wire::{CallDue, Due, Wire};
 use crate::domain::CallId;
+
+/// How long a connection from elsewhere may be silent before it has brought a call.
+const STRANGER_IDLE: Duration = Duration::from_secs(60);
 
 /// A back-to-back user agent without sockets or a clock.
 pub struct Endpoint {
@@ -210,7 +214,7 @@ impl Endpoint {
     }
 
     fn opened(&mut self, link: Link) {
-        let idle = self.wire.arm(self.config.idle, Due::LinkIdle(link.conn));
+        let idle = self.wire.arm(self.silence_of(&link, false), Due::LinkIdle(link.conn));
         self.links.open(link, self.wire.now, idle);
     }
 
@@ -266,10 +270,12 @@ impl Endpoint {
     }
 
     fn maybe_idle(&mut self, conn: ConnId) {
-        let (now, limit) = (self.wire.now, self.config.idle);
+        let now = self.wire.now;
         let Some(state) = self.links.get_mut(conn) else { return };
         state.idle = None;
-        let left = limit.saturating_sub(now - state.active);
+        let (active, is_proven, link) = (state.active, state.is_proven, state.link.clone());
+        let limit = self.silence_of(&link, is_proven);
+        let left = limit.saturating_sub(now - active);
         let has_dialog = self.calls.values().any(|call| call.legs().any(|leg| leg.conn == Some(conn)));
         if left.is_zero() && !has_dialog {
             return self.close_link(conn, "");
@@ -279,6 +285,12 @@ impl Endpoint {
         if let Some(state) = self.links.get_mut(conn) {
             state.idle = Some(idle);
         }
+    }
+
+    /// How long a connection may be silent. One of nobody's takes a place of few.
+    fn silence_of(&self, link: &Link, is_proven: bool) -> Duration {
+        let idle = self.config.idle;
+        if link.origin.is_known() || is_proven { idle } else { idle.min(STRANGER_IDLE) }
     }
 
     fn close_link(&mut self, conn: ConnId, why: &'static str) {

@@ -107,9 +107,9 @@ impl Headers {
         names.iter().find_map(|name| self.get(name)).filter(|value| !value.is_empty())
     }
 
-    /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.list.iter().map(|one| one.name.as_ref())
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.list.iter().map(|one| (one.name.as_ref(), one.value.as_str()))
     }
 
     /// Whether one of the comma-separated tokens under a name is this one.
@@ -143,7 +143,10 @@ mod tests {
     fn compact_names_are_expanded_and_folded_lines_are_joined() {
         let headers =
             Headers::parse("v: SIP/2.0/UDP a\r\nF : <sip:a@b>\r\n  ;tag=1\r\nL:0\r\nX-y: z\r\n").unwrap();
-        assert_eq!(headers.names().collect::<Vec<_>>(), ["Via", "From", "Content-Length", "X-y"]);
+        assert_eq!(
+            headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["Via", "From", "Content-Length", "X-y"]
+        );
         assert_eq!(headers.get("from"), Some("<sip:a@b> ;tag=1"));
         assert_eq!(headers.get("x-Y"), Some("z"));
     }

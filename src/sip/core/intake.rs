@@ -11,10 +11,11 @@ use super::io::{Notice, Origin};
 use super::leg::{self, LegState};
 use super::limits::MOST_REFUSALS;
 use super::message::{Message, Method, Request};
+use super::report;
 use super::request::{ALLOW, ALLOW_META, Incoming, Seed, Source};
 use super::servers::{Receipt, TxId};
 use crate::domain::Direction;
-use crate::domain::call::{CallRoute, ContactReport, ScannerAnswer};
+use crate::domain::call::{CallProof, CallRoute, ContactReport, ScannerAnswer};
 
 /// One whole message.
 pub fn message(endpoint: &mut Endpoint, source: &Source, bytes: &[u8]) {
@@ -49,7 +50,8 @@ impl Endpoint {
             }
         };
         // Such a sender may still speak within its dialogs, and acknowledge.
-        if !is_ack && (self.is_silenced(source) || self.is_flooded()) && self.dialog_of(&incoming).is_none() {
+        let is_shed = self.is_silenced(source) || self.is_flooded(source);
+        if !is_ack && is_shed && self.dialog_of(&incoming).is_none() {
             return;
         }
         match self.servers.receive(&mut self.wire, &incoming) {
@@ -189,18 +191,28 @@ impl Endpoint {
         if self.config.scanners == ScannerAnswer::Silence {
             return self.servers.ignore(&mut self.wire, tx);
         }
-        self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer(tx, incoming, 403));
+        if incoming.source.conn.is_some() {
+            return self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer(tx, incoming, 403));
+        }
+        // Whose address may be forged is answered once, and nothing is kept to repeat it.
+        self.servers.ignore(&mut self.wire, tx);
+        if !self.is_silenced(&incoming.source) {
+            let tag = self.wire.token();
+            self.wire.send(incoming.reply_to.clone(), incoming.seed.answer(403, Some(&tag)).finish());
+        }
     }
 
     /// Whether a sender has used up its answers. Never so for Meta, whose addresses carry the calls of all
     /// phones, and for a trunk.
     fn is_silenced(&self, source: &Source) -> bool {
-        !is_known(source) && self.refusals.is_silenced(self.wire.now, source.peer.ip())
+        !source.origin.is_known() && self.refusals.is_silenced(self.wire.now, source.peer.ip())
     }
 
-    /// Whether so many requests are unanswered or unacknowledged that new ones are dropped unread.
-    fn is_flooded(&self) -> bool {
-        self.servers.len() > self.config.max_calls.saturating_mul(4).saturating_add(10_000)
+    /// Whether so many requests are unanswered or unacknowledged that new ones are dropped unread. Strangers have
+    /// half of the room, so that they cannot keep Meta and the trunks out.
+    fn is_flooded(&self, source: &Source) -> bool {
+        let most = self.config.max_calls.saturating_mul(4).saturating_add(10_000);
+        self.servers.len() > if source.origin.is_known() { most } else { most / 2 }
     }
 
     /// Whether one more call may begin, of this phone and at all.
@@ -214,16 +226,18 @@ impl Endpoint {
         has_room
     }
 
-    /// What was seen of the other side.
-    pub(super) fn report(&self, incoming: &Incoming) -> ContactReport {
+    /// What was seen of the other side; `own` is the number that was called or calls.
+    pub(super) fn report(&self, incoming: &Incoming, proof: CallProof, own: &str) -> ContactReport {
         let link = incoming.source.conn.and_then(|conn| self.links.get(conn));
         ContactReport {
+            proof,
             source: incoming.source.peer.to_string(),
             tls_version: link.and_then(|link| link.tls_version.clone()),
             cipher: link.and_then(|link| link.cipher.clone()),
             sni: link.and_then(|link| link.sni.clone()),
             user_agent: incoming.header("User-Agent").map(str::to_owned),
-            headers: incoming.request.headers.names().map(str::to_owned).collect(),
+            headers: report::headers(&incoming.request.headers, own),
+            offer: incoming.sdp().ok().flatten().map(|sdp| report::description(sdp, own)).unwrap_or_default(),
         }
     }
 
@@ -246,12 +260,8 @@ impl Endpoint {
 
     /// Nobody is answered from nowhere without being counted.
     fn may_answer(&mut self, source: &Source) -> bool {
-        is_known(source) || self.refusals.count(self.wire.now, source.peer.ip()) <= MOST_REFUSALS
+        source.origin.is_known() || self.refusals.count(self.wire.now, source.peer.ip()) <= MOST_REFUSALS
     }
-}
-
-fn is_known(source: &Source) -> bool {
-    matches!(source.origin, Origin::Meta | Origin::Trunk(Some(_)))
 }
 
 fn allow(incoming: &Incoming) -> &'static str {

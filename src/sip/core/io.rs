@@ -47,6 +47,13 @@ pub enum Origin {
     Trunk(Option<usize>),
 }
 
+impl Origin {
+    /// Whether the address is of somebody whom calls are expected from.
+    pub fn is_known(self) -> bool {
+        matches!(self, Self::Meta | Self::Trunk(Some(_)))
+    }
+}
+
 /// What is known of a connection when it is ready for messages.
 #[derive(Clone, Debug)]
 pub struct Link {

@@ -11,6 +11,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MOST_ADDRESSES: usize = 10_000;
 /// Refused requests a minute that an address gets an answer for; also how many become records.
 pub const MOST_REFUSALS: u32 = 20;
+/// Challenges a minute that an address may leave unanswered: each is held for half a minute.
+pub const MOST_CHALLENGES: u32 = 200;
 
 /// Calls that may begin in a minute, by whose they are.
 #[derive(Default)]
@@ -36,31 +38,67 @@ impl CallRate {
 /// Refusals by address, so that a flood of wrong requests costs nothing but their reading.
 #[derive(Default)]
 pub struct Refusals {
-    counts: HashMap<IpAddr, (u32, Moment)>,
+    counts: HashMap<IpAddr, Count>,
+}
+
+/// What an address did in a minute.
+#[derive(Default)]
+struct Count {
+    refused: u32,
+    /// Challenges since it has last proven itself.
+    challenged: u32,
+    since: Moment,
 }
 
 impl Refusals {
     /// Counts one and tells how many there were in this minute.
     pub fn count(&mut self, now: Moment, address: IpAddr) -> u32 {
-        if self.counts.len() >= MOST_ADDRESSES {
-            self.counts.retain(|_, (_, since)| now - *since < MINUTE);
-            if self.counts.len() >= MOST_ADDRESSES {
-                self.counts.clear();
-            }
+        let count = self.of(now, address);
+        count.refused = count.refused.saturating_add(1);
+        count.refused
+    }
+
+    /// An address was challenged.
+    pub fn challenged(&mut self, now: Moment, address: IpAddr) {
+        let count = self.of(now, address);
+        count.challenged = count.challenged.saturating_add(1);
+    }
+
+    /// It has proven itself: its challenges were no flood.
+    pub fn proven(&mut self, address: IpAddr) {
+        if let Some(count) = self.counts.get_mut(&place(address)) {
+            count.challenged = 0;
         }
-        let (count, since) = self.counts.entry(address.to_canonical()).or_insert((0, now));
-        if now - *since >= MINUTE {
-            (*count, *since) = (0, now);
-        }
-        *count = count.saturating_add(1);
-        *count
     }
 
     /// Whether an address has used up its answers.
     pub fn is_silenced(&self, now: Moment, address: IpAddr) -> bool {
-        self.counts
-            .get(&address.to_canonical())
-            .is_some_and(|(count, since)| *count > MOST_REFUSALS && now - *since < MINUTE)
+        self.counts.get(&place(address)).is_some_and(|count| {
+            (count.refused > MOST_REFUSALS || count.challenged > MOST_CHALLENGES)
+                && now - count.since < MINUTE
+        })
+    }
+
+    fn of(&mut self, now: Moment, address: IpAddr) -> &mut Count {
+        if self.counts.len() >= MOST_ADDRESSES {
+            self.counts.retain(|_, count| now - count.since < MINUTE);
+            if self.counts.len() >= MOST_ADDRESSES {
+                self.counts.clear();
+            }
+        }
+        let count = self.counts.entry(place(address)).or_insert(Count { since: now, ..Count::default() });
+        if now - count.since >= MINUTE {
+            *count = Count { since: now, ..Count::default() };
+        }
+        count
+    }
+}
+
+/// Whose an address is: one customer of a provider has a whole /64 of IPv6.
+pub fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        address => address,
     }
 }
 
@@ -80,6 +118,21 @@ mod tests {
         assert!(rate.take(at(0), "b", 60));
         assert!(!rate.take(at(999), "a", 60));
         assert!(rate.take(at(1999), "a", 60));
+    }
+
+    #[test]
+    fn whoever_proves_itself_is_challenged_as_often_as_it_calls() {
+        let mut refusals = Refusals::default();
+        let address = "2001:db8::1".parse().unwrap();
+        for _ in 0..1000 {
+            refusals.challenged(at(0), address);
+            refusals.proven(address);
+        }
+        assert!(!refusals.is_silenced(at(0), address));
+        (0..=MOST_CHALLENGES).for_each(|_| refusals.challenged(at(0), address));
+        let neighbour = "2001:db8::ffff".parse().unwrap();
+        assert!(refusals.is_silenced(at(0), neighbour), "it has the addresses of its network");
+        assert!(!refusals.is_silenced(at(60_000), address));
     }
 
     #[test]

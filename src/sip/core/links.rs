@@ -20,6 +20,8 @@ pub struct LinkState {
     pub idle: Option<TimerId>,
     /// Runs while a message is under way.
     pub slow: Option<TimerId>,
+    /// Whether it brought a call that was proven, wherever it comes from.
+    pub is_proven: bool,
 }
 
 /// All connections.
@@ -32,7 +34,14 @@ impl Links {
     /// A new one.
     pub fn open(&mut self, link: Link, now: Moment, idle: TimerId) {
         let conn = link.conn;
-        let state = LinkState { link, framer: Framer::default(), active: now, idle: Some(idle), slow: None };
+        let state = LinkState {
+            link,
+            framer: Framer::default(),
+            active: now,
+            idle: Some(idle),
+            slow: None,
+            is_proven: false,
+        };
         self.list.insert(conn, state);
     }
 

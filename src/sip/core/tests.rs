@@ -8,5 +8,6 @@ mod meta;
 mod outbound;
 mod pair;
 mod soak;
+mod strangers;
 mod torture;
 mod trunks;

@@ -1,22 +1,25 @@
 //! What operators see of the edge: counters, and a few lines of the log.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::Direction;
-use crate::domain::call::{Arrival, CallEvent, CallMoment, ContactReport};
+use crate::domain::call::{Arrival, CallEvent, CallMoment, CallProof, ContactReport};
 use crate::sip::core::Notice;
 use crate::telemetry::Metrics;
 
 /// Strangers that were told of; then the list begins anew.
 const STRANGERS: usize = 1000;
 
+/// Looks of the other side that are remembered.
+const LOOKS: usize = 32;
+
 /// Counts and logs.
 pub struct Observer {
     metrics: Arc<Metrics>,
-    /// How the other side looked when it was last told, from Meta and from trunks.
-    seen: [Option<ContactReport>; 2],
+    /// How the other side has looked, Meta's and trunks'.
+    seen: VecDeque<(Direction, ContactReport)>,
     strangers: HashSet<IpAddr>,
     shown: Option<(usize, usize)>,
 }
@@ -24,12 +27,12 @@ pub struct Observer {
 impl Observer {
     /// Nothing was seen yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, seen: [None, None], strangers: HashSet::new(), shown: None }
+        Self { metrics, seen: VecDeque::new(), strangers: HashSet::new(), shown: None }
     }
 
-    /// Something happened to a call.
-    pub fn call(&mut self, event: &CallEvent) {
-        match &event.moment {
+    /// Something happened to a call. What its report says in values stays there where it is news.
+    pub fn call(&mut self, event: &mut CallEvent) {
+        match &mut event.moment {
             CallMoment::Arrived(arrival) => {
                 let direction = direction(arrival.direction);
                 self.metrics.sip_call(direction);
@@ -94,31 +97,104 @@ impl Observer {
     }
 
     /// The first contact report, and again whenever the other side looks different: what nobody could tell
-    /// from documents.
-    fn report(&mut self, arrival: &Arrival) {
-        let report = ContactReport { source: String::new(), ..arrival.report.clone() };
-        let [inbound, outbound] = &mut self.seen;
-        let seen = if arrival.direction == Direction::Inbound { inbound } else { outbound };
-        if seen.as_ref() == Some(&report) {
+    /// from documents. Whoever has proven nothing is no other side.
+    fn report(&mut self, arrival: &mut Arrival) {
+        let report = &mut arrival.report;
+        let look = (arrival.direction, ContactReport { source: String::new(), ..without_values(report) });
+        if report.proof == CallProof::Nothing || self.seen.contains(&look) {
+            *report = without_values(report);
             return;
         }
         tracing::info!(
             direction = direction(arrival.direction),
-            source = arrival.report.source,
+            proof = report.proof.as_str(),
+            source = report.source,
             tls = report.tls_version,
             cipher = report.cipher,
             sni = report.sni,
             user_agent = report.user_agent,
-            headers = report.headers.join(", "),
+            headers = headers(report),
+            offer = report.offer.join(" | "),
             "contact report: how the other side of a call looks"
         );
-        *seen = Some(report);
+        if self.seen.len() >= LOOKS {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(look);
     }
+}
+
+fn headers(report: &ContactReport) -> String {
+    let lines: Vec<_> = report.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    lines.join(" | ")
+}
+
+/// Values differ from call to call; the names are the look.
+fn without_values(report: &ContactReport) -> ContactReport {
+    let headers = report.headers.iter().map(|(name, _)| (name.clone(), String::new())).collect();
+    ContactReport { headers, offer: Vec::new(), ..report.clone() }
 }
 
 fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::CallId;
+    use crate::domain::call::CallPeer;
+
+    fn arrived(proof: CallProof, agent: &str, from: &str) -> CallEvent {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let arrival = Arrival {
+            direction: Direction::Inbound,
+            phone: None,
+            peer: CallPeer::default(),
+            wacid: None,
+            sip_call_id: "x".to_owned(),
+            trunk: None,
+            payload: None,
+            report: ContactReport {
+                proof,
+                source: from.to_owned(),
+                user_agent: Some(agent.to_owned()),
+                headers: vec![header("User-Agent", agent), header("Via", from)],
+                offer: vec!["v=0".to_owned()],
+                ..ContactReport::default()
+            },
+        };
+        CallEvent { call: CallId::new("1"), moment: CallMoment::Arrived(Box::new(arrival)) }
+    }
+
+    /// Whether its report keeps its values.
+    fn is_news(observer: &mut Observer, mut event: CallEvent) -> bool {
+        observer.call(&mut event);
+        let CallMoment::Arrived(arrival) = event.moment else { panic!() };
+        let report = arrival.report;
+        assert_eq!(report.headers[0].0, "User-Agent", "the names are always there");
+        assert_eq!(report.offer.is_empty(), report.headers[0].1.is_empty());
+        !report.offer.is_empty()
+    }
+
+    #[test]
+    fn a_side_is_reported_in_full_when_it_looks_as_none_before() {
+        let mut observer = Observer::new(Arc::new(Metrics::new()));
+        let mut look = |agent, from| is_news(&mut observer, arrived(CallProof::Digest, agent, from));
+        assert!(look("Facebook SipGateway", "31.13.66.215:1"));
+        assert!(!look("Facebook SipGateway", "31.13.66.216:2"), "another address is no other look");
+        assert!(look("Facebook SipGateway/2", "31.13.66.215:1"));
+        assert!(!look("Facebook SipGateway", "31.13.66.215:3"), "and is known for good");
+    }
+
+    #[test]
+    fn a_scanner_makes_no_report() {
+        let mut observer = Observer::new(Arc::new(Metrics::new()));
+        assert!(!is_news(&mut observer, arrived(CallProof::Nothing, "friendly-scanner", "203.0.113.9:1")));
+        assert!(observer.seen.is_empty());
+        assert!(is_news(&mut observer, arrived(CallProof::Digest, "friendly-scanner", "203.0.113.9:1")));
     }
 }

@@ -19,7 +19,8 @@ pub struct Outbox {
     writers: HashMap<ConnId, Writer>,
     dialled: HashMap<Target, Way>,
     dialler: Dialler,
-    datagrams: Datagrams,
+    /// The socket toward the trunks.
+    pub datagrams: Datagrams,
     addresses: watch::Receiver<Arc<Addresses>>,
     /// Addresses of names that are no configured target, as a Contact may hold them.
     names: HashMap<Target, SocketAddr>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -43,7 +44,7 @@ pub async fn accept(listener: TcpListener, kind: SipListener, admission: Admissi
         };
         let origin = kind.judge(peer);
         let stranger = matches!(origin, Origin::Stranger | Origin::Refused | Origin::Trunk(None));
-        let Some(permit) = admission.enter(peer.ip(), stranger) else {
+        let Some(permit) = admission.enter(peer.ip(), stranger, Instant::now()) else {
             wires.metrics.sip_connection(kind.name(), "refused");
             continue;
         };

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 
-use super::{Event, Wires};
-
 /// What the system may hold for us while we are busy.
 const BUFFER: usize = 4 * 1024 * 1024;
 /// The longest datagram there is.
-const LONGEST: usize = 65_535;
+pub const LONGEST: usize = 65_535;
+/// Faults that are read over at once.
+const FAULTS: usize = 64;
 
 /// The socket that datagrams leave and come in by.
 #[derive(Clone, Debug)]
@@ -34,22 +34,22 @@ impl Datagrams {
         self.socket.try_send_to(bytes, to).map(drop)
     }
 
-    /// Reads until the edge is gone.
-    pub async fn read(self, wires: Wires) {
-        let mut buffer = vec![0; LONGEST];
-        loop {
-            let (length, peer) = tokio::select! {
-                () = wires.gone.cancelled() => return,
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok(received) => received,
-                    // What a peer's machine refused is told here; the next datagram may be a good one.
-                    Err(_) => continue,
-                },
-            };
-            let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-            if wires.events.send(Event::Datagram(peer, bytes)).await.is_err() {
-                return;
+    /// Waits until there may be something to read.
+    pub async fn readable(&self) {
+        // A fault of the socket is told by the read.
+        let _ = self.socket.readable().await;
+    }
+
+    /// What has come, if anything; never waits.
+    pub fn read(&self, buffer: &mut [u8]) -> Option<(SocketAddr, Vec<u8>)> {
+        for _ in 0..FAULTS {
+            match self.socket.try_recv_from(buffer) {
+                Ok((length, peer)) => return Some((peer, buffer.get(..length)?.to_vec())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                // What a peer's machine refused is told here; the next datagram may be a good one.
+                Err(_) => {}
             }
         }
+        None
     }
 }

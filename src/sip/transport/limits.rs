@@ -6,6 +6,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::sip::core::place;
+
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -15,11 +19,13 @@ pub struct Limits {
     pub per_source: usize,
     /// From one address of elsewhere.
     pub per_stranger: usize,
+    /// That one address of elsewhere may begin in a minute: each costs a handshake.
+    pub stranger_begins: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { total: 8192, per_source: 4096, per_stranger: 32 }
+        Self { total: 8192, per_source: 4096, per_stranger: 32, stranger_begins: 600 }
     }
 }
 
@@ -62,7 +68,13 @@ struct Open {
     total: usize,
     strangers: usize,
     by_source: HashMap<IpAddr, usize>,
+    /// Connections that strangers began in a minute, and when it began.
+    begun: HashMap<IpAddr, (u32, Instant)>,
 }
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Strangers whose connections are counted at once.
+const MOST_STRANGERS: usize = 10_000;
 
 /// A place among the open connections, until it is dropped.
 #[derive(Debug)]
@@ -79,9 +91,12 @@ impl Admission {
     }
 
     /// A place for a connection from `source`, if there is one left.
-    pub fn enter(&self, source: IpAddr, stranger: bool) -> Option<Permit> {
+    pub fn enter(&self, source: IpAddr, stranger: bool, now: Instant) -> Option<Permit> {
         let source = place(source);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if stranger && open.begin(source, now) > self.limits.stranger_begins {
+            return None;
+        }
         let own = open.by_source.get(&source).copied().unwrap_or_default();
         let most = if stranger { self.limits.per_stranger } else { self.limits.per_source };
         let crowded = stranger && open.strangers >= self.limits.total / 2;
@@ -92,6 +107,24 @@ impl Admission {
         open.strangers += usize::from(stranger);
         open.by_source.insert(source, own + 1);
         Some(Permit { admission: self.clone(), source, stranger })
+    }
+}
+
+impl Open {
+    /// Counts one and tells how many there were in this minute.
+    fn begin(&mut self, source: IpAddr, now: Instant) -> u32 {
+        if self.begun.len() >= MOST_STRANGERS {
+            self.begun.retain(|_, (_, since)| now - *since < MINUTE);
+            if self.begun.len() >= MOST_STRANGERS {
+                self.begun.clear();
+            }
+        }
+        let (count, since) = self.begun.entry(source).or_insert((0, now));
+        if now - *since >= MINUTE {
+            (*count, *since) = (0, now);
+        }
+        *count = count.saturating_add(1);
+        *count
     }
 }
 
@@ -109,14 +142,6 @@ impl Drop for Permit {
     }
 }
 
-/// One customer of a provider has a whole /64 of IPv6.
-fn place(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,33 +152,49 @@ mod tests {
 
     #[test]
     fn a_source_has_its_share_and_gets_it_back() {
-        let admission = Admission::new(Limits { total: 10, per_source: 3, per_stranger: 1 });
+        let admission =
+            Admission::new(Limits { total: 10, per_source: 3, per_stranger: 1, ..Limits::default() });
         let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
-        let held: Vec<_> = (0..3).map(|_| admission.enter(one, false).unwrap()).collect();
-        assert!(admission.enter(one, false).is_none());
-        let stranger = admission.enter(other, true).unwrap();
-        assert!(admission.enter(other, true).is_none());
+        let held: Vec<_> = (0..3).map(|_| admission.enter(one, false, Instant::now()).unwrap()).collect();
+        assert!(admission.enter(one, false, Instant::now()).is_none());
+        let stranger = admission.enter(other, true, Instant::now()).unwrap();
+        assert!(admission.enter(other, true, Instant::now()).is_none());
         drop((held, stranger));
-        assert!(admission.enter(one, false).is_some());
+        assert!(admission.enter(one, false, Instant::now()).is_some());
         assert!(admission.open.lock().unwrap().by_source.is_empty());
     }
 
     #[test]
     fn strangers_leave_half_of_the_places_to_others() {
-        let admission = Admission::new(Limits { total: 4, per_source: 4, per_stranger: 4 });
-        let _held: Vec<_> =
-            (1..3).map(|n| admission.enter(IpAddr::from([192, 0, 2, n]), true).unwrap()).collect();
-        assert!(admission.enter(address("192.0.2.9"), true).is_none());
+        let admission =
+            Admission::new(Limits { total: 4, per_source: 4, per_stranger: 4, ..Limits::default() });
+        let _held: Vec<_> = (1..3)
+            .map(|n| admission.enter(IpAddr::from([192, 0, 2, n]), true, Instant::now()).unwrap())
+            .collect();
+        assert!(admission.enter(address("192.0.2.9"), true, Instant::now()).is_none());
         let meta = address("31.13.66.215");
-        let _meta = (admission.enter(meta, false).unwrap(), admission.enter(meta, false).unwrap());
-        assert!(admission.enter(meta, false).is_none(), "and no more than all");
+        let _meta = (
+            admission.enter(meta, false, Instant::now()).unwrap(),
+            admission.enter(meta, false, Instant::now()).unwrap(),
+        );
+        assert!(admission.enter(meta, false, Instant::now()).is_none(), "and no more than all");
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_count_as_one() {
-        let admission = Admission::new(Limits { total: 9, per_source: 9, per_stranger: 1 });
-        let _held = admission.enter(address("2001:db8::1"), true).unwrap();
-        assert!(admission.enter(address("2001:db8::ffff"), true).is_none());
-        assert!(admission.enter(address("2001:db8:0:1::1"), true).is_some());
+        let admission =
+            Admission::new(Limits { total: 9, per_source: 9, per_stranger: 1, ..Limits::default() });
+        let _held = admission.enter(address("2001:db8::1"), true, Instant::now()).unwrap();
+        assert!(admission.enter(address("2001:db8::ffff"), true, Instant::now()).is_none());
+        assert!(admission.enter(address("2001:db8:0:1::1"), true, Instant::now()).is_some());
+    }
+
+    #[test]
+    fn a_stranger_begins_so_many_connections_a_minute_and_meta_as_many_as_it_likes() {
+        let admission = Admission::new(Limits { stranger_begins: 3, ..Limits::default() });
+        let (now, other) = (Instant::now(), address("192.0.2.2"));
+        let entered = |stranger| (0..9).filter(|_| admission.enter(other, stranger, now).is_some()).count();
+        assert_eq!((entered(true), entered(false)), (3, 9));
+        assert!(admission.enter(other, true, now + MINUTE).is_some());
     }
 }

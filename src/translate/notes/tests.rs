@@ -6,6 +6,8 @@ use crate::translate::shorthand::Refusal;
 
 #[path = "tests/document.rs"]
 mod document;
+#[path = "tests/rules.rs"]
+mod rules;
 
 const BOTH: [Language; 2] = [Language::En, Language::Ru];
 
@@ -84,13 +86,15 @@ fn details_are_added_where_they_say_more() {
     assert!(!failure(&failed, Language::En).contains("Meta says"));
 }
 
-#[test]
-fn every_note_exists_in_both_languages() {
+/// One of each that stands for a message, and whether that was not sent.
+pub fn every_note() -> Vec<(Note, bool)> {
     let name = "[b]a.pdf".to_owned();
-    let notes = [
+    vec![
         (Note::WindowClosed { reason: None, lines: vec![], more: 0 }, true),
         (Note::Shorthand { refusal: Refusal::NameMissing }, true),
         (Note::Held { days: 7 }, false),
+        (Note::NothingHeld, false),
+        (Note::LimitReached { until: DateTime::UNIX_EPOCH }, false),
         (Note::HeldCancelled { text: name.clone() }, false),
         (Note::HeldExpired { text: name.clone(), days: 7 }, true),
         (Note::PortalLink { link: "https://p.example/[crm]/".into() }, true),
@@ -99,13 +103,18 @@ fn every_note_exists_in_both_languages() {
         (Note::FileAsDocument { name: name.clone() }, false),
         (Note::FileUnavailable { name }, true),
         (Note::Dead { attempts: 8 }, true),
+        (Note::NotShown { attempts: 8 }, true),
         (Note::MaybeTwice, false),
         (Note::NothingToSend, true),
         (Note::Paused, false),
         (Note::EditNotPossible, false),
         (Note::DeleteNotPossible, false),
-    ];
-    for (note, is_failure) in notes {
+    ]
+}
+
+#[test]
+fn every_note_exists_in_both_languages() {
+    for (note, is_failure) in every_note() {
         for language in BOTH {
             let shown = text(&note, language);
             assert_eq!(shown.starts_with("[color=#ff0000]"), is_failure, "{shown}");

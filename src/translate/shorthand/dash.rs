@@ -22,13 +22,28 @@ pub fn read_named(name: &str, rest: &str) -> Result<Parsed, Refusal> {
     Ok(reader.parsed)
 }
 
-/// Name and rest of the bare form, which always names its language.
-pub fn bare(text: &str) -> Option<(&str, &str)> {
+/// The bare form `NAME+LANGUAGE…`, which an SMS may have.
+pub struct Bare<'a> {
+    pub name: &'a str,
+    pub rest: &'a str,
+    /// Nobody writes so in a text for people, whether there is such a template or not.
+    pub is_sure: bool,
+}
+
+/// The bare form; `None`: it is none. `you+me` has the look of one, with a language of two letters.
+pub fn bare(text: &str) -> Option<Bare<'_>> {
     let (name, rest) = text.split_once('+')?;
     let name = name.trim();
-    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let has_language = language::code(rest.split('+').next().unwrap_or_default()).is_some();
-    (!name.is_empty() && name.chars().all(is_name) && has_language).then_some((name, rest))
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    let segment = rest.split('+').next().unwrap_or_default();
+    let language = language::code(segment.split('|').next().unwrap_or_default());
+    let begin = segment.trim_start();
+    let has_part = after_prefix(begin, FILE_LINK).is_some() || button_param(begin).is_some();
+    let is_sure = has_part || language.as_ref().is_some_and(|code| code.contains('_') || name.contains('_'));
+    (is_sure || language.is_some()).then_some(Bare { name, rest, is_sure })
 }
 
 impl Parsed {

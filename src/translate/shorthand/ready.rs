@@ -103,7 +103,8 @@ fn url_examples(template: &Template) -> Vec<(usize, String)> {
     template.buttons.iter().enumerate().filter_map(|(at, button)| Some((at, end(button)?))).collect()
 }
 
-fn example_link(kind: &str) -> &'static str {
+/// The address that stands in such a line for a file of this kind (`IMAGE`, `VIDEO`, `DOCUMENT`).
+pub fn example_link(kind: &str) -> &'static str {
     match kind {
         "IMAGE" => "https://example.com/picture.jpg",
         "VIDEO" => "https://example.com/film.mp4",

@@ -26,6 +26,15 @@ pub struct CreatedTemplate {
     pub category: Option<String>,
 }
 
+/// Templates of an account in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TemplateCounts {
+    /// That it has.
+    pub has: Option<usize>,
+    /// That it may have.
+    pub may: Option<usize>,
+}
+
 /// A sample file for a header.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
@@ -56,6 +65,19 @@ impl GraphClient {
         let path = [waba.as_str(), "message_templates"];
         let listed: Vec<Value> = self.list(token, &path, &[("fields", FIELDS)]).await?;
         Ok(listed.iter().filter_map(ListedTemplate::read).collect())
+    }
+
+    /// How many templates an account has, and how many it may have: `None` for what Meta does not tell (§4.1).
+    pub async fn template_counts(&self, token: &Secret, waba: &WabaId) -> Result<TemplateCounts, GraphError> {
+        let query =
+            [("fields", "id"), ("limit", "1"), ("summary", "message_template_count,message_template_limit")];
+        let request = self.call(Method::GET, token, &[waba.as_str(), "message_templates"])?.query(&query);
+        let answer: Value = self.answer(request, token).await?;
+        let number = |key: &str| {
+            let number = answer.get("summary")?.get(key)?.as_u64()?;
+            usize::try_from(number).ok()
+        };
+        Ok(TemplateCounts { has: number("message_template_count"), may: number("message_template_limit") })
     }
 
     /// One template, by Meta's id.

@@ -7,8 +7,8 @@ use wabridge::calls::Question;
 use wabridge::clock::new_id;
 use wabridge::config::{Config, TrunkConfig};
 use wabridge::domain::call::{
-    Arrival, CallEnd, CallEvent, CallMoment, CallPeer, CallPermission, ContactReport, EndCause, EndedBy,
-    RouteTable,
+    Arrival, CallEnd, CallEvent, CallMoment, CallPeer, CallPermission, CallProof, ContactReport, EndCause,
+    EndedBy, RouteTable,
 };
 use wabridge::domain::{CallId, Direction, PhoneKey, UserId, Wacid};
 use wabridge::sandbox::cloud::SimCustomer;
@@ -179,7 +179,12 @@ pub fn arrival(
             cipher: inbound.then(|| "TLS13_AES_256_GCM_SHA384".to_owned()),
             sni: inbound.then(|| HOSTNAME.to_owned()),
             user_agent: Some("Facebook SipGateway".to_owned()),
-            headers: vec!["Via".to_owned(), "From".to_owned()],
+            proof: CallProof::Digest,
+            headers: vec![
+                ("Via".to_owned(), "SIP/2.0/TLS meta".to_owned()),
+                ("From".to_owned(), String::new()),
+            ],
+            offer: vec!["v=0".to_owned()],
         },
     }
 }

@@ -21,6 +21,7 @@ pub(in crate::sandbox::cloud) fn create(
     let state = &mut *cloud.state();
     rules::body(&asked, |handle| uploads::is_handle(&state.uploads, handle))?;
     let id = state.rng.object_id();
+    let most = most(state, waba_id);
     let Some(waba) = state.wabas.get_mut(waba_id) else { return Err(GraphError::no_object("post", waba_id)) };
     let same = |known: &&Value| {
         word(known, "name") == word(&asked, "name") && word(known, "language") == word(&asked, "language")
@@ -30,6 +31,11 @@ pub(in crate::sandbox::cloud) fn create(
         let refusal = GraphError { subcode: Some(2_388_024), ..GraphError::parameter("Invalid parameter") };
         return Err(refusal.for_people("Content in this language already exists", message));
     }
+    if waba.templates.len() >= most {
+        let message = format!("This account has reached its limit of {most} message templates.");
+        let refusal = GraphError { subcode: Some(2_388_019), ..GraphError::parameter("Invalid parameter") };
+        return Err(refusal.for_people("Message template limit exceeded", message));
+    }
     template.insert("id".into(), id.as_str().into());
     template.insert("status".into(), "PENDING".into());
     template.entry("parameter_format").or_insert_with(|| "POSITIONAL".into());
@@ -37,6 +43,26 @@ pub(in crate::sandbox::cloud) fn create(
     let answer = json!({"id": id, "status": "PENDING", "category": word(&asked, "category")});
     waba.templates.push(Value::Object(template));
     Ok(Reply::ok(answer))
+}
+
+/// The numbers of `summary=…` of a list of templates.
+pub(in crate::sandbox::cloud) fn counts(state: &State, waba_id: &str) -> Value {
+    let has = state.wabas.get(waba_id).map(|waba| waba.templates.len()).unwrap_or_default();
+    json!({"total_count": has, "message_template_count": has, "message_template_limit": most(state, waba_id)})
+}
+
+/// Templates that an account may have: few, unless its business is verified and a number has an approved name.
+fn most(state: &State, waba_id: &str) -> usize {
+    let waba = state.wabas.get(waba_id);
+    let verified = waba.is_some_and(|waba| {
+        waba.node.get("business_verification_status").and_then(Value::as_str) == Some("verified")
+    });
+    let named = state
+        .phones
+        .iter()
+        .filter(|phone| phone.waba_id == waba_id)
+        .any(|phone| phone.node.get("name_status").and_then(Value::as_str) == Some("APPROVED"));
+    if verified && named { 6_000 } else { 250 }
 }
 
 /// `GET /{template}` gives the node; `POST /{template}` replaces all its components.

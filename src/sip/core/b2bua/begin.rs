@@ -48,8 +48,8 @@ impl Endpoint {
         caller.got_sdp = Some(new.offer.clone());
         let id = self.wire.call_id();
         let trunk = self.config.trunks.get(new.trunk).map_or("", |trunk| trunk.name.as_str());
-        let arrival = arrival(&new, trunk, incoming, self.report(incoming));
-        self.wire.event(&id, CallMoment::Arrived(arrival));
+        let report = self.report(incoming, new.proof, &new.route.digits);
+        self.wire.event(&id, CallMoment::Arrived(arrival(&new, trunk, incoming, report)));
         self.next_call += 1;
         let key = self.next_call;
         self.dialogs.insert(caller.key(), (key, Party::Caller));
@@ -93,8 +93,8 @@ impl Endpoint {
         end: CallEnd,
     ) {
         let id = self.wire.call_id();
-        let arrival = arrival(new, &new.route.trunk, incoming, self.report(incoming));
-        self.wire.event(&id, CallMoment::Arrived(arrival));
+        let report = self.report(incoming, new.proof, &new.route.digits);
+        self.wire.event(&id, CallMoment::Arrived(arrival(new, &new.route.trunk, incoming, report)));
         self.answer(tx, incoming, status);
         self.wire.event(&id, CallMoment::Ended(end));
     }

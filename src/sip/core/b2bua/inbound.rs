@@ -11,7 +11,7 @@ use super::super::routes::digits;
 use super::super::servers::TxId;
 use super::callee::Plan;
 use super::{Call, NewCall, contact};
-use crate::domain::call::{Arrival, CallEnd, CallMoment, CallPeer, EndCause, EndedBy};
+use crate::domain::call::{Arrival, CallEnd, CallMoment, CallPeer, CallProof, EndCause, EndedBy};
 use crate::domain::{Direction, UserId, Wacid};
 
 /// Characters of a text of Meta that go into a header for the trunk.
@@ -38,10 +38,16 @@ impl Endpoint {
             trunk: trunk.unwrap_or(usize::MAX),
             route,
             offer: String::new(),
+            proof: CallProof::Nothing,
         };
         if !self.is_meta_proven(tx, incoming, &new) {
             return;
         }
+        new.proof = match origin {
+            _ if self.config.require_digest => CallProof::Digest,
+            Origin::Meta => CallProof::Address,
+            _ => CallProof::Nothing,
+        };
         if origin == Origin::Stranger {
             self.wire.notice(Notice::Stranger { peer: incoming.source.peer });
         }
@@ -88,9 +94,16 @@ impl Endpoint {
         let credentials = headers.all("Proxy-Authorization").chain(headers.all("Authorization"));
         let verdict = self.challenger.verify(self.wire.now, credentials, &expected);
         match verdict {
-            Verdict::Proven => true,
+            Verdict::Proven => {
+                self.refusals.proven(incoming.source.peer.ip());
+                if let Some(link) = incoming.source.conn.and_then(|conn| self.links.get_mut(conn)) {
+                    link.is_proven = true;
+                }
+                true
+            }
             Verdict::Missing | Verdict::Stale => {
                 let is_stale = verdict == Verdict::Stale;
+                self.refusals.challenged(self.wire.now, incoming.source.peer.ip());
                 self.challenge(tx, incoming, &route.hostname, &algorithms, is_stale);
                 false
             }
@@ -128,7 +141,7 @@ impl Endpoint {
             sip_call_id: incoming.call_id.clone(),
             trunk: None,
             payload: None,
-            report: self.report(incoming),
+            report: self.report(incoming, CallProof::Nothing, ""),
         };
         self.wire.event(&id, CallMoment::Arrived(Box::new(arrival)));
         let end = refused_by_us(EndCause::UnknownNumber, 404, "no phone of ours has this number");

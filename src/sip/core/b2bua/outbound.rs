@@ -18,7 +18,7 @@ use super::hangup::Refusal;
 use super::inbound::{escape_user, is_user_id};
 use super::{Call, NewCall, Stage, contact};
 use crate::domain::call::{
-    CallEnd, CallMoment, CallPeer, CallPermission, CallRoute, EndCause, EndedBy, Login,
+    CallEnd, CallMoment, CallPeer, CallPermission, CallProof, CallRoute, EndCause, EndedBy, Login,
 };
 use crate::domain::{CallId, Direction, UserId};
 
@@ -50,6 +50,8 @@ impl Endpoint {
         };
         let Some(offer) = self.offer_of(tx, incoming) else { return };
         let agent = agent(&incoming.request.headers);
+        let is_challenged = self.config.trunks.get(trunk).is_some_and(|trunk| trunk.inbound_login.is_some());
+        let proof = if is_challenged { CallProof::Digest } else { CallProof::Address };
         let new = NewCall {
             direction: Direction::Outbound,
             route,
@@ -59,6 +61,7 @@ impl Endpoint {
             payload: None,
             agent,
             offer,
+            proof,
         };
         if self.is_draining || !self.has_room(&new.route, Direction::Outbound) {
             return self.answer_with(tx, incoming, 503, &[("Retry-After", "10".to_owned())]);

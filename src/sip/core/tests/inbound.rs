@@ -2,7 +2,7 @@
 
 use super::meta::MetaCall;
 use super::pair::*;
-use crate::domain::call::{CallMoment, DigestAlgorithm, EndCause, EndedBy, ScannerAnswer};
+use crate::domain::call::{CallMoment, CallProof, DigestAlgorithm, EndCause, EndedBy, ScannerAnswer};
 use crate::sip::core::*;
 
 #[test]
@@ -90,6 +90,27 @@ fn the_trunk_is_told_who_calls_and_nothing_of_meta_s_addresses() {
     assert_eq!(arrival.peer.digits.as_deref(), Some(CUSTOMER));
     assert_eq!(arrival.report.user_agent.as_deref(), Some("Facebook SipGateway"));
     assert_eq!(arrival.report.tls_version.as_deref(), Some("TLSv1.3"));
+    assert_eq!(arrival.report.proof, CallProof::Digest);
+    let told = format!("{:?} {:?}", arrival.report.headers, arrival.report.offer);
+    assert!(told.contains("Facebook SipGateway") && told.contains("telephone-event"), "{told}");
+    assert!(!told.contains(CUSTOMER) && !told.contains("order=7"), "{told}");
+}
+
+/// Codec and keying are between Meta and the trunk: what the trunk answers is what Meta gets.
+#[test]
+fn the_trunk_s_answer_reaches_meta_with_its_payloads_keys_and_roles() {
+    let dtls = "v=0\r\no=- 7 7 IN IP4 10.0.0.1\r\ns=Asterisk\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
+                a=group:BUNDLE audio\r\nm=audio 12000 UDP/TLS/RTP/SAVPF 111 126\r\na=mid:audio\r\n\
+                a=setup:active\r\na=fingerprint:sha-256 AB:CD\r\na=ice-ufrag:abcd\r\n\
+                a=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\na=candidate:1 1 UDP 2130706431 10.0.0.1 12000 typ host\r\n\
+                a=ssrc:1 cname:x\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n\
+                a=rtpmap:126 telephone-event/8000\r\n";
+    for answer in [PBX_SDP, dtls] {
+        let mut pair = Pair::new();
+        let (_, invite) = pair.call_in();
+        pair.pbx_replies(&invite, 200, "", answer);
+        assert_eq!(pair.meta().body, answer.replace("s=Asterisk", "s=wabridge"));
+    }
 }
 
 #[test]
@@ -259,6 +280,8 @@ fn scanners_get_silence_by_setting_and_in_any_case_after_too_many() {
     assert_eq!(pair.at_meta.len(), 20);
     assert!(pair.events.is_empty());
     pair.seconds(61);
+    // Its silent connection was closed meanwhile.
+    let conn = pair.stranger(Origin::Refused);
     let call = MetaCall::new(&mut pair, conn);
     pair.over(conn, &call.invite(""));
     assert_eq!(pair.at_meta.len(), 21);

@@ -342,10 +342,14 @@ impl Pair {
 
     /// A connection from elsewhere.
     pub fn stranger(&mut self, origin: Origin) -> ConnId {
+        self.stranger_at("203.0.113.9:4000", origin)
+    }
+
+    pub fn stranger_at(&mut self, peer: &str, origin: Origin) -> ConnId {
         self.next_conn += 1;
         let conn = ConnId(self.next_conn);
         self.sides.insert(conn, Side::Meta);
-        self.open(conn, "203.0.113.9:4000", origin, Transport::Tls, None);
+        self.open(conn, peer, origin, Transport::Tls, None);
         conn
     }
 

@@ -28,7 +28,7 @@ template, and the line shows what the customer saw.
 What looks like a short line and is wrong is never sent to the customer: the sender gets the reason. Each
 template's own line, with example values, stands in the list of templates.
 
-**This file is written by a test from the table that the tests use; change `src/translate/shorthand/tests/cases.rs`.**
+**This file is written by a test from the table that the tests use; change `src/translate/shorthand/tests/cases/`.**
 ";
 
 #[test]
@@ -74,7 +74,7 @@ fn document() -> String {
             `⟨x×1000⟩`, a line end `⏎`, a tab `⇥`, a mark that nobody sees `<U+200B>`. Under what is typed stands what \
             WhatsApp is sent (its object `template`; `FILE` is the uploaded file), or `text` for a text that goes \
             to the customer as it is, or the code of the refusal and its sentence.\n";
-    for section in SECTIONS {
+    for section in sections() {
         let (title, rule, reason) = (section.title, section.rule, section.reason);
         write!(out, "\n### {title}\n\n{rule}\n\n*Why:* {reason}\n\n~~~text\n").unwrap();
         for (typed, outcome) in section.cases {
