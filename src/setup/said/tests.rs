@@ -29,7 +29,7 @@ const SPEAKERS: [&str; 17] = [
 const OTHERS: [&str; 3] = ["alarms.rs", "trust.rs", "transfer.rs"];
 
 /// What looks like a sentence and is none that a person is shown in another language.
-const NO_SENTENCES: [&str; 25] = [
+const NO_SENTENCES: [&str; 27] = [
     ", ",
     "; ",
     ": ",
@@ -47,6 +47,8 @@ const NO_SENTENCES: [&str; 25] = [
     "the SMS senders are not registered: {}{}",
     "; grant the application the scope messageservice in Bitrix24 and install it again",
     " Meta says: {}",
+    "the account has {} templates, and Meta allows {}{}: delete some",
+    " ({} once the business is verified and one of its numbers has an approved display name)",
     // Names of things, in the gap of another sentence.
     "portal application",
     "line of this phone",
@@ -61,7 +63,9 @@ const NO_SENTENCES: [&str; 25] = [
 ];
 
 /// What is put together from several strings.
-const COMPOSED: [&str; 9] = [
+const COMPOSED: [&str; 11] = [
+    "the account has {} templates, and Meta allows {}: delete some",
+    "{} ({} once the business is verified and one of its numbers has an approved display name)",
     "error {}: {}",
     "{} Meta says: {}",
     "components{}: {}",
