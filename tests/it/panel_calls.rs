@@ -86,7 +86,7 @@ async fn a_calls_page_tells_both_legs_the_end_and_the_first_contact() {
         "Meta&#39;s webhook",
         "TLSv1.3",
         "Cipher suite",
-        "<bdi>Via</bdi>",
+        "Via: SIP/2.0/TLS meta",
         "Until the answer",
         "3.000 s",
         "No sound arrived at Meta",

@@ -122,6 +122,33 @@ async fn from_the_printed_link_to_a_chat_in_both_directions_it_takes_six_actions
     app.stop().await;
 }
 
+#[tokio::test]
+async fn the_middle_of_a_picture_is_shown_before_it_becomes_the_profiles() {
+    let Some(driver) = driver() else { return };
+    let app = TestApp::start().await;
+    let browser = Browser::open(&driver).await;
+    let page = &browser.client;
+    page.goto(&format!("{}{}", app.base_url, invite(&app, Role::Admin).await)).await.unwrap();
+    let hands = Hands { page, actions: 0 };
+    for (field, text) in [("name", "Ann"), ("password", PASSWORD), ("repeat", PASSWORD)] {
+        hands.type_in(field, text).await;
+    }
+    hands.follow("main form button").await;
+    find(page, ".numbers").await;
+    page.goto(&format!("{}/admin/phones/{}/profile", app.base_url, app.phone_id())).await.unwrap();
+    // A picture that is no square.
+    let oblong = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img/panel-home.png");
+    find(page, "#f-picture").await.send_keys(oblong.to_str().unwrap()).await.unwrap();
+    let crop = "const crop = document.querySelector('[data-picture] canvas');
+        return !crop.hidden && crop.width === 640 && crop.height === 640";
+    holds(page, crop, &[]).await;
+    find(page, "[data-picture] button").await.click().await.unwrap();
+    let shown = "return document.body.textContent.includes('see a picture')";
+    holds(page, shown, &[]).await;
+    browser.close().await;
+    app.stop().await;
+}
+
 /// Presses a key where the focus is.
 async fn key(page: &Client, key: Key) {
     let here = page.active_element().await.unwrap();
