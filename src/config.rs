@@ -76,6 +76,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether people reach the bridge by https, from us or from a proxy of theirs.
+    pub fn is_https(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
     /// Reads `file` (if any) and the `WABRIDGE_…` variables of `env`. The texts beside the configuration
     /// are warnings about variables that are no settings.
     pub fn load(

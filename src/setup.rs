@@ -24,6 +24,7 @@ pub mod portal_apps;
 pub mod portals;
 mod proof;
 pub mod registration;
+pub mod said;
 pub mod senders;
 mod sequence;
 pub mod settings;

@@ -81,7 +81,10 @@ impl Access {
             Ok(Accepted::Yes)
         });
         match accepted.await? {
-            Accepted::Yes => self.begin(&name.to_lowercase(), source, user_agent).await,
+            Accepted::Yes => {
+                self.succeeded(source, &name.to_lowercase());
+                self.begin(&name.to_lowercase(), source, user_agent).await
+            }
             Accepted::Used => Err(PanelError::BadLink),
             Accepted::NameTaken => Err(PanelError::Field("name", "this name is taken")),
         }

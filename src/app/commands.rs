@@ -89,7 +89,9 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<(Db, crate::store::d
     })
     .await??;
     if !current {
-        bail!("the database is of another version of wabridge; start `wabridge serve` of this version once");
+        bail!(
+            "the database is of another version of wabridge; use that version, or start `wabridge serve` of this one once"
+        );
     }
     Ok(Db::start(url, Arc::new(|_, _| {}))?)
 }

@@ -113,7 +113,7 @@ fn report(found: &[Finding]) -> String {
             let (repair, id) = (repair.as_str(), &finding.subject.id);
             let _ = writeln!(
                 text,
-                "           → the bridge repairs it: POST /api/v1/doctor/repair \
+                "           → the bridge repairs it: on the panel's page Doctor, or by POST /api/v1/doctor/repair \
                  {{\"repair\": \"{repair}\", \"subject_id\": \"{id}\"{pin}}}"
             );
         }

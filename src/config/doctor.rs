@@ -33,7 +33,7 @@ impl DoctorConfig {
 impl AlarmsConfig {
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let config = Self {
-            webhook_url: r.optional("alarms.webhook_url", web_address),
+            webhook_url: r.address("alarms.webhook_url", web_address),
             webhook_secret: r.secret("alarms.webhook_secret"),
         };
         if config.webhook_url.is_some() && config.webhook_secret.is_none() {

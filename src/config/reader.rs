@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::{Table, Value};
+use url::Url;
 
 use super::effective::Effective;
 use super::error::Fault;
@@ -55,6 +56,16 @@ impl<'a> Reader<'a> {
             faults: Vec::new(),
             effective: Effective::default(),
         }
+    }
+
+    /// A web address that may bear a key: only its host is shown.
+    pub(super) fn address(&mut self, key: &str, parse: impl Fn(&str) -> Result<Url, String>) -> Option<Url> {
+        let url = self.optional(key, parse)?;
+        if url.path().trim_matches('/').is_empty() && url.query().is_none() {
+            return Some(url);
+        }
+        self.show(key, Value::String(format!("{}/{MASK}", url.origin().ascii_serialization())));
+        Some(url)
     }
 
     /// A text with a default, made into `T` by `parse`, whose error says in words what is wrong.

@@ -240,6 +240,18 @@ fn a_secret_is_masked_and_can_come_from_a_file() {
 }
 
 #[test]
+fn the_path_of_a_webhook_that_may_bear_a_key_is_masked() {
+    let alarms = "[alarms]\nwebhook_secret = \"s\"\nwebhook_url = ";
+    let shown = |url: &str| load(&format!("{alarms}\"{url}\""), &[]).unwrap().0.effective_toml();
+    for url in ["https://hooks.example:8443/T0/hunter2", "https://hooks.example:8443/?key=hunter2"] {
+        let shown = shown(url);
+        assert!(shown.contains("webhook_url = \"https://hooks.example:8443/••••\""), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    assert!(shown("https://hooks.example/").contains("webhook_url = \"https://hooks.example/\""));
+}
+
+#[test]
 fn a_secret_given_twice_or_by_a_missing_file_is_a_fault() {
     let twice = "secrets = { master_key = \"a\", master_key_file = \"b\" }";
     assert_eq!(keys(twice, &[]), ["secrets.master_key"]);

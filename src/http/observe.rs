@@ -10,12 +10,17 @@ use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use tokio::time::Instant;
 
+use super::State;
+
 /// Paths that are called thousands of times a second or every few seconds: logged only when they fail.
 const BUSY: [&str; 5] = ["/api/waba", "/api/bitrix", "/healthz", "/readyz", "/metrics"];
 
 /// Refused requests that a thread tells of in a minute: a stranger can make as many as he likes.
 const REFUSED: u32 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long browsers ask by https only, of this name alone.
+const HALF_A_YEAR: &str = "max-age=15552000";
 
 /// How many refused requests were told of lately.
 #[derive(Debug, Default)]
@@ -51,6 +56,7 @@ pub(super) async fn observe(
     let started = Instant::now();
     let (method, path) = (request.method().clone(), shown_path(request.path()));
     let refusals = request.app_data::<web::Data<Refusals>>().cloned();
+    let is_https = request.app_data::<web::Data<State>>().is_some_and(|state| state.config.is_https());
     let outcome = next.call(request).await;
     let status = match &outcome {
         Ok(response) => response.status(),
@@ -73,6 +79,9 @@ pub(super) async fn observe(
         (header::CACHE_CONTROL, "no-store"),
     ] {
         insert_absent(headers, name, value);
+    }
+    if is_https {
+        insert_absent(headers, header::STRICT_TRANSPORT_SECURITY, HALF_A_YEAR);
     }
     Ok(response)
 }

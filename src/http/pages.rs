@@ -14,7 +14,7 @@ use crate::setup::connector::{ConnectorPage, Place};
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:32px auto;max-width:560px;padding:0 16px;\
 color:#1f2933}h1{font-size:20px}label{display:block;border:1px solid #d5dbe1;border-radius:8px;padding:10px 12px;\
 margin:8px 0}label.off{color:#8a94a0}small{color:#6b7682}button{font:inherit;border:0;border-radius:8px;\
-padding:10px 20px;background:#128c4b;color:#fff;cursor:pointer}.ok{color:#0f7a40}.bad{color:#b42318}section{border:1px solid #d5dbe1;border-radius:10px;padding:14px 16px;margin:14px 0}\
+padding:10px 20px;background:#0d7263;color:#fff;cursor:pointer}.ok{color:#0f7a40}.bad{color:#b42318}section{border:1px solid #d5dbe1;border-radius:10px;padding:14px 16px;margin:14px 0}\
 select{font:inherit;padding:8px;border-radius:8px;border:1px solid #aab4bd;max-width:100%}form{margin:10px 0 0}\
 button.plain{background:#fff;color:#1f2933;border:1px solid #aab4bd}h2{font-size:17px;margin:28px 0 0}\
 summary{cursor:pointer;margin-top:10px}form.calls label{border:0;padding:0;margin:10px 0}form.calls input[name=calls]{margin-right:8px}\

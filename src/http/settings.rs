@@ -90,7 +90,7 @@ pub(super) async fn post(state: web::Data<State>, request: HttpRequest, body: we
             _ => None,
         };
         return match state.setup.change_settings(ticket, change).await {
-            Ok((shown, None)) => draw(&state, language, shown, None, Note::Saved, StatusCode::OK),
+            Ok((shown, None)) => made(&state, language, shown, typed),
             Ok((shown, Some(error))) => not_made(&state, language, shown, typed, error),
             Err(error) => refusal(&state, told(error), language, &frame),
         };
@@ -153,6 +153,15 @@ fn told(error: SetupError) -> Problem {
 /// The page for an administrator who has just opened it.
 pub(super) fn opened(state: &State, language: Language, shown: SettingsPage) -> HttpResponse {
     draw(state, language, shown, None, Note::Nothing, StatusCode::OK)
+}
+
+/// The page after a change that was taken; by Meta too, if it was about calls.
+fn made(state: &State, language: Language, shown: SettingsPage, typed: Option<Typed>) -> HttpResponse {
+    let of_calls = |phone: &&PortalPhone| typed.as_ref().is_some_and(|typed| typed.phone == phone.id);
+    let refused = shown.phones.iter().find(of_calls).and_then(|phone| phone.calling.as_ref()?.error_code);
+    let say = Say::new(state.texts.clone(), language);
+    let note = refused.map_or(Note::Saved, |_| Note::Wrong(say.t("inside.not_taken").to_owned()));
+    draw(state, language, shown, None, note, StatusCode::OK)
 }
 
 /// The page again, with what was typed and what is wrong with it.
@@ -240,7 +249,7 @@ fn calls_of(say: &Say, shown: &SettingsPage, phone: &PortalPhone, typed: Option<
             refused: None,
             faults: faults
                 .iter()
-                .map(|fault| (say.t(&format!("field.{}", fault.field)).to_owned(), say.said(&fault.message)))
+                .map(|fault| (say.t(&format!("field.{}", fault.field)).to_owned(), say.wrong(fault)))
                 .collect(),
         },
         (None, Some(row)) => Calls {

@@ -116,6 +116,11 @@ impl From<io::Error> for BlobError {
 }
 
 impl BlobStore {
+    /// Where the files lie.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Opens (or makes) the folder and removes what a crash left half-written. Only for the one process
     /// that writes; others [`attach`](Self::attach).
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {

@@ -2,7 +2,10 @@
 //!
 //! What the doctor finds is compared with the alarms that are open, and who is to be told is written in the same
 //! transaction. [`Setup::tell_alarms`] tells them, again and again until they have taken it: a user of each
-//! portal concerned (`alarm_user_id`), and the outgoing webhook of `[alarms]`.
+//! portal concerned (`alarm_user_id`), and the outgoing webhook of `[alarms]`. That the database takes nothing is told
+//! without it (`unwritten`).
+
+mod unwritten;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;

@@ -35,6 +35,11 @@ use super::Setup;
 use crate::directory::{Phone, Snapshot};
 use crate::domain::AppId;
 
+/// The fields of webhooks that an app is to tick at Meta; the first is what chats live on.
+pub fn webhook_fields(has_calls: bool) -> Vec<&'static str> {
+    app::fields(has_calls).collect()
+}
+
 /// Which checks run.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Scope {
@@ -120,8 +125,12 @@ impl Setup {
             found.extend(self.examine_line(&snapshot, binding).await);
         }
         self.doctor.remember(&look.scope, &found, self.clock.now());
-        if let Err(error) = self.settle_alarms(&snapshot, &found, look.scope == Scope::All).await {
-            tracing::warn!(error = %error, "alarms could not be written");
+        match self.settle_alarms(&snapshot, &found, look.scope == Scope::All).await {
+            Ok(()) => self.tell_of_found_database(&snapshot, &found).await,
+            Err(error) => {
+                tracing::warn!(error = %error, "alarms could not be written");
+                self.tell_of_lost_database(&snapshot, &found).await;
+            }
         }
         found
     }

@@ -14,6 +14,15 @@ pub struct FieldError {
     pub field: String,
     /// What is wrong, in words.
     pub message: String,
+    /// The same in Russian, where it is no sentence of [`super::said`].
+    pub russian: Option<String>,
+}
+
+impl FieldError {
+    /// A field and a sentence that is known in Russian.
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), russian: None }
+    }
 }
 
 /// Why a change of the installation was not made.
@@ -48,7 +57,7 @@ pub enum SetupError {
 impl SetupError {
     /// One wrong field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::Invalid(vec![FieldError::new(field, message)])
     }
 
     /// What Meta says, in its own words.

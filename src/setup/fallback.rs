@@ -1,5 +1,6 @@
 //! The template of a phone that carries a text while the window is closed.
 
+use super::doctor::Words;
 use super::{Setup, SetupError};
 use crate::domain::Language;
 use crate::domain::template::Template;
@@ -15,13 +16,13 @@ impl Setup {
         &self,
         phone: &PhoneRow,
         setting: &str,
-    ) -> Result<Result<(), String>, SetupError> {
+    ) -> Result<Result<(), Words>, SetupError> {
         let waba = phone.waba_key.clone();
         let rows = self.db.read(move |conn| templates::for_waba(conn, &waba)).await?;
         let templates: Vec<Template> = rows.iter().map(definition).collect();
         let options = FillOptions { default_language: phone.default_language.as_deref(), attached: 0 };
         let checked = shorthand::check_fallback(setting, &templates, &options).map(drop);
-        Ok(checked.map_err(|refusal| refusal.text(Language::En)))
+        Ok(checked.map_err(|why| Words { en: why.text(Language::En), ru: why.text(Language::Ru) }))
     }
 }
 

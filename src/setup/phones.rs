@@ -5,7 +5,7 @@ use chrono::NaiveDateTime;
 use super::behalf::{Change, Object};
 use super::doctor::Scope;
 use super::validate::{self, Faults};
-use super::{Setup, SetupError};
+use super::{FieldError, Setup, SetupError};
 use crate::clock::new_id;
 use crate::domain::{PhoneKey, PhoneNumber, PhoneNumberId, stop_words};
 use crate::store::phones::{self, PhoneRow};
@@ -103,9 +103,10 @@ impl Setup {
         }
         let names_one = change.fallback_template.is_some() || change.default_language.is_some();
         if let Some(template) = row.fallback_template.as_deref().filter(|_| names_one) {
-            let mut faults = Faults::default();
-            faults.check("fallback_template", self.check_fallback(&row, template).await?);
-            faults.done()?;
+            self.check_fallback(&row, template).await?.map_err(|why| {
+                let fault = FieldError::new("fallback_template", why.en);
+                SetupError::Invalid(vec![FieldError { russian: Some(why.ru), ..fault }])
+            })?;
         }
         // The portal goes first: what it refuses is not stored.
         let _one_at_a_time = self.switch_sender(&row).await?;

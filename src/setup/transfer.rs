@@ -44,6 +44,9 @@ pub struct Configuration {
     portal_apps: Vec<PortalAppPart>,
     portals: Vec<PortalPart>,
     lines: Vec<LinePart>,
+    /// The file tells nothing of calls, whatever the phones had.
+    #[serde(skip)]
+    without_calls: bool,
 }
 
 /// Where a part stood in the file, for its faults.

@@ -11,7 +11,7 @@ pub(super) struct Faults(Vec<FieldError>);
 impl Faults {
     /// Notes a fault.
     pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.to_owned(), message: message.into() });
+        self.0.push(FieldError::new(field, message));
     }
 
     /// Checks a value; what is wrong with it is noted and a default taken.

@@ -18,10 +18,7 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
 {
-    let failed =
-        |e: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(format!("migrations: {e}"));
-    let ours = diesel::migration::MigrationSource::<DB>::migrations(&MIGRATIONS).map_err(failed)?;
-    let known: Vec<String> = ours.iter().map(|m| m.name().version().to_string()).collect();
+    let known = known::<DB>()?;
     let applied = conn.applied_migrations().map_err(failed)?;
     if let Some(newer) = applied.iter().find(|version| !known.contains(&version.to_string())) {
         return Err(StoreError::Unavailable(format!(
@@ -32,11 +29,35 @@ where
     Ok(())
 }
 
-/// Whether the schema is there and known to this binary; for commands that work beside a running one.
+/// Whether the schema is there and of this very binary; for commands that work beside a running one.
 pub fn is_current(conn: &mut Conn) -> Result<bool, StoreError> {
-    let pending = on_backend!(conn, |c| c.has_pending_migration(MIGRATIONS))
-        .map_err(|e| StoreError::Unavailable(format!("migrations: {e}")))?;
-    Ok(!pending)
+    on_backend!(conn, |c| is_of_this_version(c))
+}
+
+fn is_of_this_version<DB>(conn: &mut impl MigrationHarness<DB>) -> Result<bool, StoreError>
+where
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
+{
+    let applied = conn.applied_migrations().map_err(failed)?;
+    let known = known::<DB>()?;
+    let are_same = applied.iter().all(|version| known.contains(&version.to_string()));
+    Ok(are_same && applied.len() == known.len())
+}
+
+/// The migrations that this binary knows.
+fn known<DB>() -> Result<Vec<String>, StoreError>
+where
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
+{
+    let ours = diesel::migration::MigrationSource::<DB>::migrations(&MIGRATIONS).map_err(failed)?;
+    Ok(ours.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps an error")]
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    StoreError::Unavailable(format!("migrations: {error}"))
 }
 
 /// Whether no migration was ever run: a database that nobody has served yet.

@@ -163,8 +163,13 @@ async fn reports_speak_both_languages_and_keep_the_last_look() {
         assert!(here.count() > 0, "{id}");
         assert!(reason.chars().any(|c| ('а'..='я').contains(&c)), "{id}: {reason}");
     }
-    let phone = app.api.get("/doctor?kind=phone").await;
-    assert_eq!(phone["findings"], json!([]));
+    let phone = app.api.get(&format!("/doctor?kind=phone&id={}", app.phone_id())).await;
+    let about = |one: &Value| ["phone", "line"].map(Value::from).contains(&one["subject"]["kind"]);
+    assert!(phone["findings"].as_array().unwrap().iter().all(about), "{phone:#}");
+    for (query, field) in [("kind=phone", "id"), ("kind=phone&id=", "id"), ("id=1", "kind")] {
+        let (status, refused) = app.api.call("GET", &format!("/doctor?{query}"), None).await;
+        assert_eq!((status, &refused["errors"][0]["field"]), (422, &json!(field)), "{query}: {refused}");
+    }
     assert_eq!(app.api.call("GET", "/doctor?kind=moon", None).await.0, 422);
     let wrong = json!({"repair": "moon", "subject_id": "1"});
     assert_eq!(app.api.call("POST", "/doctor/repair", Some(wrong)).await.0, 422);
@@ -336,6 +341,7 @@ async fn stuck_11_an_app_in_development_mode_is_told_in_metas_own_words() {
     app.cloud.set_waba(WABA_ID, json!({"health_status": health}));
     found(&app, "meta.app.live", "warn", "development mode").await;
     found(&app, "meta.waba.payment", "fail", "payment method").await;
+    found(&app, "meta.waba.health", "fail", "error with the payment method").await;
     let report = look(&app).await;
     assert_eq!(finding(&report, "meta.waba.payment")["advice"], "Add a payment method.");
     assert_eq!(result_of(&report, "meta.business.health"), "pass");

@@ -259,6 +259,69 @@ async fn an_app_that_was_imported_without_its_secrets_is_found() {
 }
 
 #[actix_web::test]
+async fn an_account_whose_token_cannot_be_opened_or_that_meta_does_not_show_is_found() {
+    let app = TestApp::start().await;
+    let write = async |change: fn(&mut wabridge::store::wabas::WabaRow)| {
+        let change = move |tx: &mut wabridge::store::Tx<'_>| {
+            let mut row = wabridge::store::wabas::list(tx.conn)?.remove(0);
+            change(&mut row);
+            wabridge::store::wabas::update(tx.conn, &row)
+        };
+        app.relay.db.write(change).await.unwrap();
+        app.relay.directory.reload().await.unwrap();
+    };
+    write(|row| row.access_token_sealed = Some("damaged".into())).await;
+    found(&app, "meta.waba.secrets", "fail", "cannot be decrypted").await;
+    let russian = app.api.get("/doctor?lang=ru&last=true").await;
+    let reason = finding(&russian, "meta.waba.secrets")["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("не расшифровать") && !reason.contains("decrypted"), "{reason}");
+    write(|row| row.access_token_sealed = None).await;
+    found(&app, "meta.waba.secrets", "pass", "can be read").await;
+    write(|row| row.waba_id = "999999999999999".into()).await;
+    found(&app, "meta.waba.readable", "fail", "Meta does not show it").await;
+    write(|row| row.waba_id = WABA_ID.into()).await;
+    found(&app, "meta.waba.readable", "pass", "shows us").await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_limit_of_a_number_is_told_as_far_as_meta_tells() {
+    let app = TestApp::start().await;
+    app.cloud.set_phone(PHONE_ID, json!({"whatsapp_business_manager_messaging_limit": "TIER_10K"}));
+    found(&app, "meta.phone.limit", "pass", "TIER_10K").await;
+    app.cloud.set_phone(PHONE_ID, json!({"whatsapp_business_manager_messaging_limit": null}));
+    found(&app, "meta.phone.limit", "unknown", "does not tell").await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_password_for_calls_that_the_token_may_not_see_is_found_and_read_once_it_may() {
+    let config: Change = Box::new(crate::support::calls::with_trunk);
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    app.cloud.set_phone(PHONE_ID, json!({"messaging_limit": 2000}));
+    app.cloud.change_faults(|faults| faults.sip_password_hidden = true);
+    app.api.put(&app.calling_path(), crate::support::calls::wanted()).await;
+    found(&app, "calls.password", "fail", "cannot be read").await;
+    app.cloud.change_faults(|faults| faults.sip_password_hidden = false);
+    // Each look reads it anew.
+    found(&app, "calls.password", "pass", "is known").await;
+    found(&app, "calls.settings", "pass", "has our settings").await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_week_without_a_word_of_customers_or_meta_is_found() {
+    let clock = wabridge::clock::ManualClock::starting_at(chrono::Utc::now());
+    let app = TestApp::with(Options { clock: Some(clock), ..Options::default() }).await;
+    app.opened(&anna()).await;
+    found(&app, "bridge.last_webhook", "pass", "last wrote").await;
+    app.advance(chrono::TimeDelta::days(8));
+    found(&app, "bridge.last_webhook", "warn", "No customer has written since").await;
+    found(&app, "meta.app.last_webhook", "warn", "told us nothing since").await;
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn jobs_that_were_given_up_and_a_queue_that_stands_are_found() {
     let clock = wabridge::clock::ManualClock::starting_at(chrono::Utc::now());
     let app = TestApp::with(Options { clock: Some(clock), leaves_jobs: true, ..Options::default() }).await;

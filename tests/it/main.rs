@@ -22,6 +22,7 @@ mod doctor_alarms;
 mod doctor_broken;
 mod doctor_cli;
 mod doctor_sip;
+mod doctor_told;
 mod fields;
 mod fuzz_targets;
 mod fuzzing;

@@ -1,9 +1,12 @@
 //! The doors of the panel: who comes in, who stays out, and what each may do.
 
 use wabridge::access::Role;
+use wabridge::config::Config;
 
 use crate::support::panel::{PASSWORD, Panel, invite};
 use crate::support::{Options, TestApp};
+
+type Change = Box<dyn FnOnce(&mut Config) + Send>;
 
 async fn bare() -> TestApp {
     TestApp::with(Options { unlinked: true, ..Options::default() }).await
@@ -77,6 +80,50 @@ async fn wrong_passwords_are_counted_and_then_not_even_looked_at() {
     let late = panel.submit("/admin/login/", "/admin/login/", &right).await;
     assert_eq!(late.status, 429);
     assert!(late.says("wait ten minutes"), "{}", late.html);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_who_tries_a_name_keeps_nobody_else_out() {
+    let proxy = wabridge::config::Network::parse("127.0.0.1").unwrap();
+    let config: Change = Box::new(move |config| config.http.trusted_proxies = vec![proxy]);
+    let app = TestApp::with(Options { config: Some(config), unlinked: true, ..Options::default() }).await;
+    Panel::enter(&app, "Ann", Role::Admin).await;
+    let mut panel = Panel::new(&app);
+    let csrf = panel.get("/admin/login/").await.csrf();
+    let mut from = async |source: &str, password: &str| {
+        let fields = [("csrf", csrf.as_str()), ("name", "Ann"), ("password", password)];
+        panel.post_from("/admin/login/", &fields, &[("x-forwarded-for", source)]).await.status
+    };
+    for _ in 0..8 {
+        assert_eq!(from("203.0.113.7", "wrong wrong wrong").await, 401);
+    }
+    assert_eq!(from("203.0.113.7", PASSWORD).await, 429);
+    assert_eq!(from("198.51.100.1", PASSWORD).await, 303);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_of_more_than_60_letters_is_refused_at_both_doors() {
+    let app = bare().await;
+    let (fits, long) = ("ж".repeat(60), "ж".repeat(61));
+    let mut panel = Panel::new(&app);
+    let link = &invite(&app, Role::Admin).await;
+    let refused =
+        panel.submit(link, link, &[("name", &long), ("password", PASSWORD), ("repeat", PASSWORD)]).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.says("1 to 60 printable characters") && refused.says(&long), "{}", refused.html);
+    let taken =
+        panel.submit(link, link, &[("name", &fits), ("password", PASSWORD), ("repeat", PASSWORD)]).await;
+    assert_eq!(taken.status, 303);
+    let mut other = Panel::new(&app);
+    // Not even counted: nobody is called so.
+    for _ in 0..30 {
+        let fields = [("name", long.as_str()), ("password", PASSWORD)];
+        assert_eq!(other.submit("/admin/login/", "/admin/login/", &fields).await.status, 401);
+    }
+    let fields = [("name", fits.as_str()), ("password", PASSWORD)];
+    assert_eq!(other.submit("/admin/login/", "/admin/login/", &fields).await.status, 303);
     app.stop().await;
 }
 
@@ -290,5 +337,64 @@ async fn the_panel_speaks_russian_to_whoever_wants_it() {
     let faults = panel.submit("/admin/apps/new", "/admin/apps/new", &fields).await;
     assert_eq!(faults.status, 422);
     assert!(faults.says("Не должно быть пустым.") && faults.says("без схемы"), "{}", faults.html);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_with_names_and_numbers_in_them_are_russian_too() {
+    let app = TestApp::start().await;
+    let mut panel = Panel::enter(&app, "Анна", Role::Admin).await;
+    panel.submit("/admin/account/", "/admin/account/language", &[("language", "ru")]).await;
+    let app_form = |site: &'static str, token: &'static str| {
+        let name = "и".repeat(101);
+        let secret = crate::support::APP_SECRET;
+        [
+            ("name", if site.is_empty() { name } else { "x".to_owned() }),
+            ("site", if site.is_empty() { "b.example".to_owned() } else { site.to_owned() }),
+            ("client_id", crate::support::CLIENT_ID.to_owned()),
+            ("client_secret", secret.to_owned()),
+            ("access_token", token.to_owned()),
+        ]
+    };
+    for (site, token, status, told) in [
+        ("", "x", 422, "Не больше 100 знаков."),
+        ("127.0.0.1", crate::support::ACCESS_TOKEN, 409, "Приложение с сайтом 127.0.0.1 уже есть."),
+        // Meta's own words stay.
+        ("b.example", "EAAG-of-nobody", 502, "Meta: ошибка 190: "),
+    ] {
+        let fields = app_form(site, token);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let page = panel.submit("/admin/apps/new", "/admin/apps/new", &fields).await;
+        assert_eq!(page.status, status, "{}", page.html);
+        assert!(page.says(told), "{told}: {}", page.html);
+    }
+    let phone = format!("/admin/phones/{}/", app.phone_id());
+    let fields = [("fallback_template", "no_such_template"), ("closed_window", "moon")];
+    let page = panel.submit(&phone, &phone, &fields).await;
+    assert!(page.says("Одно из: tell, template, hold."), "{}", page.html);
+    let fields = [
+        ("fallback_template", "no_such_template"),
+        ("closed_window", "tell"),
+        ("system_messages", "drop"),
+        ("signature", "strip"),
+    ];
+    let page = panel.submit(&phone, &phone, &fields).await;
+    assert_eq!(page.status, 422, "{}", page.html);
+    let error = page.html.split("class=\"error\">").nth(1).unwrap().split('<').next().unwrap();
+    assert!(error.chars().any(|c| ('а'..='я').contains(&c)), "{error}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn over_https_the_cookies_are_the_hosts_own_and_browsers_are_told_to_stay_there() {
+    let config: Change = Box::new(|config| config.public_url = "https://bridge.example".parse().unwrap());
+    let app = TestApp::with(Options { config: Some(config), unlinked: true, ..Options::default() }).await;
+    let answer =
+        crate::support::http_client().get(format!("{}/admin/login/", app.base_url)).send().await.unwrap();
+    let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
+    assert_eq!(header("strict-transport-security"), "max-age=15552000");
+    let cookie = header("set-cookie");
+    assert!(cookie.starts_with("__Host-wabridge_visit=") && cookie.contains("; Path=/; "), "{cookie}");
+    assert!(cookie.ends_with("; Secure") && !cookie.contains("Domain"), "{cookie}");
     app.stop().await;
 }

@@ -41,6 +41,7 @@ async fn the_doctors_page_shows_what_was_found_and_repairs_it_with_an_entry_in_t
         "Subscribe the app to this account",
         "meta.token.valid",
         "Well: ",
+        "Set <code>public_url</code> to https://",
     ] {
         assert!(page.says(told), "{told}: {}", page.html);
     }
@@ -58,6 +59,23 @@ async fn the_doctors_page_shows_what_was_found_and_repairs_it_with_an_entry_in_t
     let entry = rows.iter().find(|row| row.action == "repair").unwrap();
     assert_eq!((entry.actor.as_str(), entry.object.as_str(), &entry.object_id), ("Ann", "waba", &waba));
     assert!(entry.state_after.contains("waba.subscription"), "{}", entry.state_after);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_apps_page_names_every_field_and_lets_the_bridge_tell_meta() {
+    let (app, mut panel) = unhurried().await;
+    app.cloud.tick_fields(CLIENT_ID, &["messages"]);
+    let page = format!("/admin/apps/{}/", app.relay.directory.now().apps[0].id);
+    let shown = panel.page(&page).await;
+    for field in wabridge::setup::doctor::webhook_fields(false) {
+        assert!(shown.says(&format!("<code>{field}</code>")), "{field}: {}", shown.html);
+    }
+    let wish = [("repair", &*shown.hidden("repair")), ("subject_id", &*shown.hidden("subject_id"))];
+    let told = panel.submit(&page, "/admin/doctor/repair", &wish).await;
+    assert_eq!(told.location, "/admin/doctor/?done=repaired", "{}", told.html);
+    let report = app.api.get("/doctor").await;
+    assert_eq!(crate::doctor::finding(&report, "meta.app.fields")["result"], "pass");
     app.stop().await;
 }
 

@@ -54,6 +54,7 @@ async fn an_administrator_of_the_portal_sets_calls_up_with_hostname_and_port() {
     let (status, html) = save(&app, &html, &wanted).await;
     assert_eq!(status, 200, "{html}");
     assert!(html.contains("Meta 138015") && html.contains("2,000 customers"), "{html}");
+    assert!(html.contains("Meta did not take these settings") && !html.contains("Saved."), "{html}");
     app.cloud.change_faults(|faults| faults.calling_code = 0);
     let forged = html.replacen("name=\"ticket\" value=\"", "name=\"ticket\" value=\"x", 1);
     let (status, refused) = save(&app, &forged, &wanted).await;

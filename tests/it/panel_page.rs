@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use fantoccini::Client;
+use fantoccini::key::Key;
 use serde_json::json;
 use wabridge::access::Role;
 use wabridge::domain::call::{CallMoment, EndCause, EndedBy};
@@ -15,7 +16,7 @@ use wabridge::sandbox::portal::{Author, PortalOptions};
 
 use crate::support::browser::{Browser, find, holds};
 use crate::support::calls::{answered, end, forwarded};
-use crate::support::panel::{PASSWORD, invite};
+use crate::support::panel::{PASSWORD, Panel, invite};
 use crate::support::{ACCESS_TOKEN, APP_SECRET, CLIENT_ID, Options, PHONE_ID, TestApp, WABA_ID, anna};
 
 const WIDTHS: [u32; 2] = [1280, 390];
@@ -121,6 +122,81 @@ async fn from_the_printed_link_to_a_chat_in_both_directions_it_takes_six_actions
     app.stop().await;
 }
 
+#[tokio::test]
+async fn the_middle_of_a_picture_is_shown_before_it_becomes_the_profiles() {
+    let Some(driver) = driver() else { return };
+    let app = TestApp::start().await;
+    let browser = Browser::open(&driver).await;
+    let page = &browser.client;
+    page.goto(&format!("{}{}", app.base_url, invite(&app, Role::Admin).await)).await.unwrap();
+    let hands = Hands { page, actions: 0 };
+    for (field, text) in [("name", "Ann"), ("password", PASSWORD), ("repeat", PASSWORD)] {
+        hands.type_in(field, text).await;
+    }
+    hands.follow("main form button").await;
+    find(page, ".numbers").await;
+    page.goto(&format!("{}/admin/phones/{}/profile", app.base_url, app.phone_id())).await.unwrap();
+    // A picture that is no square.
+    let oblong = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/img/panel-home.png");
+    find(page, "#f-picture").await.send_keys(oblong.to_str().unwrap()).await.unwrap();
+    let crop = "const crop = document.querySelector('[data-picture] canvas');
+        return !crop.hidden && crop.width === 640 && crop.height === 640";
+    holds(page, crop, &[]).await;
+    find(page, "[data-picture] button").await.click().await.unwrap();
+    let shown = "return document.body.textContent.includes('see a picture')";
+    holds(page, shown, &[]).await;
+    browser.close().await;
+    app.stop().await;
+}
+
+/// Presses a key where the focus is.
+async fn key(page: &Client, key: Key) {
+    let here = page.active_element().await.unwrap();
+    here.send_keys(&char::from(key).to_string()).await.unwrap();
+}
+
+/// Goes on with Tab until the focus is there.
+async fn tab_to(page: &Client, selector: &str) {
+    for _ in 0..60 {
+        key(page, Key::Tab).await;
+        let there = "return document.activeElement.matches(arguments[0])";
+        if page.execute(there, vec![json!(selector)]).await.unwrap() == json!(true) {
+            return;
+        }
+    }
+    panic!("{selector} is not reached with Tab");
+}
+
+#[tokio::test]
+async fn the_panel_is_used_with_the_keyboard_alone() {
+    let Some(driver) = driver() else { return };
+    let app = TestApp::with(Options { unlinked: true, ..Options::default() }).await;
+    let browser = Browser::open(&driver).await;
+    let page = &browser.client;
+    page.set_window_size(390, 900).await.unwrap();
+    page.goto(&format!("{}{}", app.base_url, invite(&app, Role::Admin).await)).await.unwrap();
+    tab_to(page, "a.skip").await;
+    key(page, Key::Enter).await;
+    for (field, text) in [("name", "Ann"), ("password", PASSWORD), ("repeat", PASSWORD)] {
+        tab_to(page, &format!("#f-{field}")).await;
+        page.active_element().await.unwrap().send_keys(text).await.unwrap();
+    }
+    key(page, Key::Enter).await;
+    find(page, ".numbers").await;
+    // The menu of a narrow page opens and closes too.
+    tab_to(page, ".drawer summary").await;
+    key(page, Key::Enter).await;
+    tab_to(page, ".menu a[href='/admin/doctor/']").await;
+    key(page, Key::Enter).await;
+    find(page, "form[action='/admin/doctor/check'] button").await;
+    tab_to(page, "form[action='/admin/doctor/check'] button").await;
+    key(page, Key::Space).await;
+    find(page, "main [role='status']").await;
+    find(page, "ul.findings").await;
+    browser.close().await;
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     let Some(driver) = driver() else { return };
@@ -135,7 +211,7 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
     std::fs::create_dir_all(&folder).unwrap();
     let mut faults = Vec::new();
-    for (scheme, argument) in [("light", "1"), ("dark", "0")] {
+    for (scheme, argument, language) in [("light", "1", "en"), ("dark", "0", "en"), ("russian", "1", "ru")] {
         let browser =
             Browser::with(&driver, &[&format!("--blink-settings=preferredColorScheme={argument}")]).await;
         let page = &browser.client;
@@ -148,15 +224,56 @@ async fn every_page_fits_both_widths_and_has_no_serious_fault_for_anybody() {
         hands.type_in("repeat", PASSWORD).await;
         find(page, "main form button").await.click().await.unwrap();
         find(page, ".numbers").await;
+        speaks(&app, language).await;
         for (name, path) in &pages {
             page.goto(&format!("{}{path}", app.base_url)).await.unwrap();
             find(page, "h1").await;
             look(page, &folder, &format!("{name}-{scheme}"), axe.as_deref(), &mut faults).await;
         }
+        let app_page = format!("/admin/apps/{}/", app.relay.directory.now().apps[0].id);
+        page.goto(&format!("{}{app_page}", app.base_url)).await.unwrap();
+        find(page, "form[action$='/facebook'] button").await.click().await.unwrap();
+        find(page, "#facebook-dialog").await;
+        look(page, &folder, &format!("facebook-{scheme}"), axe.as_deref(), &mut faults).await;
+        for (name, file) in inside(&app).await {
+            page.goto(&format!("file://{}", file.path().display())).await.unwrap();
+            find(page, "h1").await;
+            look(page, &folder, &format!("{name}-{scheme}"), axe.as_deref(), &mut faults).await;
+        }
+        page.goto(&format!("{}/admin/", app.base_url)).await.unwrap();
+        find(page, "form.who button").await.click().await.unwrap();
+        find(page, "#f-password").await;
+        look(page, &folder, &format!("login-{scheme}"), axe.as_deref(), &mut faults).await;
         browser.close().await;
     }
     assert!(faults.is_empty(), "{faults:#?}");
     app.stop().await;
+}
+
+/// Ann's pages are in this language from now on.
+async fn speaks(app: &TestApp, language: &str) {
+    let mut panel = Panel::new(app);
+    panel.submit("/admin/login/", "/admin/login/", &[("name", "Ann"), ("password", PASSWORD)]).await;
+    let set = panel.submit("/admin/account/", "/admin/account/language", &[("language", language)]).await;
+    assert_eq!(set.location, "/admin/account/?done=saved", "{}", set.html);
+    assert!(panel.page("/admin/").await.says(&format!("<html lang=\"{language}\"")));
+}
+
+/// The pages inside the portal, as files: they come by a form of the portal's frame.
+async fn inside(app: &TestApp) -> Vec<(&'static str, tempfile::NamedTempFile)> {
+    let line = app.line.clone();
+    let mut pages = Vec::new();
+    for (name, place, line, admin) in [
+        ("inside-settings", "DEFAULT", None, true),
+        ("inside-connector", "SETTING_CONNECTOR", Some(line.as_str()), true),
+        ("inside-refused", "DEFAULT", None, false),
+    ] {
+        let page = app.portal.open_page(app.client_id(), place, line, admin).await;
+        let mut file = tempfile::Builder::new().suffix(".html").tempfile().unwrap();
+        file.write_all(page.html.as_bytes()).unwrap();
+        pages.push((name, file));
+    }
+    pages
 }
 
 /// Some life for the pictures.
@@ -189,6 +306,9 @@ async fn lived_in(app: &TestApp) {
     app.cloud.unsubscribe(WABA_ID, CLIENT_ID);
     app.cloud.set_phone(PHONE_ID, json!({"quality_rating": "YELLOW"}));
     app.api.get("/doctor").await;
+    // An event that nobody expects is kept.
+    app.cloud.post_change(WABA_ID, "something_new", json!({"of": "tomorrow"}));
+    app.webhooks_taken().await;
     app.settled().await;
 }
 
@@ -198,6 +318,7 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
     let job = app.jobs_of("message").await[0].id.clone();
     let phone = app.phone_id();
     let call = app.api.get("/calls").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let event = app.api.get("/events").await["items"][0]["id"].as_str().unwrap().to_owned();
     let template = app.api.get("/templates").await["items"][0]["id"].as_str().unwrap().to_owned();
     vec![
         ("home", "/admin/".into()),
@@ -226,6 +347,7 @@ async fn pages(app: &TestApp) -> Vec<(&'static str, String)> {
         ("messages", "/admin/messages/".into()),
         ("message", format!("/admin/messages/{message}/")),
         ("events", "/admin/events/".into()),
+        ("event", format!("/admin/events/{event}/")),
         ("jobs", "/admin/jobs/?state=".into()),
         ("job", format!("/admin/jobs/{job}/")),
         ("links", "/admin/links/?text=Hello".into()),

@@ -72,6 +72,27 @@ async fn a_template_is_written_previewed_and_handed_in() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_in_metas_own_json_is_told_at_its_field_with_the_place() {
+    let (app, mut panel) = linked().await;
+    let waba = app.relay.directory.now().wabas[0].key.to_string();
+    let json = r#"[{"type": "BODY", "text": "{{1}} at the start"}, {"type": "FOOTER", "text": ""}]"#;
+    let mut fields = vec![("as_json", "on"), ("waba_id", waba.as_str()), ("name", "order_here")];
+    fields.extend([("language", "en"), ("category", "UTILITY"), ("components", json)]);
+    let page = panel.submit(NEW, NEW, &fields).await;
+    assert_eq!(page.status, 422, "{}", page.html);
+    let field = page.html.split("id=\"f-components\"").nth(1).unwrap().split("</div>").next().unwrap();
+    for told in ["aria-invalid", "components[0].text: a variable", "components[1].text: must not be empty"] {
+        assert!(field.to_lowercase().contains(told), "{told}: {field}");
+    }
+    fields.retain(|(name, _)| *name != "components");
+    fields.push(("components", "no list"));
+    let page = panel.submit(NEW, NEW, &fields).await;
+    let field = page.html.split("id=\"f-components\"").nth(1).unwrap().split("</div>").next().unwrap();
+    assert!(field.contains("Must be a list in JSON"), "{field}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_template_is_edited_with_what_it_had_and_the_second_editor_is_told() {
     let (app, mut panel) = linked().await;
     app.cloud.add_template(

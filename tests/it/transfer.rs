@@ -265,6 +265,10 @@ async fn chats_and_robots_of_a_separator_installation_go_on() {
         "{told}"
     );
     assert!(!told.contains("enter again"), "every secret was in the file: {told}");
+    assert!(
+        told.contains("to do  phone +15550783881: if it takes calls, enter trunk and extension"),
+        "{told}"
+    );
 
     // The administrator opens the application; the doctor's repairs tell Meta where we are.
     let bridge = home.serve().await;

@@ -1,23 +1,22 @@
 //! WhatsApp → Apps: a Meta app, and beside its form the way through Meta's own pages.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::facebook;
 use super::form::{Fault, Field, Form, version};
 use super::guide::{self, Step};
 use super::list::{Badge, Cell, ListPage, Table, Tone, time};
-use super::refusal::Refusal;
-use super::visit::{Shell, Visit, go, render};
+use super::texts::Say;
+use super::visit::{Answer, Id, Shared, Shell, Visit, go, render};
 use crate::domain::Secret;
 use crate::http::State;
 use crate::setup::apps::{AppChange, NewApp};
+use crate::setup::doctor::{Repair, webhook_fields};
 use crate::setup::facebook::LoginFor;
 use crate::store::Page;
 use crate::store::apps::AppRow;
-
-type Answer = Result<HttpResponse, Refusal>;
 
 #[derive(Template)]
 #[template(path = "app.html")]
@@ -30,7 +29,9 @@ struct AppPage {
     known: Option<Known>,
     guide: Vec<Step>,
     ready: Vec<String>,
-    ticks: &'static [&'static str],
+    ticks: Vec<&'static str>,
+    /// What lets the bridge enter all that itself.
+    tell_meta: &'static str,
 }
 
 struct Known {
@@ -42,16 +43,16 @@ struct Known {
 }
 
 /// `GET /admin/apps/`
-pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn list(visit: Visit, state: Shared) -> Answer {
     let say = &visit.say;
     let rows = state.setup.apps(Page { limit: 500, cursor: None }).await?;
     let snapshot = state.directory.now();
     let heads = ["field.name", "field.site", "field.client_id", "list.state", "list.since"];
-    let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
+    let mut table = Table::headed(say, &heads);
     for row in rows {
         let app = snapshot.apps.iter().find(|app| app.id.as_str() == row.id);
         let badge = match app.and_then(|app| app.broken.clone()) {
-            Some(why) => Badge::new(Tone::Bad, why),
+            Some(why) => Badge::new(Tone::Bad, say.said(&why)),
             None => Badge::new(Tone::Good, say.t("state.ready")),
         };
         table.rows.push(vec![
@@ -62,15 +63,13 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
             Cell::Time(time(row.created_at)),
         ]);
     }
-    let mut page = ListPage::new(visit.title("menu.apps"), say.t("apps.lead"), say.t("apps.empty"), table);
-    if visit.may_change() {
-        page = page.action("/admin/apps/new", say.t("apps.new"));
-    }
+    let page = ListPage::new(visit.title("menu.apps"), say.t("apps.lead"), say.t("apps.empty"), table);
+    let page = page.action_if(visit.may_change(), "/admin/apps/new", say.t("apps.new"));
     Ok(render(StatusCode::OK, &page))
 }
 
 /// `GET /admin/apps/new`
-pub(super) async fn new(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn new(visit: Visit, state: Shared) -> Answer {
     let mut form = Form::default();
     form.put("name", "WhatsApp");
     form.put("site", state.config.public_url.host_str().unwrap_or_default().trim_matches(['[', ']']));
@@ -78,7 +77,7 @@ pub(super) async fn new(visit: Visit, state: web::Data<State>) -> Answer {
 }
 
 /// `POST /admin/apps/new`
-pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) -> Answer {
+pub(super) async fn create(visit: Visit, state: Shared, form: Form) -> Answer {
     let new = NewApp {
         name: form.get("name").to_owned(),
         site: form.get("site").to_owned(),
@@ -102,18 +101,13 @@ pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) ->
 }
 
 /// `GET /admin/apps/{id}/`
-pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<String>) -> Answer {
+pub(super) async fn show(visit: Visit, state: Shared, id: Id) -> Answer {
     let row = state.setup.app(&id).await?;
     Ok(draw(&visit, &state, &typed(&row), Fault::default(), Some(&row)))
 }
 
 /// `POST /admin/apps/{id}/`
-pub(super) async fn change(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn change(visit: Visit, state: Shared, id: Id, form: Form) -> Answer {
     let secret = |name: &str| form.option(name).map(Secret::new);
     let change = AppChange {
         name: Some(form.get("name").to_owned()),
@@ -135,12 +129,7 @@ pub(super) async fn change(
 }
 
 /// `POST /admin/apps/{id}/delete`
-pub(super) async fn delete(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn delete(visit: Visit, state: Shared, id: Id, _form: Form) -> Answer {
     visit.setup(&state).delete_app(&id).await?;
     Ok(go("/admin/apps/", "deleted"))
 }
@@ -189,7 +178,7 @@ fn draw(visit: &Visit, state: &State, form: &Form, mut fault: Fault, row: Option
         Field::check(say, "save_events", form.ticked("save_events")),
     ]);
     fault.mark(&mut fields);
-    let known = row.map(|row| known(state, row));
+    let known = row.map(|row| known(say, state, row));
     let status = fault.status;
     let title = row.map_or_else(|| say.t("apps.new").to_owned(), |row| row.name.clone());
     let page = AppPage {
@@ -200,12 +189,13 @@ fn draw(visit: &Visit, state: &State, form: &Form, mut fault: Fault, row: Option
         known,
         guide: guide::meta(say),
         ready: guide::ready(say),
-        ticks: guide::TICKS,
+        ticks: webhook_fields(state.config.sip.enabled),
+        tell_meta: Repair::AppSubscription.as_str(),
     };
     render(status, &page)
 }
 
-fn known(state: &State, row: &AppRow) -> Known {
+fn known(say: &Say, state: &State, row: &AppRow) -> Known {
     let snapshot = state.directory.now();
     let app = snapshot.apps.iter().find(|app| app.id.as_str() == row.id);
     Known {
@@ -213,6 +203,6 @@ fn known(state: &State, row: &AppRow) -> Known {
         callback_url: state.setup.callback_url(row),
         verify_token: app.map(|app| app.verify_token.expose().to_owned()).unwrap_or_default(),
         rotating: row.second_secret_sealed.is_some(),
-        broken: app.and_then(|app| app.broken.clone()),
+        broken: app.and_then(|app| app.broken.as_deref()).map(|why| say.said(why)),
     }
 }

@@ -15,7 +15,6 @@ use crate::http::State;
 use crate::setup::calling::NewCalling;
 use crate::store::calling::CallingRow;
 use crate::store::phones::PhoneRow;
-use crate::whatsapp::error::call_fault;
 
 type Answer = Result<HttpResponse, Refusal>;
 
@@ -120,13 +119,7 @@ pub(in crate::http) fn explained(say: &Say, row: &CallingRow) -> Option<(String,
     let said = row.error_title.as_deref().unwrap_or_default();
     let title = if code == 0 { say.said(said) } else { format!("Meta {code}: {said}") };
     let text = row.error_explanation.as_deref().unwrap_or_default();
-    // Meta's own words follow ours.
-    let ours = call_fault(code).map(|fault| fault.explanation).filter(|ours| text.starts_with(ours));
-    let explanation = match ours {
-        Some(ours) => format!("{}{}", say.said(ours), text.get(ours.len()..).unwrap_or_default()),
-        None => say.said(text),
-    };
-    Some((title, explanation))
+    Some((title, say.said(text)))
 }
 
 fn error_of(say: &Say, row: &CallingRow) -> Option<MetaError> {

@@ -1,7 +1,5 @@
 //! The messages and calls of a day as a small picture: three bars for each hour.
 
-use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
-
 const WIDTH: f64 = 720.0;
 const FLOOR: f64 = 98.0;
 
@@ -25,15 +23,16 @@ pub(super) struct Bar {
     pub(super) title: String,
 }
 
-/// Draws counts of hours (messages in, messages out, calls), the oldest first.
-pub(super) fn draw(counts: &[[i64; 3]], now: DateTime<Utc>) -> Chart {
+/// Draws counts of hours (messages in, messages out, calls), the oldest first. `hours_ago`: how many hours ago
+/// something was, in words.
+pub(super) fn draw(counts: &[[i64; 3]], hours_ago: impl Fn(i64) -> String) -> Chart {
     let top = counts.iter().flatten().copied().max().unwrap_or(0).max(1);
     let slot = WIDTH / f64::from(u32::try_from(counts.len().max(1)).unwrap_or(1));
     let hours = i64::try_from(counts.len()).unwrap_or(0);
     let (mut bars, mut ticks) = (Vec::new(), Vec::new());
     for (index, [inbound, outbound, calls]) in (0_i32..).zip(counts) {
         let x = f64::from(index) * slot;
-        let from = now - TimeDelta::hours(hours - i64::from(index));
+        let ago = hours - i64::from(index);
         for (offset, class, count) in [(0.0, "in", *inbound), (0.3, "out", *outbound), (0.6, "call", *calls)]
         {
             let height = share(count, top) * (FLOOR - 8.0);
@@ -44,12 +43,12 @@ pub(super) fn draw(counts: &[[i64; 3]], now: DateTime<Utc>) -> Chart {
                     y: format!("{:.1}", FLOOR - height),
                     width: format!("{:.1}", slot * 0.27),
                     height: format!("{height:.1}"),
-                    title: format!("{}: {count}", from.format("%H:%M")),
+                    title: format!("{}: {count}", hours_ago(ago)),
                 });
             }
         }
         if index % 6 == 0 {
-            ticks.push((format!("{x:.1}"), format!("{:02}:{:02}", from.hour(), from.minute())));
+            ticks.push((format!("{x:.1}"), hours_ago(ago)));
         }
     }
     Chart {
@@ -74,13 +73,14 @@ mod tests {
 
     #[test]
     fn the_highest_bar_reaches_the_top_and_empty_hours_have_none() {
-        let chart = draw(&[[0, 0, 0], [4, 2, 1]], "2026-03-01T10:30:00Z".parse().unwrap());
+        let chart = draw(&[[0, 0, 0], [4, 2, 1]], |hours| format!("−{hours} h"));
         assert_eq!(
             (chart.top, chart.inbound, chart.outbound, chart.calls, chart.bars.len()),
             (4, 4, 2, 1, 3)
         );
         assert_eq!(chart.bars[0].height, "90.0");
-        assert_eq!(chart.bars[0].title, "09:30: 4");
-        assert_eq!(draw(&[], "2026-03-01T10:30:00Z".parse().unwrap()).bars.len(), 0);
+        assert_eq!(chart.bars[0].title, "−1 h: 4");
+        assert_eq!(chart.ticks, [("0.0".to_owned(), "−2 h".to_owned())]);
+        assert_eq!(draw(&[], |_| String::new()).bars.len(), 0);
     }
 }

@@ -222,7 +222,11 @@ impl Fault {
             SetupError::Invalid(faults) => Ok(Self {
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 message: None,
-                fields: faults.into_iter().map(|fault| (fault.field, say.said(&fault.message))).collect(),
+                fields: faults
+                    .into_iter()
+                    .map(|fault| (say.wrong(&fault), fault))
+                    .map(|(why, fault)| (fault.field, why))
+                    .collect(),
             }),
             error => match Refusal::from(error) {
                 Refusal::Said(status, sentence) => {
@@ -262,7 +266,10 @@ impl Fault {
     pub(super) fn mark(&mut self, fields: &mut [Field]) {
         for (name, message) in std::mem::take(&mut self.fields) {
             match fields.iter_mut().find(|field| field.name == name) {
-                Some(field) => field.error = Some(message),
+                Some(field) => {
+                    let before = field.error.take().map(|before| format!("{before} ")).unwrap_or_default();
+                    field.error = Some(before + &message);
+                }
                 None => self.message = Some(message),
             }
         }

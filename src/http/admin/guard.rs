@@ -78,7 +78,7 @@ async fn admit(state: &State, request: &ServiceRequest) -> Result<(), Stop> {
         return Err(Stop::Refused(Refusal::Foreign));
     }
     let open = OPEN.iter().any(|open| path.starts_with(open));
-    let cookie = cookies::read(request.headers(), cookies::SESSION);
+    let cookie = cookies::read(&state.config, request.headers(), cookies::SESSION);
     let visitor = match &cookie {
         Some(token) => {
             state.access.visitor(token.expose()).await.map_err(|error| Stop::Refused(error.into()))?
@@ -96,7 +96,7 @@ async fn admit(state: &State, request: &ServiceRequest) -> Result<(), Stop> {
         }
         (_, cookie) if !open => Err(Stop::Login(if cookie.is_some() { "expired" } else { "" })),
         _ => {
-            if let Some(visit) = cookies::read(request.headers(), cookies::VISIT) {
+            if let Some(visit) = cookies::read(&state.config, request.headers(), cookies::VISIT) {
                 request.extensions_mut().insert(Anchor(visit));
             }
             Ok(())

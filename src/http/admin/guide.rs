@@ -2,19 +2,6 @@
 
 use super::texts::Say;
 
-/// Fields to tick at Meta; the first is what chats live on.
-pub(super) const TICKS: &[&str] = &[
-    "messages",
-    "account_update",
-    "phone_number_quality_update",
-    "phone_number_name_update",
-    "security",
-    "user_preferences",
-    "message_template_status_update",
-    "message_template_quality_update",
-    "template_category_update",
-];
-
 /// Scopes of the local application: needed for chats, then for the rest.
 pub(super) const NEEDED: &[&str] = &["imopenlines", "imconnector", "im"];
 pub(super) const WANTED: &[&str] =

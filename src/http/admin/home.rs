@@ -85,7 +85,7 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>) -> Answer {
         s: visit.title("menu.home"),
         standing: standing(&visit, &state).await?,
         steps: steps(&visit, &state.directory.now()),
-        chart: chart::draw(&counts, now),
+        chart: chart::draw(&counts, |hours| visit.say.t1("home.hours_ago", &hours)),
     };
     Ok(render(StatusCode::OK, &page))
 }
@@ -157,7 +157,7 @@ fn calls_ways(visit: &Visit, state: &State, snapshot: &Snapshot) -> Vec<Way> {
         let href = format!("/admin/phones/{}/#calling", phone.key);
         let wrong = calling.broken.clone().or_else(|| row.error_title.clone());
         let at_meta = match wrong {
-            Some(why) => Badge::new(Tone::Bad, why),
+            Some(why) => Badge::new(Tone::Bad, say.said(&why)),
             None => Badge::new(Tone::Good, say.t("home.calls_on")),
         };
         let edge = match (calling.is_ours(), state.config.sip.enabled) {
@@ -219,7 +219,7 @@ fn ways(visit: &Visit, snapshot: &Snapshot) -> Vec<Way> {
         let row = &phone.row;
         let broken = snapshot.channel(&phone.key).and_then(|channel| channel.broken().map(str::to_owned));
         let state = match broken {
-            Some(why) => Badge::new(Tone::Bad, why),
+            Some(why) => Badge::new(Tone::Bad, say.said(&why)),
             None => phones::status_badge(say, row.status.as_deref().unwrap_or_default()),
         };
         let binding = snapshot.binding_of_phone(&phone.key);
@@ -245,7 +245,7 @@ fn ways(visit: &Visit, snapshot: &Snapshot) -> Vec<Way> {
             portal: portal.zip(portal_state).map(|(portal, state)| Stop {
                 href: format!("/admin/portals/{}/", portal.id),
                 name: portal.row.domain.clone(),
-                small: portal.row.status_reason.clone().unwrap_or_default(),
+                small: portal.row.status_reason.as_deref().map(|why| say.said(why)).unwrap_or_default(),
                 state,
             }),
         }

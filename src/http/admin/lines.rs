@@ -7,12 +7,9 @@ use serde::Deserialize;
 use super::form::{Fault, Field, Form};
 use super::list::{Badge, Cell, Table, Tone};
 use super::portals;
-use super::refusal::Refusal;
-use super::visit::{Shell, Visit, go, render};
+use super::visit::{Answer, Id, Shared, Shell, Visit, go, render};
 use crate::http::State;
 use crate::setup::lines::NewLink;
-
-type Answer = Result<HttpResponse, Refusal>;
 
 /// The form that links a line.
 pub(super) struct LinkForm {
@@ -40,14 +37,14 @@ pub(super) struct Begin {
 }
 
 /// `GET /admin/lines/`
-pub(super) async fn list(visit: Visit, state: web::Data<State>, begin: web::Query<Begin>) -> Answer {
+pub(super) async fn list(visit: Visit, state: Shared, begin: web::Query<Begin>) -> Answer {
     let mut form = Form::default();
     form.put("phone_id", &begin.phone);
     Ok(draw(&visit, &state, &form, Fault::default()).await)
 }
 
 /// `POST /admin/lines/link`
-pub(super) async fn link(visit: Visit, state: web::Data<State>, form: Form) -> Answer {
+pub(super) async fn link(visit: Visit, state: Shared, form: Form) -> Answer {
     let (portal, line) = form.get("line").split_once('/').unwrap_or((form.get("line"), ""));
     let new = NewLink {
         phone_id: form.get("phone_id").to_owned(),
@@ -65,12 +62,7 @@ pub(super) async fn link(visit: Visit, state: web::Data<State>, form: Form) -> A
 }
 
 /// `POST /admin/lines/{phone}/unlink`
-pub(super) async fn unlink(
-    visit: Visit,
-    state: web::Data<State>,
-    phone: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn unlink(visit: Visit, state: Shared, phone: Id, _form: Form) -> Answer {
     visit.setup(&state).unlink(&phone).await?;
     Ok(go("/admin/lines/", "unlinked"))
 }
@@ -130,7 +122,7 @@ async fn draw(visit: &Visit, state: &State, form: &Form, mut fault: Fault) -> Ht
     let say = &visit.say;
     let snapshot = state.directory.now();
     let heads = ["phones.number", "field.name", "menu.portals", "phones.line", "list.state"];
-    let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
+    let mut table = Table::headed(say, &heads);
     table.heads.push(String::new());
     for binding in &snapshot.bindings {
         let phone = snapshot.phone(&binding.phone);

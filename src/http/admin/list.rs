@@ -3,6 +3,7 @@
 use askama::Template;
 use chrono::NaiveDateTime;
 
+use super::texts::Say;
 use super::visit::Shell;
 use crate::store::Page;
 
@@ -63,6 +64,11 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A table without rows, its heads named by keys of the catalogue.
+    pub(super) fn headed(say: &Say, heads: &[&str]) -> Self {
+        Self { heads: heads.iter().map(|key| say.t(key).to_owned()).collect(), rows: Vec::new() }
+    }
+
     /// For the template: the head of a column.
     pub(super) fn head(&self, index: &usize) -> &str {
         self.heads.get(*index).map_or("", String::as_str)
@@ -133,6 +139,11 @@ impl ListPage {
         }
     }
 
+    /// With a button to another page for those who may press it.
+    pub(super) fn action_if(self, may: bool, href: &str, label: &str) -> Self {
+        if may { self.action(href, label) } else { self }
+    }
+
     /// With a button to another page.
     pub(super) fn action(mut self, href: &str, label: &str) -> Self {
         self.actions.push(Action { href: href.to_owned(), label: label.to_owned() });
@@ -154,7 +165,7 @@ pub(super) fn cut<R>(rows: &mut Vec<R>, id: impl Fn(&R) -> &str) -> Option<Strin
     rows.last().filter(|_| more).map(|row| id(row).to_owned())
 }
 
-/// An instant as people read it.
+/// An instant as people read it; the page's script shows it in their own time.
 pub(super) fn time(at: NaiveDateTime) -> String {
-    at.format("%Y-%m-%d %H:%M:%S").to_string()
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -83,7 +83,7 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>, query: web::Quer
             Cell::Time(time(row.created_at)),
             Cell::Text(say.word("direction", &row.direction)),
             Cell::Text(person.map(person_text).unwrap_or_default()),
-            Cell::Link(format!("/admin/messages/{}/", row.id), short(&row)),
+            Cell::Link(format!("/admin/messages/{}/", row.id), short(say, &row)),
             Cell::State(state_badge(say, &row.state)),
             Cell::Text(phone.map(|phone| format!("+{}", phone.number)).unwrap_or_default()),
         ]);
@@ -124,9 +124,9 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
     let fact = |key: &str, cell: Cell| (say.t(key).to_owned(), cell);
     let mut facts = vec![
         fact("messages.person", Cell::Text(people.first().map(person_text).unwrap_or_default())),
-        fact("messages.kind", Cell::Text(row.kind.clone())),
+        fact("messages.kind", Cell::Text(say.word("kind", &row.kind))),
         fact("messages.wamid", Cell::Code(row.wamid.clone().unwrap_or_default())),
-        fact("messages.im", Cell::Code(row.im_message_id.clone().unwrap_or_default())),
+        fact("messages.im", row.im_message_id.clone().map_or_else(|| Cell::Text("—".to_owned()), Cell::Code)),
         fact("messages.chat", Cell::Code(row.chat_id.clone())),
     ];
     if let Some(media) = &row.media_state {
@@ -238,10 +238,10 @@ fn person_text(person: &chats::ChatPerson) -> String {
     format!("{} {address}", person.name).trim().to_owned()
 }
 
-fn short(row: &MessageRow) -> String {
+fn short(say: &Say, row: &MessageRow) -> String {
     let text: String = row.body.chars().take(SHORT).collect();
     match text.trim() {
-        "" => format!("[{}]", row.kind),
+        "" => format!("[{}]", say.word("kind", &row.kind)),
         text if row.body.chars().count() > SHORT => format!("{text}…"),
         text => text.to_owned(),
     }

@@ -197,8 +197,12 @@ fn audit_query(filters: &[Filter]) -> String {
 
 fn audit_row(visit: &Visit, row: AuditRow) -> Vec<Cell> {
     let say = &visit.say;
-    let who = format!("{} ({})", row.actor, say.word("actor", &row.actor_kind));
-    let object = format!("{} {}", say.word("object", &row.object), row.object_name);
+    let kind = say.word("actor", &row.actor_kind);
+    // The bridge and its command line have no name of their own.
+    let has_name = !matches!(row.actor_kind.as_str(), "bridge" | "command");
+    let who = if has_name { format!("{} ({kind})", row.actor) } else { kind };
+    // An invitation is named by its role.
+    let object = format!("{} {}", say.word("object", &row.object), say.word("role", &row.object_name));
     vec![
         Cell::Time(time(row.created_at)),
         Cell::Text(who),

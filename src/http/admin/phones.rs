@@ -1,22 +1,19 @@
 //! WhatsApp → Phones: what Meta says of a number, its line, its settings.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::calling::{self, Section};
 use super::form::{Fault, Field, Form, version};
 use super::list::{Badge, Cell, ListPage, Table, Tone};
-use super::refusal::Refusal;
 use super::texts::Say;
-use super::visit::{Shell, Visit, go, render};
+use super::visit::{Answer, Id, Shared, Shell, Visit, go, render};
 use crate::directory::{Binding, Snapshot};
 use crate::domain::PhoneKey;
 use crate::http::State;
 use crate::setup::phones::PhoneChange;
 use crate::store::phones::PhoneRow;
-
-type Answer = Result<HttpResponse, Refusal>;
 
 #[derive(Template)]
 #[template(path = "phone.html")]
@@ -32,12 +29,12 @@ struct PhonePage {
 }
 
 /// `GET /admin/phones/`
-pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn list(visit: Visit, state: Shared) -> Answer {
     let say = &visit.say;
     let snapshot = state.directory.now();
     let heads =
         ["phones.number", "field.name", "list.state", "phones.quality", "phones.limit", "phones.line"];
-    let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
+    let mut table = Table::headed(say, &heads);
     for phone in &snapshot.phones {
         let row = &phone.row;
         let line = match snapshot.binding_of_phone(&phone.key) {
@@ -49,7 +46,7 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
             Cell::Text(row.display_name.clone()),
             Cell::State(status_badge(say, row.status.as_deref().unwrap_or_default())),
             Cell::State(quality_badge(say, row.quality.as_deref().unwrap_or_default())),
-            Cell::Text(row.messaging_limit.clone().unwrap_or_default()),
+            Cell::Text(row.messaging_limit.as_deref().map(|tier| say.word("tier", tier)).unwrap_or_default()),
             line,
         ]);
     }
@@ -58,18 +55,13 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
 }
 
 /// `GET /admin/phones/{id}/`
-pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<String>) -> Answer {
+pub(super) async fn show(visit: Visit, state: Shared, id: Id) -> Answer {
     let row = state.setup.phone(&id).await?;
     Ok(draw(&visit, &state, &row, &typed(&row), Fault::default()))
 }
 
 /// `POST /admin/phones/{id}/`
-pub(super) async fn change(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn change(visit: Visit, state: Shared, id: Id, form: Form) -> Answer {
     let change = PhoneChange {
         sms_service: Some(form.ticked("sms_service")),
         read_receipts: Some(form.ticked("read_receipts")),
@@ -93,12 +85,7 @@ pub(super) async fn change(
 }
 
 /// `POST /admin/phones/{id}/delete`
-pub(super) async fn delete(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn delete(visit: Visit, state: Shared, id: Id, _form: Form) -> Answer {
     visit.setup(&state).delete_phone(&id).await?;
     Ok(go("/admin/phones/", "deleted"))
 }
@@ -201,7 +188,7 @@ fn draw_all(
     let mut facts = vec![
         fact("list.state", Cell::State(status_badge(say, row.status.as_deref().unwrap_or_default()))),
         fact("phones.quality", Cell::State(quality_badge(say, row.quality.as_deref().unwrap_or_default()))),
-        fact("phones.limit", text(&row.messaging_limit)),
+        fact("phones.limit", text(&row.messaging_limit.as_ref().map(|tier| say.word("tier", tier)))),
         fact("phones.display_name", Cell::Text(row.display_name.clone())),
         fact("phones.name_status", text(&row.name_status.as_ref().map(|word| say.word("meta", word)))),
         fact("field.phone_number_id", Cell::Code(row.phone_number_id.clone())),
@@ -210,6 +197,11 @@ fn draw_all(
         let href = format!("/admin/wabas/{}/", waba.key);
         facts.push(fact("menu.wabas", Cell::Link(href, waba.waba_id.to_string())));
     }
+    // Files have one setting for all numbers.
+    let megabytes = state.config.media.max_bytes / (1024 * 1024);
+    let days = state.config.retention.media.as_secs() / (24 * 3600);
+    let files = say.t1("phones.files_text", &megabytes).replacen("{}", &days.to_string(), 1);
+    facts.push(fact("phones.files", Cell::Text(files)));
     if let Some(note) = &row.security_note {
         facts.push(fact("phones.security", Cell::State(Badge::new(Tone::Warn, note.clone()))));
     }

@@ -1,7 +1,7 @@
 //! Bitrix24 → Portal apps: what to type where, and waiting for the installation to arrive.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::form::{Fault, Field, Form, version};
@@ -10,16 +10,13 @@ use super::lines::{self, LinkForm};
 use super::list::{Badge, Cell, ListPage, Table, Tone, time};
 use super::live;
 use super::portals;
-use super::refusal::Refusal;
-use super::visit::{Shell, Visit, go, render};
+use super::visit::{Answer, Id, Shared, Shell, Visit, go, render};
 use crate::domain::Secret;
 use crate::http::State;
 use crate::setup::portal_apps::{NewPortalApp, PortalAppChange};
 use crate::setup::portals::lacks;
 use crate::store::Page;
 use crate::store::portal_apps::PortalAppRow;
-
-type Answer = Result<HttpResponse, Refusal>;
 
 #[derive(Template)]
 #[template(path = "portal_app.html")]
@@ -56,11 +53,11 @@ struct Arrived {
 }
 
 /// `GET /admin/portal-apps/`
-pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn list(visit: Visit, state: Shared) -> Answer {
     let say = &visit.say;
     let snapshot = state.directory.now();
     let heads = ["field.name", "field.client_id", "portal_apps.installed", "list.since"];
-    let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
+    let mut table = Table::headed(say, &heads);
     for row in state.setup.portal_apps(Page { limit: 500, cursor: None }).await? {
         let on: Vec<&str> = snapshot
             .portals
@@ -80,22 +77,20 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
         ]);
     }
     let lead = say.t("portal_apps.lead");
-    let mut page = ListPage::new(visit.title("menu.portal_apps"), lead, say.t("portal_apps.empty"), table);
-    if visit.may_change() {
-        page = page.action("/admin/portal-apps/new", say.t("portal_apps.new"));
-    }
+    let page = ListPage::new(visit.title("menu.portal_apps"), lead, say.t("portal_apps.empty"), table);
+    let page = page.action_if(visit.may_change(), "/admin/portal-apps/new", say.t("portal_apps.new"));
     Ok(render(StatusCode::OK, &page))
 }
 
 /// `GET /admin/portal-apps/new`
-pub(super) async fn new(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn new(visit: Visit, state: Shared) -> Answer {
     let mut form = Form::default();
     form.put("name", "Bitrix24");
     Ok(draw(&visit, &state, &form, Fault::default(), None))
 }
 
 /// `POST /admin/portal-apps/new`
-pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) -> Answer {
+pub(super) async fn create(visit: Visit, state: Shared, form: Form) -> Answer {
     let new = NewPortalApp {
         name: form.get("name").to_owned(),
         client_id: form.get("client_id").to_owned(),
@@ -108,7 +103,7 @@ pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) ->
 }
 
 /// `GET /admin/portal-apps/{id}/`
-pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<String>) -> Answer {
+pub(super) async fn show(visit: Visit, state: Shared, id: Id) -> Answer {
     let row = state.setup.portal_app(&id).await?;
     let mut form = Form::default();
     form.put("name", &row.name);
@@ -117,12 +112,7 @@ pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<St
 }
 
 /// `POST /admin/portal-apps/{id}/`
-pub(super) async fn change(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn change(visit: Visit, state: Shared, id: Id, form: Form) -> Answer {
     let change = PortalAppChange {
         name: Some(form.get("name").to_owned()),
         client_secret: form.option("client_secret").map(Secret::new),
@@ -138,18 +128,13 @@ pub(super) async fn change(
 }
 
 /// `POST /admin/portal-apps/{id}/delete`
-pub(super) async fn delete(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn delete(visit: Visit, state: Shared, id: Id, _form: Form) -> Answer {
     visit.setup(&state).delete_portal_app(&id).await?;
     Ok(go("/admin/portal-apps/", "deleted"))
 }
 
 /// `GET /admin/live/portal-apps/{id}`: the installation, as it arrives.
-pub(super) async fn watch(visit: Visit, state: web::Data<State>, id: web::Path<String>) -> Answer {
+pub(super) async fn watch(visit: Visit, state: Shared, id: Id) -> Answer {
     let id = id.into_inner();
     Ok(live::stream(state.clone(), async move |state: &State| {
         Ok(arrival(&visit, state, &id).render().unwrap_or_default())
@@ -164,7 +149,7 @@ fn arrival(visit: &Visit, state: &State, id: &str) -> Arrival {
             id: portal.id.to_string(),
             domain: portal.row.domain.clone(),
             state: portals::badge(&visit.say, &snapshot, portal),
-            reason: portal.row.status_reason.clone().unwrap_or_default(),
+            reason: portal.row.status_reason.as_deref().map(|why| visit.say.said(why)).unwrap_or_default(),
             missing: lacks(&snapshot, portal),
             lines: snapshot.bindings.iter().filter(|binding| binding.portal == portal.id).count(),
         })

@@ -1,21 +1,18 @@
 //! Bitrix24 → Portals: what a portal lacks, and how to help it.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::form::{Fault, Field, Form, version};
 use super::list::{Badge, Cell, ListPage, Table, Tone, time};
-use super::refusal::Refusal;
 use super::texts::Say;
-use super::visit::{Shell, Visit, go, render};
+use super::visit::{Answer, Id, Shared, Shell, Visit, go, render};
 use crate::directory::{Portal, Snapshot};
 use crate::domain::PortalId;
 use crate::http::State;
 use crate::setup::portals::{PortalChange, lacks, scope_list};
 use crate::store::portals::PortalRow;
-
-type Answer = Result<HttpResponse, Refusal>;
 
 #[derive(Template)]
 #[template(path = "portal.html")]
@@ -34,11 +31,11 @@ struct PortalPage {
 }
 
 /// `GET /admin/portals/`
-pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn list(visit: Visit, state: Shared) -> Answer {
     let say = &visit.say;
     let snapshot = state.directory.now();
     let heads = ["portals.domain", "list.state", "portals.scopes", "menu.lines", "list.since"];
-    let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
+    let mut table = Table::headed(say, &heads);
     for portal in &snapshot.portals {
         let missing = lacks(&snapshot, portal);
         let scopes = match missing.is_empty() {
@@ -60,18 +57,13 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
 }
 
 /// `GET /admin/portals/{id}/`
-pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<String>) -> Answer {
+pub(super) async fn show(visit: Visit, state: Shared, id: Id) -> Answer {
     let row = state.setup.portal(&id).await?;
     Ok(draw(&visit, &state, &row, &typed(&row), Fault::default()))
 }
 
 /// `POST /admin/portals/{id}/`
-pub(super) async fn change(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn change(visit: Visit, state: Shared, id: Id, form: Form) -> Answer {
     let change = PortalChange {
         default_country: Some(form.option("default_country")),
         alarm_user_id: Some(form.option("alarm_user_id")),
@@ -87,12 +79,7 @@ pub(super) async fn change(
 }
 
 /// `POST /admin/portals/{id}/check`: puts back what the portal lost of us.
-pub(super) async fn check(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn check(visit: Visit, state: Shared, id: Id, _form: Form) -> Answer {
     match visit.setup(&state).set_up(&PortalId::from(id.as_str())).await {
         Ok(()) => Ok(go(format!("/admin/portals/{id}/"), "saved")),
         Err(error) => {
@@ -104,12 +91,7 @@ pub(super) async fn check(
 }
 
 /// `POST /admin/portals/{id}/delete`
-pub(super) async fn delete(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn delete(visit: Visit, state: Shared, id: Id, _form: Form) -> Answer {
     visit.setup(&state).delete_portal(&id).await?;
     Ok(go("/admin/portals/", "deleted"))
 }
@@ -146,7 +128,7 @@ fn draw(visit: &Visit, state: &State, row: &PortalRow, form: &Form, mut fault: F
     let facts = vec![
         fact("portals.member_id", Cell::Code(row.member_id.clone())),
         fact("portals.user", Cell::Text(row.user_id.clone())),
-        fact("field.language", Cell::Text(row.language.clone())),
+        fact("templates.language", Cell::Text(row.language.clone())),
         fact(
             "menu.portal_apps",
             Cell::Link(
@@ -174,7 +156,7 @@ fn draw(visit: &Visit, state: &State, row: &PortalRow, form: &Form, mut fault: F
             || Badge::new(Tone::Calm, row.status.clone()),
             |portal| badge(say, &snapshot, portal),
         ),
-        reason: broken.or_else(|| row.status_reason.clone()).unwrap_or_default(),
+        reason: broken.or_else(|| row.status_reason.clone()).map(|why| say.said(&why)).unwrap_or_default(),
         facts,
         scopes: scope_list(&row.scopes),
         missing: portal.map(|portal| lacks(&snapshot, portal)).unwrap_or_default(),

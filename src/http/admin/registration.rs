@@ -19,6 +19,7 @@ type Answer = Result<HttpResponse, Refusal>;
 struct RegistrationPage {
     s: Shell,
     id: String,
+    number: String,
     code: Vec<Field>,
     verify: Vec<Field>,
     register: Vec<Field>,
@@ -127,7 +128,7 @@ pub(super) async fn picture(
     match visit.setup(&state).change_picture(&id, &body).await {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),
         Err(SetupError::Invalid(faults)) => {
-            let said = faults.first().map(|fault| visit.say.said(&fault.message)).unwrap_or_default();
+            let said = faults.first().map(|fault| visit.say.wrong(fault)).unwrap_or_default();
             Ok(HttpResponse::UnprocessableEntity().content_type("text/plain; charset=utf-8").body(said))
         }
         Err(error) => match Refusal::from(error) {
@@ -177,9 +178,9 @@ async fn draw(visit: &Visit, state: &State, id: &str, form: &Form, mut fault: Fa
             _ => code.push(field),
         }
     }
-    let title = format!("{} · +{}", say.t("phones.registration"), row.phone_number);
-    let status = fault.status;
-    let page = RegistrationPage { s: visit.shell(&title), id: row.id, code, verify, register, fault };
+    let (status, number) = (fault.status, format!("+{}", row.phone_number));
+    let shell = visit.title("phones.registration");
+    let page = RegistrationPage { s: shell, id: row.id, number, code, verify, register, fault };
     Ok(render(status, &page))
 }
 
@@ -193,7 +194,7 @@ async fn draw_profile(
 ) -> Answer {
     let row = state.setup.phone(id).await?;
     let say = &visit.say;
-    let verticals = VERTICALS.map(|word| (word.to_owned(), word.replace('_', " ").to_lowercase())).to_vec();
+    let verticals = VERTICALS.map(|word| (word.to_owned(), say.word("vertical", word))).to_vec();
     let mut fields = vec![
         Field::text(say, "about", form.get("about")).required(),
         Field::new(say, "description", form.get("description"), Kind::Area),

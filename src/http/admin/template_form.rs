@@ -21,6 +21,8 @@ use crate::store::templates::TemplateRow;
 type Answer = Result<HttpResponse, Refusal>;
 
 const CATEGORIES: [&str; 3] = ["UTILITY", "MARKETING", "AUTHENTICATION"];
+/// The field of Meta's own JSON.
+const JSON: &str = "components";
 /// Empty rows of buttons below those that are filled.
 const SPARE: usize = 3;
 
@@ -79,7 +81,7 @@ pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) ->
     match visit.setup(&state).create_template(new).await {
         Ok(row) => Ok(go(format!("/admin/templates/{}/", row.id), "handed_in")),
         Err(error) => {
-            let fault = Fault::of(told(error, &parts), &visit.say)?;
+            let fault = Fault::of(told(error, &parts, &form), &visit.say)?;
             Ok(draw(&visit, &state, None, &form, fault))
         }
     }
@@ -123,18 +125,24 @@ pub(super) async fn change(
     match visit.setup(&state).having_seen(form.seen()).change_template(&id, change).await {
         Ok(row) => Ok(go(format!("/admin/templates/{}/", row.id), "handed_in")),
         Err(error) => {
-            let fault = Fault::of(told(error, &parts), &visit.say)?;
+            let fault = Fault::of(told(error, &parts, &form), &visit.say)?;
             Ok(draw(&visit, &state, Some(&row), &form, fault))
         }
     }
 }
 
-/// The same error, its fields named as the form names them.
-fn told(error: SetupError, parts: &[Value]) -> SetupError {
+/// The same error, its fields named as the form names them. Of Meta's own JSON there is one field, and the place in
+/// it is said.
+fn told(error: SetupError, parts: &[Value], form: &Form) -> SetupError {
     match error {
         SetupError::Invalid(mut faults) => {
             for fault in &mut faults {
-                field_of(&fault.field, parts).clone_into(&mut fault.field);
+                if !form.ticked("as_json") || !fault.field.starts_with(JSON) {
+                    field_of(&fault.field, parts).clone_into(&mut fault.field);
+                } else if fault.field != JSON {
+                    fault.message = format!("{}: {}", fault.field, fault.message);
+                    JSON.clone_into(&mut fault.field);
+                }
             }
             SetupError::Invalid(faults)
         }
@@ -163,7 +171,7 @@ fn fields(say: &Say, state: &State, row: Option<&TemplateRow>, form: &Form) -> V
         fields.push(choice("category", "category", &CATEGORIES));
     }
     if form.ticked("as_json") {
-        fields.push(area("components").required());
+        fields.push(area(JSON).required());
         return fields;
     }
     if row.is_none() {

@@ -6,6 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, web};
 use askama::Template;
+use askama::filters::Safe;
 
 use super::assets;
 use super::guard::Anchor;
@@ -14,6 +15,7 @@ use super::texts::Say;
 use crate::access::{Role, Visitor, forms};
 use crate::domain::{Actor, Language, Secret};
 use crate::http::State;
+use crate::http::pages::escape;
 use crate::setup::Setup;
 
 /// The menu: groups of (path, key of the text).
@@ -68,6 +70,13 @@ const DONE: [&str; 12] = [
     "repaired",
     "handed_in",
 ];
+
+/// What a handler answers.
+pub(super) type Answer = Result<HttpResponse, Refusal>;
+/// What the server stands on, as a handler takes it.
+pub(super) type Shared = web::Data<State>;
+/// Our id of an object, from its address.
+pub(super) type Id = web::Path<String>;
 
 /// Who looks at a page, and what it stands on.
 #[derive(Clone)]
@@ -188,6 +197,11 @@ impl Shell {
         self.say.t1(key, value)
     }
 
+    /// A text in which what stands between backticks is shown as code.
+    pub(super) fn marked(&self, text: &str) -> Safe<String> {
+        Safe(with_code(text))
+    }
+
     /// `en` or `ru`.
     pub(super) fn lang(&self) -> &'static str {
         self.say.language().code()
@@ -236,4 +250,34 @@ pub(super) fn go(path: impl AsRef<str>, done: &str) -> HttpResponse {
 fn preferred(request: &HttpRequest) -> Language {
     let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::from_code(accepted.unwrap_or_default())
+}
+
+fn with_code(text: &str) -> String {
+    let pieces: Vec<&str> = text.split('`').collect();
+    let last = pieces.len() - 1;
+    let html = pieces.iter().enumerate().map(|(at, piece)| match at % 2 {
+        0 => escape(piece),
+        // A backtick without its second is itself.
+        _ if at == last => format!("`{}", escape(piece)),
+        _ => format!("<code>{}</code>", escape(piece)),
+    });
+    html.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_never_markup() {
+        for (text, html) in [
+            ("Set `public_url`.", "Set <code>public_url</code>."),
+            ("`<b>` & <i>", "<code>&lt;b&gt;</code> &amp; &lt;i&gt;"),
+            ("a `b", "a `b"),
+            ("", ""),
+            ("``", "<code></code>"),
+        ] {
+            assert_eq!(with_code(text), html, "{text}");
+        }
+    }
 }

@@ -7,16 +7,13 @@ use serde::Deserialize;
 
 use super::form::{Fault, Field, Form, version};
 use super::list::{Badge, Cell, ListPage, Table, Tone, time};
-use super::refusal::Refusal;
-use super::visit::{Shell, Visit, go, render};
+use super::visit::{Answer, Id, Shared, Shell, Visit, go, render};
 use crate::domain::Secret;
 use crate::http::State;
 use crate::setup::phones::{NewPhone, shown_digits};
 use crate::setup::wabas::{NewWaba, WabaChange};
 use crate::store::Page;
 use crate::store::wabas::WabaRow;
-
-type Answer = Result<HttpResponse, Refusal>;
 
 #[derive(Template)]
 #[template(path = "waba.html")]
@@ -59,11 +56,11 @@ pub(super) struct Begin {
 }
 
 /// `GET /admin/wabas/`
-pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
+pub(super) async fn list(visit: Visit, state: Shared) -> Answer {
     let say = &visit.say;
     let snapshot = state.directory.now();
     let heads = ["field.name", "field.waba_id", "wabas.phones", "list.state", "list.since"];
-    let mut table = Table { heads: heads.map(|key| say.t(key).to_owned()).to_vec(), rows: Vec::new() };
+    let mut table = Table::headed(say, &heads);
     for row in state.setup.wabas(Page { limit: 500, cursor: None }).await? {
         let phones = snapshot.phones.iter().filter(|phone| phone.waba_key.as_str() == row.id).count();
         let state = badge(&visit, &row);
@@ -75,15 +72,13 @@ pub(super) async fn list(visit: Visit, state: web::Data<State>) -> Answer {
             Cell::Time(time(row.created_at)),
         ]);
     }
-    let mut page = ListPage::new(visit.title("menu.wabas"), say.t("wabas.lead"), say.t("wabas.empty"), table);
-    if visit.may_change() {
-        page = page.action("/admin/wabas/new", say.t("wabas.new"));
-    }
+    let page = ListPage::new(visit.title("menu.wabas"), say.t("wabas.lead"), say.t("wabas.empty"), table);
+    let page = page.action_if(visit.may_change(), "/admin/wabas/new", say.t("wabas.new"));
     Ok(render(StatusCode::OK, &page))
 }
 
 /// `GET /admin/wabas/new`
-pub(super) async fn new(visit: Visit, state: web::Data<State>, begin: web::Query<Begin>) -> Answer {
+pub(super) async fn new(visit: Visit, state: Shared, begin: web::Query<Begin>) -> Answer {
     let mut form = Form::default();
     form.put("app_id", &begin.app);
     form.put("waba_id", &begin.waba);
@@ -91,7 +86,7 @@ pub(super) async fn new(visit: Visit, state: web::Data<State>, begin: web::Query
 }
 
 /// `POST /admin/wabas/new`
-pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) -> Answer {
+pub(super) async fn create(visit: Visit, state: Shared, form: Form) -> Answer {
     let new = NewWaba {
         app_id: form.get("app_id").to_owned(),
         waba_id: form.get("waba_id").to_owned(),
@@ -104,17 +99,12 @@ pub(super) async fn create(visit: Visit, state: web::Data<State>, form: Form) ->
 }
 
 /// `GET /admin/wabas/{id}/`
-pub(super) async fn show(visit: Visit, state: web::Data<State>, id: web::Path<String>) -> Answer {
+pub(super) async fn show(visit: Visit, state: Shared, id: Id) -> Answer {
     shown(&visit, &state, &id, None, Fault::default()).await
 }
 
 /// `POST /admin/wabas/{id}/`
-pub(super) async fn change(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn change(visit: Visit, state: Shared, id: Id, form: Form) -> Answer {
     let token = match (form.ticked("app_token"), form.option("access_token")) {
         (true, _) => Some(None),
         (false, Some(token)) => Some(Some(Secret::new(token))),
@@ -132,12 +122,7 @@ pub(super) async fn change(
 }
 
 /// `POST /admin/wabas/{id}/phones`: the numbers that were ticked become phones.
-pub(super) async fn choose(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    form: Form,
-) -> Answer {
+pub(super) async fn choose(visit: Visit, state: Shared, id: Id, form: Form) -> Answer {
     let setup = visit.setup(&state);
     let chosen = form.all("phone");
     if chosen.is_empty() {
@@ -161,12 +146,7 @@ pub(super) async fn choose(
 }
 
 /// `POST /admin/wabas/{id}/delete`
-pub(super) async fn delete(
-    visit: Visit,
-    state: web::Data<State>,
-    id: web::Path<String>,
-    _form: Form,
-) -> Answer {
+pub(super) async fn delete(visit: Visit, state: Shared, id: Id, _form: Form) -> Answer {
     visit.setup(&state).delete_waba(&id).await?;
     Ok(go("/admin/wabas/", "deleted"))
 }
@@ -209,7 +189,7 @@ async fn shown(visit: &Visit, state: &State, id: &str, form: Option<Form>, fault
         id: row.id.clone(),
         waba_id: row.waba_id.clone(),
         state: badge(visit, &row),
-        reason: row.status_reason.clone().unwrap_or_default(),
+        reason: row.status_reason.as_deref().map(|why| visit.say.said(why)).unwrap_or_default(),
         choosable: numbers.iter().any(|number| number.known_as.is_none()),
         numbers,
         trouble,

@@ -53,9 +53,12 @@ fn fault(path: &str, error: &serde_json::Error) -> Problem {
             return Problem::field(name, kind);
         }
     }
-    match path {
-        "" | "." => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text),
-        path => Problem::field(path, text),
+    match (path, text.strip_prefix("invalid type: null, expected ")) {
+        ("" | ".", _) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the body must be a JSON object"),
+        (path, Some(wanted)) => {
+            Problem::field(path, format!("must not be null, but {wanted}, or be left out"))
+        }
+        (path, None) => Problem::field(path, text),
     }
 }
 
@@ -100,6 +103,11 @@ mod tests {
             assert_eq!(status, 422, "{body}");
             assert!(text.contains(&format!("\"field\":\"{field}\"")), "{body}: {text}");
         }
+        for body in ["null", "5"] {
+            let (status, text) = told(body);
+            assert!(status == 422 && text.contains("must be a JSON object"), "{body}: {text}");
+        }
+        assert!(told(r#"{"name": null}"#).1.contains("must not be null, but a string"));
         assert_eq!(told("{").0, 400);
         assert_eq!(told(r#"{"name":"x"} x"#).0, 400);
     }

@@ -135,15 +135,26 @@ pub fn report_json(found: &[Finding], now: DateTime<Utc>) -> String {
 }
 
 fn scope(wanted: &Wanted) -> Result<Scope, Problem> {
-    let id = wanted.id.clone().unwrap_or_default();
-    Ok(match wanted.kind.as_deref() {
-        None => Scope::All,
-        Some("bridge") => Scope::Bridge,
-        Some("app") => Scope::App(id),
-        Some("waba") => Scope::Waba(id),
-        Some("phone") => Scope::Phone(id),
-        Some("portal") => Scope::Portal(id),
-        Some(_) => return Err(Problem::field("kind", "must be bridge, app, waba, phone or portal")),
+    let id = wanted.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    let Some(kind) = wanted.kind.as_deref() else {
+        return if id.is_none() {
+            Ok(Scope::All)
+        } else {
+            Err(Problem::field("kind", "is missing beside id"))
+        };
+    };
+    if kind == "bridge" {
+        return Ok(Scope::Bridge);
+    }
+    if !["app", "waba", "phone", "portal"].contains(&kind) {
+        return Err(Problem::field("kind", "must be bridge, app, waba, phone or portal"));
+    }
+    let id = id.ok_or_else(|| Problem::field("id", format!("is missing: which {kind}?")))?.to_owned();
+    Ok(match kind {
+        "app" => Scope::App(id),
+        "waba" => Scope::Waba(id),
+        "phone" => Scope::Phone(id),
+        _ => Scope::Portal(id),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::finding::{Check, Finding, Repair, Subject, words};
+use super::finding::{Check, Finding, Repair, Subject, russian, words};
 use super::public::Reached;
 use crate::whatsapp::client::Subscription;
 
@@ -191,7 +191,7 @@ pub(super) fn handshake(subject: &Subject, reached: &Reached, challenge: &str) -
         Reached::Not { why, .. } => check.fail(
             words(
                 format!("Our callback address cannot be reached: {why}."),
-                format!("Наш адрес обратного вызова недоступен: {why}."),
+                format!("Наш адрес обратного вызова недоступен: {}.", russian(&why)),
             ),
             super::public::advice(reached),
         ),
@@ -236,7 +236,7 @@ pub(super) fn delivery(subject: &Subject, reached: &Reached) -> Finding {
         Reached::Not { why, .. } => check.fail(
             words(
                 format!("A signed notification of ours does not arrive: {why}."),
-                format!("Наше подписанное уведомление не доходит: {why}."),
+                format!("Наше подписанное уведомление не доходит: {}.", russian(&why)),
             ),
             super::public::advice(reached),
         ),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Check, Finding, Subject, words};
+use super::finding::{Check, Finding, Subject, russian, words};
 
 const MB: u64 = 1024 * 1024;
 /// Below it files of customers do not fit any more, and soon the database does not.
@@ -53,7 +53,7 @@ pub(super) fn database(subject: &Subject, failure: Option<&str>) -> Finding {
         Some(why) => check.fail(
             words(
                 format!("The database takes no write: {why}."),
-                format!("База данных не принимает запись: {why}."),
+                format!("База данных не принимает запись: {}.", russian(&why)),
             ),
             words(
                 "Check the disk, the permissions of `data_dir` and whether the database runs.",

@@ -1,7 +1,7 @@
 //! Judges a phone's settings for calls: what Meta has is what we want, or why not (whatsapp-sip facts §1).
 
-use super::finding::{Check, Finding, Repair, Subject, words};
-use crate::setup::calling::{CallingError, CallingState};
+use super::finding::{Check, Finding, Repair, Subject, russian, words};
+use crate::setup::calling::CallingState;
 use crate::whatsapp::client::PhoneExtras;
 
 /// Tiers of Meta's messaging limit below that from which a number may be called (2000, facts §1.1).
@@ -24,9 +24,9 @@ pub(super) fn judge(subject: &Subject, state: &CallingState, extras: Option<&Pho
                 .fail(
                     words(
                         format!("Meta does not have our settings for calls: {}.", error.title),
-                        format!("У Meta другие настройки звонков: {}.", error.title),
+                        format!("У Meta другие настройки звонков: {}.", russian(&error.title)),
                     ),
-                    words(error.explanation.clone(), in_russian(error)),
+                    words(error.explanation.clone(), russian(&error.explanation) + "."),
                 )
                 .repaired_by(Repair::PhoneCalling),
         },
@@ -56,28 +56,4 @@ pub(super) fn judge(subject: &Subject, state: &CallingState, extras: Option<&Pho
             None => tier.unknown(words("Meta does not tell the limit.", "Meta не сообщает лимит.")),
         },
     ]
-}
-
-/// What to do about a refusal of settings, in Russian; of the few that stop them.
-fn in_russian(error: &CallingError) -> String {
-    let known = match error.code {
-        100 => {
-            "Meta не принимает одно из значений: имя сервера должно быть публичным DNS-именем (не адресом), порт – \
-             верным, а номер – принадлежать этому приложению."
-        }
-        131_009 => {
-            "Meta знает настройку, но не это значение. Сравните имя сервера, порт и обмен ключами с тем, что показывает \
-             WhatsApp Manager."
-        }
-        138_000 => "Звонки для номера не включены. Сохраните настройки со статусом ENABLED.",
-        138_014 => {
-            "Meta приостановила звонки примерно на 7 дней из-за качества. Ограничение видно в WhatsApp Manager."
-        }
-        138_015 => {
-            "Для звонков Meta требует лимит не менее 2000 клиентов за 24 часа. Увеличьте лимит и сохраните настройки снова."
-        }
-        138_018 => "Meta требует SIP-сервер или поле вебхука calls. Сохраните настройки с включённым SIP.",
-        _ => "Сохраните настройки звонков снова; если не поможет, посмотрите номер в WhatsApp Manager.",
-    };
-    known.to_owned()
 }

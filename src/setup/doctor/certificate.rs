@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Check, Finding, words};
+use super::finding::{Check, Finding, russian, words};
 
 /// Who is told so long before can renew in time.
 const SOON: TimeDelta = TimeDelta::days(14);
@@ -18,7 +18,7 @@ pub(super) fn days_left(
         Err(why) => check.fail(
             words(
                 format!("The certificate cannot be used: {why}."),
-                format!("Сертификат не читается: {why}."),
+                format!("Сертификат не читается: {}.", russian(&why)),
             ),
             words("Check the paths of certificate and key.", "Проверьте пути к сертификату и ключу."),
         ),

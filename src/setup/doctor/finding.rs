@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::domain::Language;
+use crate::setup::said;
 
 /// A sentence in each language that the bridge speaks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -26,6 +27,13 @@ impl Words {
 /// A sentence in both languages.
 pub(super) fn words(en: impl Into<String>, ru: impl Into<String>) -> Words {
     Words { en: en.into(), ru: ru.into() }
+}
+
+/// What somebody else says, in Russian where we know it; to stand inside a sentence.
+pub(super) fn russian(told: &impl fmt::Display) -> String {
+    let told = told.to_string();
+    let known = said::in_russian(&told).unwrap_or(told);
+    known.strip_suffix('.').unwrap_or(&known).to_owned()
 }
 
 /// How a check ended.

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::Scope;
 use super::finding::{Finding, Kind};
 use crate::domain::AppId;
+use crate::store::alarms::AlarmRow;
 
 /// A finding and when it was made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,7 @@ pub struct Memory {
     last: Mutex<Vec<Remembered>>,
     wanted: Mutex<Vec<Scope>>,
     heard: Mutex<HashMap<String, DateTime<Utc>>>,
+    lost: Mutex<Option<AlarmRow>>,
     wish: Notify,
     alarm: Notify,
 }
@@ -66,6 +68,19 @@ impl Memory {
     /// When Meta last told us something for an app, in this process.
     pub(super) fn heard(&self, app: &AppId) -> Option<DateTime<Utc>> {
         lock(&self.heard).get(app.as_str()).copied()
+    }
+
+    /// The database takes no alarm; `true` if that is new.
+    pub(in crate::setup) fn database_is_lost(&self, alarm: AlarmRow) -> bool {
+        let mut lost = lock(&self.lost);
+        let is_new = lost.is_none();
+        lost.get_or_insert(alarm);
+        is_new
+    }
+
+    /// It takes them again; the alarm that was told of it.
+    pub(in crate::setup) fn database_is_found(&self) -> Option<AlarmRow> {
+        lock(&self.lost).take()
     }
 
     /// There is somebody to be told of an alarm.

@@ -1,6 +1,6 @@
 //! Judges a business phone as Meta shows it (whatsapp-messaging facts §7.6).
 
-use super::finding::{Check, Finding, Repair, Subject, words};
+use super::finding::{Check, Finding, Repair, Subject, Words, words};
 use crate::whatsapp::client::{BusinessProfile, PhoneExtras, PhoneInfo};
 
 /// Judges whether the number is of its account and shows the digits that are stored.
@@ -201,7 +201,7 @@ pub(super) fn fallback(
     subject: &Subject,
     name: Option<&str>,
     wanted: bool,
-    outcome: Result<(), String>,
+    outcome: Result<(), Words>,
 ) -> Finding {
     let check = Check("meta.phone.fallback", subject);
     let choose = || {
@@ -225,8 +225,8 @@ pub(super) fn fallback(
         )),
         (Some(name), Err(why)) => check.fail(
             words(
-                format!("The fallback template {name} cannot carry a text: {why}"),
-                format!("Запасной шаблон {name} не подходит: {why}"),
+                format!("The fallback template {name} cannot carry a text: {}", why.en),
+                format!("Запасной шаблон {name} не подходит: {}", why.ru),
             ),
             choose(),
         ),

@@ -1,7 +1,7 @@
 //! Judges a portal and a linked line: installed and finished, scopes, events, connector (bitrix24 facts §2.1,
 //! §2.3, §3.5).
 
-use super::finding::{Check, Finding, Repair, Subject, words};
+use super::finding::{Check, Finding, Repair, Subject, russian, words};
 use crate::bitrix::events::{self, EVENTS, EventBinding};
 use crate::bitrix::imconnector::ConnectorStatus;
 use crate::bitrix::oauth::AppInfo;
@@ -194,16 +194,23 @@ fn switched_on(check: Check<'_>, status: Option<&ConnectorStatus>) -> Finding {
 pub(super) fn stored(subject: &Subject, status: &str, reason: Option<&str>) -> Finding {
     let check = Check("portal.status", subject);
     let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let in_russian = reason.map(|reason| format!(" ({})", russian(&reason))).unwrap_or_default();
     match status {
         "active" if reason.is_none() => {
             check.pass(words("The application is installed.", "Приложение установлено."))
         }
         "active" => check.warn(
-            words(format!("The set-up left something undone{why}."), format!("Настройка не завершена{why}.")),
+            words(
+                format!("The set-up left something undone{why}."),
+                format!("Настройка не завершена{in_russian}."),
+            ),
             words("Do what the reason says.", "Сделайте то, о чём говорится в причине."),
         ),
         "installing" => check.fail(
-            words(format!("The set-up is not finished{why}."), format!("Настройка не завершена{why}.")),
+            words(
+                format!("The set-up is not finished{why}."),
+                format!("Настройка не завершена{in_russian}."),
+            ),
             words(
                 "Let an administrator open the application in Bitrix24 again.",
                 "Пусть администратор снова откроет приложение в Битрикс24.",
@@ -212,7 +219,7 @@ pub(super) fn stored(subject: &Subject, status: &str, reason: Option<&str>) -> F
         "reauthorize" => check.fail(
             words(
                 format!("Bitrix24 refuses our tokens{why}."),
-                format!("Битрикс24 не принимает наши токены{why}."),
+                format!("Битрикс24 не принимает наши токены{in_russian}."),
             ),
             words(
                 "Let an administrator open the application in Bitrix24: that brings new tokens.",
@@ -222,7 +229,7 @@ pub(super) fn stored(subject: &Subject, status: &str, reason: Option<&str>) -> F
         _ => check.fail(
             words(
                 format!("The application was removed from Bitrix24{why}."),
-                format!("Приложение удалено из Битрикс24{why}."),
+                format!("Приложение удалено из Битрикс24{in_russian}."),
             ),
             words("Install it again in Bitrix24.", "Установите его в Битрикс24 снова."),
         ),

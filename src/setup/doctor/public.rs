@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::{Host, Url};
 
-use super::finding::{Check, Finding, Subject, Words, words};
+use super::finding::{Check, Finding, Subject, Words, russian, words};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// More of an answer is not read.
@@ -148,14 +148,14 @@ pub(super) fn healthz(subject: &Subject, reached: &Reached) -> Finding {
         Reached::Not { why, tls: true, .. } => check.fail(
             words(
                 format!("The certificate of the public address is not taken: {why}."),
-                format!("Сертификат публичного адреса не принимается: {why}."),
+                format!("Сертификат публичного адреса не принимается: {}.", russian(&why)),
             ),
             advice(reached),
         ),
         Reached::Not { why, tls: false, .. } => check.fail(
             words(
                 format!("The public address cannot be reached from here: {why}."),
-                format!("Публичный адрес отсюда недоступен: {why}."),
+                format!("Публичный адрес отсюда недоступен: {}.", russian(&why)),
             ),
             advice(reached),
         ),

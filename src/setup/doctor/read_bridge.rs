@@ -22,7 +22,9 @@ impl Setup {
         }
         let meta = public::reach(self.probe.head(self.config.meta.graph_url.clone())).await;
         found.push(public::clock(&subject, &meta, now));
-        found.push(bridge::disk(&subject, free_space(&self.config.data_dir)));
+        // Files may lie on a disk of their own.
+        let places = [self.config.data_dir.as_path(), self.blobs.root()];
+        found.push(bridge::disk(&subject, places.into_iter().filter_map(free_space).min()));
         let failure = self.db.write(|tx| vault::touch(tx.conn)).await.err().map(|error| error.to_string());
         found.push(bridge::database(&subject, failure.as_deref()));
         let current = self.db.read(migrate::is_current).await.ok();

@@ -1,6 +1,6 @@
 //! Reads at Meta what the checks of apps, WABAs and phones judge.
 
-use super::finding::{Check, Finding, Kind, Outcome, Subject, words};
+use super::finding::{Check, Finding, Kind, Outcome, Subject, russian, words};
 use super::token::{self, Wanted};
 use super::{Look, app, calling, phone, public, read_bridge, waba};
 use crate::directory::{App, Phone, Snapshot, Waba};
@@ -236,7 +236,7 @@ impl Setup {
             Ok(state) => calling::judge(subject, &state, extras.as_ref()),
             Err(error) => vec![Check("calls.settings", subject).unknown(words(
                 format!("The settings for calls cannot be read: {error}."),
-                format!("Настройки звонков прочитать не удалось: {error}."),
+                format!("Настройки звонков прочитать не удалось: {}.", russian(&error)),
             ))],
         });
         match self.counted("phone", graph.phone(token, id).await) {
@@ -289,7 +289,7 @@ fn sealed(check: Check<'_>, broken: Option<&str>) -> Finding {
         Some(why) => check.fail(
             words(
                 format!("A stored secret cannot be read: {why}."),
-                format!("Сохранённый секрет не читается: {why}."),
+                format!("Сохранённый секрет не читается: {}.", russian(&why)),
             ),
             words("Enter it again.", "Введите его снова."),
         ),
@@ -319,10 +319,10 @@ fn not_read(check: Check<'_>, error: &GraphError) -> Finding {
         )),
         (_, Verdict::Retry | Verdict::RetryAfter(_)) => check.unknown(words(
             format!("Meta cannot be asked now: {text}."),
-            format!("Сейчас Meta не отвечает: {text}."),
+            format!("Сейчас Meta не отвечает: {}.", russian(&text)),
         )),
         _ => check.fail(
-            words(format!("Meta does not show it: {text}."), format!("Meta этого не показывает: {text}.")),
+            words(format!("Meta does not show it: {text}."), format!("Meta этого не показывает: {}.", russian(&text))),
             words(
                 "Compare the ids with WhatsApp Manager, and give the system user access to the app and the account.",
                 "Сверьте id с WhatsApp Manager и дайте системному пользователю доступ к приложению и аккаунту.",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::finding::{Check, Finding, Kind, Repair, Subject, words};
+use super::finding::{Check, Finding, Kind, Repair, Subject, russian, words};
 use super::portal;
 use crate::bitrix::error::CallError;
 use crate::bitrix::events::EventGet;
@@ -30,7 +30,7 @@ impl Setup {
             found.push(token.fail(
                 words(
                     format!("A stored secret cannot be read: {why}."),
-                    format!("Сохранённый секрет не читается: {why}."),
+                    format!("Сохранённый секрет не читается: {}.", russian(&why)),
                 ),
                 words(
                     "Let an administrator open the application in Bitrix24: that brings new tokens.",
@@ -118,7 +118,7 @@ fn not_answered(check: Check<'_>, error: &CallError) -> Finding {
     if !refused {
         return check.unknown(words(
             format!("Bitrix24 cannot be asked now: {error}."),
-            format!("Сейчас Битрикс24 не отвечает: {error}."),
+            format!("Сейчас Битрикс24 не отвечает: {}.", russian(&error)),
         ));
     }
     let advice = match error.code() {
@@ -131,6 +131,8 @@ fn not_answered(check: Check<'_>, error: &CallError) -> Finding {
             "Пусть администратор снова откроет приложение в Битрикс24.",
         ),
     };
-    check
-        .fail(words(format!("Bitrix24 refuses: {error}."), format!("Битрикс24 отказывает: {error}.")), advice)
+    check.fail(
+        words(format!("Bitrix24 refuses: {error}."), format!("Битрикс24 отказывает: {}.", russian(&error))),
+        advice,
+    )
 }

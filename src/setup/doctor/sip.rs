@@ -1,7 +1,7 @@
 //! Judges the SIP edge as others see it: port, chain, name, protocol, trunks, and whether a phone's password is
 //! believed there (whatsapp-sip facts §2.11).
 
-use super::finding::{Check, Finding, Subject, words};
+use super::finding::{Check, Finding, Subject, russian, words};
 use crate::sip::probe::{Belief, ProbeFault};
 
 /// Judges a TLS connection to the edge by the name that Meta was given: the port is open, and the chain is one of a
@@ -21,7 +21,7 @@ pub(super) fn reached(
         Err(ProbeFault::Tls(why)) => check.fail(
             words(
                 format!("Meta would not take the certificate of {name}: {why}."),
-                format!("Meta не примет сертификат {name}: {why}."),
+                format!("Meta не примет сертификат {name}: {}.", russian(&why)),
             ),
             words(
                 "Serve a certificate of a public authority for this very name, with its whole chain.",
@@ -31,7 +31,7 @@ pub(super) fn reached(
         Err(ProbeFault::Unreachable(why) | ProbeFault::Silent(why)) => check.fail(
             words(
                 format!("{name}:{port} cannot be reached from here: {why}."),
-                format!("{name}:{port} отсюда недоступен: {why}."),
+                format!("{name}:{port} отсюда недоступен: {}.", russian(&why)),
             ),
             words(
                 "Open the port in the firewall and let the name point to this machine.",
@@ -73,7 +73,7 @@ pub(super) fn name(subject: &Subject, outcome: Result<(), String>, name: &str) -
         Err(why) => check.fail(
             words(
                 format!("The certificate is not for {name}: {why}."),
-                format!("Сертификат не на имя {name}: {why}."),
+                format!("Сертификат не на имя {name}: {}.", russian(&why)),
             ),
             words(
                 "Get a certificate whose subject alternative name is `sip.hostname`, or correct `sip.hostname`.",
@@ -149,7 +149,7 @@ pub(super) fn digest(subject: &Subject, outcome: &Result<Belief, ProbeFault>) ->
             check.fail(
                 words(
                     format!("Our SIP edge does not answer a call: {why}."),
-                    format!("Наш SIP-сервер не отвечает на звонок: {why}."),
+                    format!("Наш SIP-сервер не отвечает на звонок: {}.", russian(&why)),
                 ),
                 words(
                     "Start `wabridge serve`, and look at its log for `sip`.",

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Check, Finding, Subject, words};
+use super::finding::{Check, Finding, Subject, russian, words};
 use crate::whatsapp::client::DebugToken;
 
 /// Permissions without which messages do not work.
@@ -31,7 +31,7 @@ pub(super) fn judge(subject: &Subject, told: &DebugToken, wanted: &Wanted<'_>) -
         return vec![valid.fail(
             words(
                 format!("Meta does not take the access token (error {code}: {text})."),
-                format!("Meta не принимает токен доступа (ошибка {code}: {text})."),
+                format!("Meta не принимает токен доступа (ошибка {code}: {}).", russian(&text)),
             ),
             new_token(),
         )];

@@ -149,6 +149,7 @@ pub(super) fn read(text: &str) -> Result<Configuration, SetupError> {
             .map(|(at, row)| portal(at, row, &export, &mut faults))
             .collect(),
         lines: lines(&export, &mut faults),
+        without_calls: true,
     };
     faults.done()?;
     Ok(new)

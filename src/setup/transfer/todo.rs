@@ -48,6 +48,13 @@ pub(super) fn of(setup: &Setup, new: &Configuration, told: &Imported) -> Vec<Str
         ));
     }
     for part in new.phones.iter().filter(|part| made(format!("phone {}", part.phone_number))) {
+        if new.without_calls {
+            left.push(format!(
+                "phone {}: if it takes calls, enter trunk and extension on its page (Calls and SIP) and save: settings \
+                 for calls are not taken over",
+                part.phone_number
+            ));
+        }
         if part.calling.is_some() {
             left.push(format!(
                 "phone {}: save its settings for calls once, so that Meta has them",

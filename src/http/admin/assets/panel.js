@@ -64,7 +64,20 @@
     }, "image/jpeg", 0.92));
   }
 
+  // In the reader's own time; without this script it is UTC, and says so.
+  const two = number => String(number).padStart(2, "0");
+  function local(node) {
+    const [, day, clock] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC$/.exec(node.textContent) || [];
+    if (!day) return;
+    const at = new Date(`${day}T${clock}Z`);
+    node.title = node.textContent;
+    if (node.localName === "time") node.dateTime = at.toISOString();
+    node.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `
+      + [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
+  }
+
   function wire(root) {
+    root.querySelectorAll("time.time, td a bdi").forEach(local);
     root.querySelectorAll(".copy button").forEach(button => {
       button.hidden = false;
       button.addEventListener("click", () => copy(button));
