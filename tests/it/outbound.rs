@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::json;
+use wabridge::clock::{Clock, ManualClock};
 use wabridge::sandbox::cloud::{ReceivedMessage, SendFault};
 use wabridge::sandbox::portal::OperatorMessage;
 
@@ -429,19 +431,71 @@ async fn what_was_dropped_is_sent_once_after_the_doubt_and_says_maybe_twice() {
     app.stop().await;
 }
 
+impl TestApp {
+    /// The next send vanishes, and its message is in doubt for the `nth` time.
+    async fn vanishes(&self, chat: &str, nth: i32) {
+        self.wait_for("a send that nobody answers", async |app| {
+            let row = app.ledger_of(chat).await.into_iter().last()?;
+            let taken = app.cloud.faults().send_next.is_empty();
+            let put_off = app.send_jobs().await.iter().any(|job| job.doubtful && job.state == "ready");
+            (taken && put_off && row.send_started && row.repeats == nth).then_some(())
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_send_whose_answers_are_always_lost_is_repeated_four_times_and_then_told() {
-    let options = Options { leaves_jobs: true, ..doubting(Duration::from_millis(200)) };
+async fn a_send_whose_answers_are_always_lost_is_repeated_four_times_and_then_told_if_others_get_through() {
+    let hand = ManualClock::starting_at(Clock::System.now());
+    let options = Options { clock: Some(hand), leaves_jobs: true, ..doubting(Duration::from_secs(60)) };
     let app = TestApp::with(options).await;
-    let anna = anna();
+    let (anna, bob) = (anna(), bob());
     let chat = app.opened(&anna).await;
-    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped; 5]);
+    let other = app.opened(&bob).await;
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped]);
     app.operator(&chat, "one", vec![]);
+    for repeat in 0..4_i32 {
+        app.vanishes(&chat, repeat).await;
+        // The pause of the number ends, and it takes what another gets.
+        app.advance(TimeDelta::seconds(1));
+        app.operator(&other, "for Bob", vec![]);
+        app.customer_has(&bob, usize::try_from(repeat).unwrap() + 1).await;
+        app.wait_for("Bob's is settled", async |app| {
+            (app.send_jobs().await.iter().filter(|job| job.state != "done").count() == 1).then_some(())
+        })
+        .await;
+        app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped]);
+        app.advance(TimeDelta::minutes(1) * 2_i32.pow(repeat.unsigned_abs()));
+    }
     app.note(&chat, "may have got it twice").await;
-    app.settled().await;
     assert_eq!(app.jobs("dead").await.len(), 1);
     assert_eq!(app.ledger_of(&chat).await[0].state, "failed");
     assert_eq!(app.cloud.received_count(PHONE_ID, &key_of(&anna)), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sends_that_all_vanish_are_an_outage_and_give_up_no_message() {
+    let hand = ManualClock::starting_at(Clock::System.now());
+    let options = Options { clock: Some(hand), ..doubting(Duration::from_secs(60)) };
+    let app = TestApp::with(options).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.operator(&chat, "zero", vec![]);
+    app.customer_has(&anna, 1).await;
+    for repeat in 0..7_i32 {
+        app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped]);
+        match repeat {
+            0 => drop(app.operator(&chat, "one", vec![])),
+            _ => app.advance(TimeDelta::minutes(1) * 2_i32.pow(repeat.unsigned_abs() - 1)),
+        }
+        app.vanishes(&chat, repeat).await;
+    }
+    app.advance(TimeDelta::minutes(64));
+    app.customer_has(&anna, 2).await;
+    app.settled().await;
+    assert!(app.jobs("dead").await.is_empty() && app.notes(&chat).is_empty());
+    assert_eq!(app.ledger_of(&chat).await[1].repeats, 7);
     app.stop().await;
 }
 

@@ -1,8 +1,9 @@
 //! A send whose answer never came: how long it waits for a status that proves it, and when it is repeated.
 //!
-//! Meta knows no idempotency key, so each repeat may be a copy at the customer's. It therefore waits longer each
-//! time, goes out only while Meta answers a harmless call (during an outage nothing is repeated, and nothing is
-//! given up), and there are at most [`REPEATS`].
+//! Meta knows no idempotency key, so each repeat may be a copy at the customer's. It therefore waits twice as long
+//! each time and goes out only while Meta answers a harmless call. After [`REPEATS`] it is given up if Meta takes
+//! other messages of the phone: then it is this message's fault. If Meta takes none, it is an outage, of which
+//! only the length ends a message ([`Policy::outage`](crate::queue::policy::Policy)).
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -15,8 +16,10 @@ use crate::store::jobs::Settlement;
 use crate::store::messages::MessageRow;
 use crate::whatsapp::GraphError;
 
-/// Repeats of one part. A fifth that Meta's statuses do not prove either would only be one more copy.
+/// Repeats of one part while others get through.
 const REPEATS: i32 = 4;
+/// Doublings of the wait: at 30 s a dozen fill three days.
+const DOUBLINGS: i32 = 12;
 
 impl Relay {
     /// Whether a part that is in doubt has to wait on: for its status, or for Meta to answer at all.
@@ -50,10 +53,12 @@ impl Relay {
         }
     }
 
-    /// The answer to a send of `row` never came, and no status has proven it yet.
-    pub(super) fn after_silence(&self, row: &MessageRow, error: &GraphError) -> Settlement {
+    /// The answer to a send of `row` never came, and no status has proven it yet; its queue is paused for that.
+    pub(super) fn after_silence(&self, queue: &str, row: &MessageRow, error: &GraphError) -> Settlement {
         let repeats = row.repeats + i32::from(row.send_started);
-        if repeats >= REPEATS {
+        // This one is the only failure since Meta took something.
+        let others_go = self.scheduler.failures(queue) <= 1;
+        if repeats >= REPEATS && others_go {
             let error = format!("given up after {repeats} repeats in doubt: {}", chain(error));
             return Settlement::Dead { error };
         }
@@ -68,7 +73,7 @@ impl Relay {
 
 /// Twice as long after each repeat.
 fn longer(doubt: Duration, repeats: i32) -> Duration {
-    doubt * 2_i32.pow(u32::try_from(repeats.clamp(0, REPEATS)).unwrap_or(0))
+    doubt * 2_i32.pow(u32::try_from(repeats.clamp(0, DOUBLINGS)).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -78,6 +83,7 @@ mod tests {
     #[test]
     fn each_repeat_waits_twice_as_long() {
         let waits: Vec<i64> = (0..6).map(|n| longer(Duration::seconds(30), n).num_seconds()).collect();
-        assert_eq!(waits, [30, 60, 120, 240, 480, 480]);
+        assert_eq!(waits, [30, 60, 120, 240, 480, 960]);
+        assert_eq!(longer(Duration::hours(1), 100), Duration::hours(4096));
     }
 }
