@@ -296,11 +296,6 @@ impl Lanes {
         queues.filter_map(|(key, queue)| Some((key.to_string(), queue.held.clone()?))).collect()
     }
 
-    /// Pauses of a queue in a row, since the other side was well for the last time.
-    pub fn failures(&mut self, queue_key: &str) -> u32 {
-        self.queue_mut(queue_key).map_or(0, |queue| queue.failures)
-    }
-
     /// The other side of a queue answered: it is well.
     pub fn resume(&mut self, queue_key: &str) {
         if let Some(queue) = self.queue_mut(queue_key) {

@@ -71,11 +71,6 @@ impl Scheduler {
         self.lock().pause(queue, Some(at_least), now)
     }
 
-    /// Pauses of a queue in a row; see [`Lanes::failures`].
-    pub fn failures(&self, queue: &str) -> u32 {
-        self.lock().failures(queue)
-    }
-
     /// The other side of a queue takes so many a second; see [`Lanes::set_pace`].
     pub fn set_pace(&self, queue: &str, per_second: u32) {
         self.lock().set_pace(queue, per_second);

@@ -478,7 +478,7 @@ async fn a_send_whose_answers_are_always_lost_is_repeated_four_times_and_then_to
 async fn sends_that_all_vanish_are_an_outage_and_give_up_no_message() {
     let hand = ManualClock::starting_at(Clock::System.now());
     let options = Options { clock: Some(hand), ..doubting(Duration::from_secs(60)) };
-    let app = TestApp::with(options).await;
+    let mut app = TestApp::with(options).await;
     let anna = anna();
     let chat = app.opened(&anna).await;
     app.operator(&chat, "zero", vec![]);
@@ -487,6 +487,11 @@ async fn sends_that_all_vanish_are_an_outage_and_give_up_no_message() {
         app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Dropped]);
         match repeat {
             0 => drop(app.operator(&chat, "one", vec![])),
+            4 => {
+                // What was learned about the outage must not be forgotten with the process.
+                app.restart().await;
+                app.advance(TimeDelta::minutes(8));
+            }
             _ => app.advance(TimeDelta::minutes(1) * 2_i32.pow(repeat.unsigned_abs() - 1)),
         }
         app.vanishes(&chat, repeat).await;

@@ -13,7 +13,7 @@ use crate::queue::worker::Running;
 use crate::relay::Relay;
 use crate::relay::fetch::chain;
 use crate::store::jobs::Settlement;
-use crate::store::messages::MessageRow;
+use crate::store::messages::{self as ledger, MessageRow};
 use crate::whatsapp::GraphError;
 
 /// Repeats of one part while others get through.
@@ -53,16 +53,22 @@ impl Relay {
         }
     }
 
-    /// The answer to a send of `row` never came, and no status has proven it yet; its queue is paused for that.
-    pub(super) fn after_silence(&self, queue: &str, row: &MessageRow, error: &GraphError) -> Settlement {
+    /// The answer to a send of `row` never came, and no status has proven it yet.
+    pub(super) async fn after_silence(&self, row: &MessageRow, error: &GraphError) -> Settlement {
         let repeats = row.repeats + i32::from(row.send_started);
-        // This one is the only failure since Meta took something.
-        let others_go = self.scheduler.failures(queue) <= 1;
-        if repeats >= REPEATS && others_go {
+        if repeats >= REPEATS && self.others_go(row).await {
             let error = format!("given up after {repeats} repeats in doubt: {}", chain(error));
             return Settlement::Dead { error };
         }
         self.in_doubt(repeats, chain(error), self.clock.now())
+    }
+
+    /// Whether Meta took another message of the phone since `row` was tried the last time. The ledger is asked, for
+    /// it also knows what was before a restart.
+    async fn others_go(&self, row: &MessageRow) -> bool {
+        let since = self.clock.now() - longer(self.settings.doubt, row.repeats);
+        let row = row.clone();
+        self.db.read(move |conn| ledger::others_accepted(conn, &row, since)).await.unwrap_or(false)
     }
 
     fn in_doubt(&self, repeats: i32, error: String, now: DateTime<Utc>) -> Settlement {

@@ -167,7 +167,7 @@ impl Relay {
             if current.is_ok_and(|row| row.is_some_and(|row| row.wamid.is_some())) {
                 return Gone::Proven;
             }
-            return Gone::Stopped(self.after_silence(queue, row, error));
+            return Gone::Stopped(self.after_silence(row, error).await);
         }
         // The call surely had no effect: the mark goes, so that a later try is no repeat.
         let id = row.id.clone();
