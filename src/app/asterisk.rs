@@ -15,6 +15,8 @@ const EXTENSIONS: &str = include_str!("asterisk/extensions.conf");
 const SDES: &str = "media_encryption=sdes";
 /// Media keys by a handshake on the media path (RFC 5764), with ICE: what a new number has at Meta.
 const DTLS: &str = "media_encryption=dtls
+; by DTLS a call from WhatsApp may stay silent: Meta leaves it to Asterisk to choose the way of speech by ICE, and
+; Asterisk leaves it to who has called. Calls to WhatsApp are well; SDES is well for both
 dtls_auto_generate_cert=yes
 dtls_setup=actpass
 dtls_verify=fingerprint

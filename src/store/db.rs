@@ -281,7 +281,8 @@ fn gone() -> StoreError {
 fn open_reader(url: &DbUrl) -> Result<Conn, StoreError> {
     let mut conn = url.open()?;
     if let Conn::Sqlite(sqlite) = &mut conn {
-        sqlite.batch_execute("PRAGMA query_only=ON")?;
+        // Half a megabyte of pages each, not two: the system's own cache holds the file too.
+        sqlite.batch_execute("PRAGMA query_only=ON; PRAGMA cache_size=-512;")?;
     }
     Ok(conn)
 }

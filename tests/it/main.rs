@@ -49,6 +49,7 @@ mod sandbox_calls;
 mod sandbox_page;
 mod shorthand;
 mod sip_edge;
+mod sip_media;
 mod sip_peers;
 mod sip_real;
 mod sms;

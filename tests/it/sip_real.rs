@@ -13,50 +13,8 @@ use crate::support::sip::message::{Message, MetaCall, proves_the_password};
 use crate::support::sip::peers::Connection;
 use crate::support::sip::phone::{Phone, hears_the_tone};
 use crate::support::sip::programs::{Additions, Asterisk, Sipp, baresip, listens, port, tools, uri};
+use crate::support::sip::together::{edge_and_asterisk, edge_and_asterisk_of, edge_and_asterisk_with};
 use crate::support::sip::{CUSTOMER, Certificates, EdgeSetup, PASSWORD, PHONE, TestEdge};
-
-/// An edge and an Asterisk on the documented configuration; its calls go to an extension of it.
-async fn edge_and_asterisk(
-    tools: &Path,
-    extension: &'static str,
-    additions: Additions,
-) -> (TestEdge, Asterisk) {
-    edge_and_asterisk_with(tools, extension, additions, |_| {}).await
-}
-
-async fn edge_and_asterisk_with(
-    tools: &Path,
-    extension: &'static str,
-    additions: Additions,
-    change: impl FnOnce(&mut wabridge::sip::EdgeOptions) + Send + 'static,
-) -> (TestEdge, Asterisk) {
-    edge_and_asterisk_of(tools, extension, additions, Certificates::new(), change).await
-}
-
-async fn edge_and_asterisk_of(
-    tools: &Path,
-    extension: &'static str,
-    additions: Additions,
-    certificates: Arc<Certificates>,
-    change: impl FnOnce(&mut wabridge::sip::EdgeOptions) + Send + 'static,
-) -> (TestEdge, Asterisk) {
-    let (bridge_port, port) = (port(), port());
-    let trunk = format!("sip:127.0.0.1:{port};transport=udp");
-    let edge = TestEdge::start(EdgeSetup {
-        trunks: vec![trunk],
-        extension: Some(extension),
-        certificates: Some(certificates),
-        options: Some(Box::new(move |options| {
-            options.config.trunk_listen.set_port(bridge_port);
-            options.config.trunk_advertised.set_port(bridge_port);
-            change(options);
-        })),
-        ..EdgeSetup::default()
-    })
-    .await;
-    let asterisk = Asterisk::start(tools, bridge_port, port, additions).await;
-    (edge, asterisk)
-}
 
 /// A SIPp that calls as Meta does.
 fn meta(tools: &Path, scenario: &str, edge: &TestEdge) -> Sipp {

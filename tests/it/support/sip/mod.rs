@@ -6,6 +6,9 @@ pub mod message;
 pub mod peers;
 pub mod phone;
 pub mod programs;
+pub mod relay;
+pub mod talker;
+pub mod together;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

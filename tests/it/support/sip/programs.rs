@@ -125,6 +125,11 @@ impl Asterisk {
         ] {
             std::fs::write(etc.join(format!("{empty}.conf")), "").unwrap();
         }
+        let music = folder.path().join("music");
+        std::fs::create_dir(&music).unwrap();
+        std::fs::write(music.join("hum.sln"), hum()).unwrap();
+        let class = format!("[default]\nmode=files\ndirectory={}\n", music.display());
+        std::fs::write(etc.join("musiconhold.conf"), class).unwrap();
         let program = tools.join("bin/asterisk");
         let console = File::create(folder.path().join("log/console")).unwrap();
         let child = Command::new(&program)
@@ -243,6 +248,12 @@ fn directories(tree: &Path, folder: &Path) -> String {
     )
 }
 
+/// Some seconds of sound, as music on hold.
+fn hum() -> Vec<u8> {
+    let sample = |n: i16| (n % 80 - 40) * 200;
+    (0..24_000).map(sample).flat_map(i16::to_le_bytes).collect()
+}
+
 /// Only what a call needs, so that it boots in half a second.
 fn modules() -> String {
     let names = "res_timing_timerfd res_sorcery_config res_sorcery_memory res_sorcery_astdb res_pjproject res_pjsip \
@@ -254,7 +265,7 @@ fn modules() -> String {
         codec_alaw codec_resample format_pcm format_wav format_sln bridge_simple bridge_native_rtp \
         bridge_softmix bridge_holding app_dial app_echo app_playback app_playtones app_record app_mixmonitor \
         app_verbose app_stack app_milliwatt func_callerid func_channel func_timeout func_logic func_strings \
-        func_hangupcause pbx_config res_musiconhold res_pjsip_logger res_clioriginate";
+        func_hangupcause pbx_config res_musiconhold app_senddtmf res_pjsip_logger res_clioriginate";
     let lines = names.split_whitespace().map(|name| format!("load => {name}.so\n"));
     format!("[modules]\nautoload=no\n{}", lines.collect::<String>())
 }
