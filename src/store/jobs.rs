@@ -8,9 +8,15 @@ use std::collections::HashSet;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
+mod seek;
+pub use seek::{
+    JobFilter, around_message, dead_ids, depth, has_to_let_pass, list, of_message, oldest_open, search,
+    waiting_for,
+};
+
 use super::db::{Conn, StoreError, Tx, on_backend};
 use super::schema::jobs;
-use super::{Page, ts};
+use super::ts;
 use crate::clock::new_id;
 
 /// A job to be written.
@@ -378,28 +384,6 @@ pub fn get(conn: &mut Conn, id: &str) -> Result<Option<JobRow>, StoreError> {
     Ok(jobs::table.find(id).select(JobRow::as_select()).first(conn).optional()?)
 }
 
-/// Jobs, newest first, of one state if given.
-pub fn list(conn: &mut Conn, state: Option<&str>, page: &Page) -> Result<Vec<JobRow>, StoreError> {
-    let mut query =
-        jobs::table.select(JobRow::as_select()).order(jobs::id.desc()).limit(page.limit).into_boxed();
-    if let Some(state) = state {
-        query = query.filter(jobs::state.eq(state.to_owned()));
-    }
-    if let Some(cursor) = &page.cursor {
-        query = query.filter(jobs::id.lt(cursor.clone()));
-    }
-    Ok(query.load(conn)?)
-}
-
-/// The jobs of a message of one kind.
-pub fn of_message(conn: &mut Conn, message_id: &str, kind: &str) -> Result<Vec<JobRow>, StoreError> {
-    Ok(jobs::table
-        .filter(jobs::message_id.eq(message_id))
-        .filter(jobs::kind.eq(kind))
-        .select(JobRow::as_select())
-        .load(conn)?)
-}
-
 /// Makes a dead job ready again, at the end of its lane. `false`: it is not dead.
 pub fn retry(tx: &mut Tx<'_>, id: &str) -> Result<bool, StoreError> {
     let Some(job) = get(tx.conn, id)?.filter(|job| job.state == "dead") else {
@@ -426,108 +410,10 @@ pub fn retry(tx: &mut Tx<'_>, id: &str) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Which jobs are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    /// In this state.
-    pub state: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this queue, as `class:owner`.
-    pub queue: Option<String>,
-}
-
-/// Jobs that a filter names, newest first.
-pub fn search(conn: &mut Conn, filter: &JobFilter, page: &Page) -> Result<Vec<JobRow>, StoreError> {
-    let mut query =
-        jobs::table.select(JobRow::as_select()).order(jobs::id.desc()).limit(page.limit).into_boxed();
-    if let Some(state) = &filter.state {
-        query = query.filter(jobs::state.eq(state.clone()));
-    }
-    if let Some(kind) = &filter.kind {
-        query = query.filter(jobs::kind.eq(kind.clone()));
-    }
-    if let Some(queue) = &filter.queue {
-        query = query.filter(jobs::queue.eq(queue.clone()));
-    }
-    if let Some(cursor) = &page.cursor {
-        query = query.filter(jobs::id.lt(cursor.clone()));
-    }
-    Ok(query.load(conn)?)
-}
-
-/// Every job of a message and the one that sends it, oldest first.
-pub fn around_message(
-    conn: &mut Conn,
-    message_id: &str,
-    job_id: Option<&str>,
-) -> Result<Vec<JobRow>, StoreError> {
-    let own = job_id.unwrap_or_default().to_owned();
-    Ok(jobs::table
-        .filter(jobs::message_id.eq(message_id).or(jobs::id.eq(own)))
-        .order(jobs::id)
-        .select(JobRow::as_select())
-        .load(conn)?)
-}
-
-/// The job that has waited longest among those that still have work to do.
-pub fn oldest_open(conn: &mut Conn) -> Result<Option<JobRow>, StoreError> {
-    Ok(jobs::table
-        .filter(jobs::state.eq_any(["ready", "running"]))
-        .order(jobs::created_at)
-        .select(JobRow::as_select())
-        .first(conn)
-        .optional()?)
-}
-
-/// The ids of the dead jobs that a filter names, whatever its state, oldest first.
-pub fn dead_ids(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<String>, StoreError> {
-    let mut query =
-        jobs::table.filter(jobs::state.eq("dead")).order(jobs::lane_seq).select(jobs::id).into_boxed();
-    if let Some(kind) = &filter.kind {
-        query = query.filter(jobs::kind.eq(kind.clone()));
-    }
-    if let Some(queue) = &filter.queue {
-        query = query.filter(jobs::queue.eq(queue.clone()));
-    }
-    Ok(query.load(conn)?)
-}
-
 /// Gives a dead job up for good. `false`: it is not dead.
 pub fn drop_dead(conn: &mut Conn, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let changed = diesel::update(jobs::table.find(id).filter(jobs::state.eq("dead")))
         .set((jobs::state.eq("dropped"), jobs::finished_at.eq(ts(now))))
         .execute(conn)?;
     Ok(changed == 1)
-}
-
-/// Whether jobs whose keys begin with `prefix` wait in the lane of a job whose own key does not.
-pub fn has_to_let_pass(conn: &mut Conn, job: &JobRow, prefix: &str) -> Result<bool, StoreError> {
-    let of_kind = || jobs::dedupe_key.like(format!("{prefix}%"));
-    let own: i64 = jobs::table.filter(jobs::id.eq(&job.id)).filter(of_kind()).count().get_result(conn)?;
-    let waiting: i64 = jobs::table
-        .filter(jobs::lane.eq(&job.lane))
-        .filter(jobs::state.eq("ready"))
-        .filter(of_kind())
-        .count()
-        .get_result(conn)?;
-    Ok(own == 0 && waiting > 0)
-}
-
-/// How many jobs are in a state, and since when the oldest waits.
-pub fn depth(conn: &mut Conn, state: &str) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
-    let (count, oldest): (i64, Option<NaiveDateTime>) = jobs::table
-        .filter(jobs::state.eq(state))
-        .select((diesel::dsl::count_star(), diesel::dsl::min(jobs::created_at)))
-        .first(conn)?;
-    Ok((count, oldest.map(|at| at.and_utc())))
-}
-
-/// How many jobs wait for this reason.
-pub fn waiting_for(conn: &mut Conn, reason: &str) -> Result<i64, StoreError> {
-    Ok(jobs::table
-        .filter(jobs::state.eq("ready"))
-        .filter(jobs::last_error.eq(reason))
-        .count()
-        .get_result(conn)?)
 }

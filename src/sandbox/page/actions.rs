@@ -4,13 +4,17 @@ use actix_web::web::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+mod customer;
+mod operator;
+
+use customer::{add_context, edit, person, send, send_sample};
+use operator::with_quote;
+
+use super::Desk;
 use super::calls::{self, Click};
 use super::samples::{self, Sample};
-use super::{Desk, view};
-use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimCustomer, SimMedia, SimPermission};
-use crate::sandbox::portal::{
-    Author, FaultKind, Faults as PortalFaults, LineEntry, OPERATOR, SimFile, quote,
-};
+use crate::sandbox::cloud::{Faults as CloudFaults, SendFault, SimMedia, SimPermission};
+use crate::sandbox::portal::{FaultKind, Faults as PortalFaults, OPERATOR, SimFile};
 
 /// A request of the page, `{"do": "say", …}`.
 #[derive(Debug, Deserialize)]
@@ -385,112 +389,6 @@ fn done() -> Result<String, String> {
 
 fn filled(text: &str) -> Result<&str, String> {
     if text.trim().is_empty() { Err("There is nothing to send.".to_owned()) } else { Ok(text) }
-}
-
-fn person(desk: &Desk, customer: &str) -> Result<SimCustomer, String> {
-    view::person(desk, customer).ok_or_else(|| "There is no such customer.".to_owned())
-}
-
-/// Who writes has the chat before them, so what has arrived is read.
-fn send(desk: &Desk, customer: &str, message: Value) -> Result<String, String> {
-    let who = person(desk, customer)?;
-    let phone = &desk.scene.phone_number_id;
-    desk.cloud.customer_reads(phone, customer);
-    sent(desk.cloud.customer_sends(phone, &who, message))
-}
-
-fn send_sample(desk: &Desk, customer: &str, sample: Sample) -> Result<String, String> {
-    match sample {
-        Sample::Message(message) => send(desk, customer, message),
-        Sample::Media(media) => {
-            let who = person(desk, customer)?;
-            let phone = &desk.scene.phone_number_id;
-            desk.cloud.customer_reads(phone, customer);
-            sent(desk.cloud.customer_sends_media(phone, &who, media))
-        }
-        Sample::Burst(count) => {
-            for number in 1..=count {
-                let text = format!("Message {number} of {count}");
-                send(desk, customer, json!({"type": "text", "text": {"body": text}}))?;
-            }
-            done()
-        }
-    }
-}
-
-fn sent(wamid: String) -> Result<String, String> {
-    if wamid.is_empty() { Err("There is no such business number.".to_owned()) } else { Ok(wamid) }
-}
-
-/// Makes it a reply. `from` is whoever wrote what is quoted; the business is filled in by the cloud.
-fn add_context(desk: &Desk, customer: &str, message: &mut Value, reply_to: &str) {
-    let thread = desk.cloud.thread(&desk.scene.phone_number_id, customer);
-    let Some(quoted) = thread.iter().find(|message| message.wamid == reply_to) else { return };
-    let mut context = json!({ "id": reply_to });
-    let own =
-        quoted.from_customer.then(|| quoted.body.get("from").or_else(|| quoted.body.get("from_user_id")));
-    if let (Some(Some(from)), Some(context)) = (own, context.as_object_mut()) {
-        context.insert("from".to_owned(), from.clone());
-    }
-    if let Some(message) = message.as_object_mut() {
-        message.insert("context".to_owned(), context);
-    }
-}
-
-/// An edit bears the whole message anew (facts §1.6).
-fn edit(desk: &Desk, customer: &str, wamid: &str, text: &str) -> Result<String, String> {
-    let thread = desk.cloud.thread(&desk.scene.phone_number_id, customer);
-    let original = thread.iter().find(|message| message.wamid == wamid && message.from_customer);
-    let original = original.ok_or("Only the customer's own messages can be edited.")?;
-    let kind = original.body.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut content = original.body.get(&kind).cloned().unwrap_or_default();
-    let key = match kind.as_str() {
-        "text" => "body",
-        "image" | "video" | "document" => "caption",
-        _ => return Err("Only texts and captions can be edited.".to_owned()),
-    };
-    if let Some(content) = content.as_object_mut() {
-        content.insert(key.to_owned(), json!(text));
-    }
-    let mut message = json!({ "type": kind });
-    if let Some(map) = message.as_object_mut() {
-        map.insert(kind, content);
-        // What it answers stays what it answers.
-        if let Some(context) = original.body.get("context") {
-            map.insert("context".to_owned(), context.clone());
-        }
-    }
-    let edit = json!({"original_message_id": wamid, "message": message});
-    send(desk, customer, json!({"type": "edit", "edit": edit}))
-}
-
-/// The text with the quoted message before it, in the portal's own form.
-fn with_quote(desk: &Desk, chat: &str, text: &str, quoted: &str) -> String {
-    let line = &desk.scene.line_id;
-    let entries = desk.portal.conversation(line, chat);
-    let Some(entry) = entries.iter().find(|entry| entry.im_message_id == quoted) else {
-        return text.to_owned();
-    };
-    let chats = desk.portal.chats(line);
-    let Some(info) = chats.iter().find(|info| info.external_id == chat) else { return text.to_owned() };
-    let author = match entry.author {
-        Author::Client => format!("{} {}", info.client.0, info.client.1).trim().to_owned(),
-        Author::Operator => desk.portal.user_name(entry.author_id),
-        Author::System => "System".to_owned(),
-    };
-    let date = entry.at.format("%d.%m.%Y %H:%M").to_string();
-    let context = format!("chat{}/{}", info.chat_id, entry.im_message_id);
-    quote(&author, &date, Some(&context), &quotable(entry), text)
-}
-
-/// Without the quote that the quoted message itself begins with.
-fn quotable(entry: &LineEntry) -> String {
-    let frame = "-".repeat(54);
-    let own = entry.text.rsplit(&frame).next().unwrap_or_default().trim();
-    match (own, entry.files.first()) {
-        ("", Some(file)) => format!("[{}]", file.name),
-        (own, _) => own.to_owned(),
-    }
 }
 
 /// The switches with some of them changed; an unknown key changes nothing.
