@@ -3,12 +3,13 @@
 //! `lane_seq` is taken by the writer inside the transaction: it is the order of commit. A job that runs is
 //! `running` on disk before its call goes out, so that after a crash the call is known to be in doubt.
 
+mod seek;
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
-mod seek;
 pub use seek::{
     JobFilter, around_message, dead_ids, depth, has_to_let_pass, list, of_message, oldest_open, search,
     waiting_for,

@@ -1,10 +1,11 @@
 //! The ledger: one row per WhatsApp message, in both directions.
 
+mod sending;
+
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-mod sending;
 pub use sending::{GIVEN_UP, accepted, failed, others_accepted, replan, revive, send_started, send_undone};
 
 use super::db::{Conn, StoreError, on_backend};

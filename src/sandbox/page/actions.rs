@@ -1,11 +1,11 @@
 //! What a click on the page does.
 
+mod customer;
+mod operator;
+
 use actix_web::web::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-mod customer;
-mod operator;
 
 use customer::{add_context, edit, person, send, send_sample};
 use operator::with_quote;
