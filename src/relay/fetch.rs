@@ -98,8 +98,8 @@ impl Relay {
                         Settlement::Again { not_before: now + wait, error, counts: false, doubtful: false }
                     }
                     Failed::Cloud(verdict, error) => {
-                        let created = job.row.created_at.and_utc();
-                        let failure = self.settings.policy.decide(verdict, false, error, created, now);
+                        let since = job.row.troubled_since(now);
+                        let failure = self.settings.policy.decide(verdict, false, error, since, now);
                         if let Some(wait) = failure.pause {
                             self.scheduler.pause(queue, wait, now);
                         }

@@ -224,6 +224,7 @@ table! {
         last_error -> Nullable<Text>,
         created_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
+        troubled_since -> Nullable<Timestamp>,
     }
 }
 

@@ -131,7 +131,8 @@ impl Relay {
             "the portal fails at a message and answers otherwise; the message waits alone"
         );
         let created = loaded.running.row.created_at.and_utc();
-        let failure = self.settings.policy.decide(error.verdict(), true, text, created, now);
+        let since = loaded.running.row.troubled_since(now);
+        let failure = self.settings.policy.decide(error.verdict(), true, text, since, now);
         let mut settlement = failure.settlement;
         if let Settlement::Again { not_before, .. } = &mut settlement {
             let age = now - created;
@@ -169,9 +170,8 @@ impl Relay {
                 return self.refused(line, parcel, text.clone(), in_doubt);
             }
             let Parcel { loaded, maybe_twice, .. } = parcel;
-            let created = loaded.running.row.created_at.and_utc();
-            let policy = self.settings.policy;
-            let failure = policy.decide(verdict, in_doubt, text.clone(), created, now);
+            let (since, policy) = (loaded.running.row.troubled_since(now), self.settings.policy);
+            let failure = policy.decide(verdict, in_doubt, text.clone(), since, now);
             self.ended(line, loaded, maybe_twice, failure.settlement, None)
         };
         parcels.into_iter().map(settle).collect()
