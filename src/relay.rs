@@ -26,6 +26,7 @@ pub mod inbound;
 pub mod known_chats;
 mod late;
 pub mod limits;
+mod loaded;
 pub mod outbound;
 pub mod pace;
 mod pairs;

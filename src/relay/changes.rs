@@ -1,7 +1,7 @@
 //! What edits and revocations make of a message. Meta repeats a notification that it could not hand over, so that
 //! either may come before the message that it names.
 
-use super::to_portal::Loaded;
+use super::loaded::Loaded;
 use super::whose::clean_wamid;
 use crate::domain::Wamid;
 use crate::queue::job::{Job, Kind};
@@ -87,6 +87,15 @@ impl Loaded {
     pub(super) fn is_edited_again(&self) -> bool {
         let newest = self.edits().next_back();
         newest.is_some_and(|newest| self.message.as_ref().is_some_and(|message| message.id != newest.id))
+    }
+
+    /// Whether the line has a later edit of the same message than this one, which was late.
+    pub(super) fn is_outdated_edit(&self) -> bool {
+        let time = |edit: &MessageRow| WireMessage::parse(&edit.payload).ok()?.timestamp;
+        let Some(own) = self.message.as_ref().filter(|message| message.kind == "edit").and_then(time) else {
+            return false;
+        };
+        self.edits().any(|edit| edit.relayed_at.is_some() && time(edit).is_some_and(|time| time > own))
     }
 
     /// The edits of the message, the oldest first.

@@ -35,7 +35,7 @@ fn picture() -> SimMedia {
 async fn comes(app: &TestApp, wamid: &str, mut message: Value) {
     message["from"] = ANNA.into();
     message["id"] = wamid.into();
-    message["timestamp"] = "1763700000".into();
+    message["timestamp"] = message.get("timestamp").cloned().unwrap_or("1763700000".into());
     let contacts = json!([{"wa_id": ANNA, "profile": {"name": "Anna Sample"}}]);
     app.notify(json!({"contacts": contacts, "messages": [message]})).await;
     app.settled().await;
@@ -197,6 +197,24 @@ async fn a_message_that_comes_after_its_edit_does_not_show_its_old_text() {
     comes(&app, "r2", revoke("never")).await;
     comes(&app, "e3", edit("never", "secret again")).await;
     assert_eq!(readable(&app.conversation(&chat)), ["first"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_that_comes_late_does_not_undo_a_later_one() {
+    let app = TestApp::start().await;
+    let at = |time: &str, mut message: Value| {
+        message["timestamp"] = time.into();
+        message
+    };
+    comes(&app, "w", text("one")).await;
+    comes(&app, "e3", at("1763700300", edit("w", "three"))).await;
+    comes(&app, "e2", at("1763700200", edit("w", "two"))).await;
+    let chat = app.chat_of("Anna").await;
+    assert_eq!(app.texts(&chat), ["three\n[i](edited)[/i]"]);
+    comes(&app, "e4", at("1763700400", edit("w", "four"))).await;
+    assert_eq!(app.texts(&chat), ["four\n[i](edited)[/i]"]);
+    assert_eq!(app.message("w").await.body, "four");
     app.stop().await;
 }
 

@@ -419,9 +419,8 @@ async fn installations_that_nothing_proves_do_not_fill_the_log() {
     let told = ["an installation is not finished", "opened in vain", "/api/bitrix/"]
         .map(|words| log.matches(words).count());
     assert!(told[0] > 0 && told[1] > 0, "{log}");
-    // Thirty a minute of each thread that answers.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    assert!(told.iter().sum::<usize>() <= 2 * 30 * threads.min(2), "{told:?}");
+    // Thirty of each of the two threads that answer; and a minute may have ended.
+    assert!(told.iter().sum::<usize>() <= 4 * 30, "{told:?}");
     world.stop().await;
 }
 

@@ -7,7 +7,8 @@ use crate::queue::job::Kind;
 use crate::queue::worker::Settled;
 use crate::relay::Relay;
 use crate::relay::changes::{line_ids, part_id};
-use crate::relay::to_portal::{Loaded, Prepared, user_of};
+use crate::relay::loaded::Loaded;
+use crate::relay::to_portal::{Prepared, user_of};
 use crate::store::jobs::Settlement;
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::translate::to_line;
@@ -48,6 +49,7 @@ impl Line {
         let has_file = loaded.message.as_ref().is_some_and(|message| message.media_state.is_some());
         let has_original = || loaded.original.as_ref().is_some_and(|original| self.has(original, loaded));
         loaded.is_revoked()
+            || loaded.is_outdated_edit()
             || (loaded.newer_text().is_some() && !has_file)
             || (loaded.is_rest_of_edit() && (loaded.is_edited_again() || !has_original()))
     }

@@ -19,6 +19,9 @@ pub fn changes_of(
     phone_id: &str,
     wamids: &[String],
 ) -> Result<Vec<(String, MessageRow)>, StoreError> {
+    if wamids.is_empty() {
+        return Ok(Vec::new());
+    }
     let found: Vec<(Option<String>, MessageRow)> = messages::table
         .filter(messages::phone_id.eq(phone_id))
         // Said in so many words, so that the index of the few that have one is used.
