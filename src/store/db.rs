@@ -163,7 +163,8 @@ impl DbUrl {
             }
             Self::Postgres(url) => {
                 let mut conn = PgConnection::establish(url).map_err(failed)?;
-                conn.batch_execute("SET TIME ZONE 'UTC'")?;
+                // A transaction whose client has vanished would hold its locks for as long as the network hides it.
+                conn.batch_execute("SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '60s'")?;
                 Ok(Conn::Postgres(conn))
             }
         }

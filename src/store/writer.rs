@@ -3,23 +3,32 @@
 //! What waits at the same moment is put into one transaction, so that one flush to disk serves many webhooks. If
 //! one request of a group fails, the group is rolled back and replayed request by request: one bad request cannot
 //! fail its neighbours.
+//!
+//! A connection that breaks while it commits leaves open whether it did. Then the jobs are looked for on disk
+//! before anything else is written: what is there would be known to nobody, and be overtaken by what comes later.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::db::{Conn, DbUrl, StoreError};
-use super::jobs::Offer;
+use super::jobs::{self, Offer};
 use super::later::Later;
-use super::schema::jobs;
+use super::schema;
 
 /// Requests that may wait for the writer before new ones are refused.
 const WRITE_QUEUE: usize = 2048;
 /// Requests that share one transaction at most.
 const GROUP_MAX: usize = 256;
+/// Pause between two looks for what a broken commit has left.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Jobs that are looked for at once.
+const PAGE: i64 = 1000;
 
 /// A transaction in the writer: the connection, the order of lanes, the jobs to announce after commit.
 pub struct Tx<'a> {
@@ -108,9 +117,9 @@ pub(super) fn start(
     on_commit: OnCommit,
 ) -> Result<(mpsc::Sender<Asked>, WriterThread), StoreError> {
     let mut conn = url.open()?;
-    let seq = jobs::table.select(diesel::dsl::max(jobs::lane_seq)).first::<Option<i64>>(&mut conn)?;
+    let seq = last_seq(&mut conn)?;
     let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
-    let writer = Writer { url, conn: Some(conn), seq: seq.unwrap_or(0), on_commit };
+    let writer = Writer { url, conn: Some(conn), seq, in_doubt: None, on_commit };
     let thread = std::thread::Builder::new()
         .name("db-writer".into())
         .spawn(move || writer.run(receiver))
@@ -136,12 +145,14 @@ struct Writer {
     url: DbUrl,
     conn: Option<Conn>,
     seq: i64,
+    /// The place after which there may be jobs on disk that nobody knows.
+    in_doubt: Option<i64>,
     on_commit: OnCommit,
 }
 
 impl Writer {
     fn run(mut self, mut receiver: mpsc::Receiver<Asked>) {
-        while let Some(Asked::Write(first)) = receiver.blocking_recv() {
+        while let Some(Asked::Write(first)) = self.next(&mut receiver) {
             let (mut group, mut closing) = (vec![first], false);
             while group.len() < GROUP_MAX && !closing {
                 match receiver.try_recv() {
@@ -155,6 +166,45 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// What is asked next. Nobody may ask anything for long, and what a broken commit has left must not wait for it.
+    fn next(&mut self, receiver: &mut mpsc::Receiver<Asked>) -> Option<Asked> {
+        while self.in_doubt.is_some() && self.find_lost().is_err() {
+            match receiver.try_recv() {
+                Ok(asked) => return Some(asked),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::thread::sleep(LOOK_AGAIN),
+            }
+        }
+        receiver.blocking_recv()
+    }
+
+    /// After a commit that broke off: takes its jobs in, if it was done.
+    fn find_lost(&mut self) -> Result<(), StoreError> {
+        let Some(mut after) = self.in_doubt else { return Ok(()) };
+        let mut conn = self.url.open()?;
+        begin(&mut conn)?;
+        if let Conn::Postgres(_) = &conn {
+            // The server may still be at it: this waits until the other transaction has ended either way.
+            conn.batch_execute("SET LOCAL lock_timeout = '10s'; LOCK TABLE jobs IN SHARE MODE")?;
+        }
+        let mut lost = Vec::new();
+        loop {
+            let page = jobs::ready_after(&mut conn, after, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            lost.extend(page);
+        }
+        let seq = last_seq(&mut conn)?;
+        conn.batch_execute("COMMIT")?;
+        tracing::warn!(
+            jobs = lost.len(),
+            "the answer to a commit was lost; its jobs were looked for on disk"
+        );
+        (self.seq, self.in_doubt, self.conn) = (self.seq.max(seq), None, Some(conn));
+        (self.on_commit)(lost, 0);
+        Ok(())
     }
 
     fn commit_group(&mut self, mut group: Vec<Box<dyn WriteOp>>) {
@@ -177,6 +227,7 @@ impl Writer {
     /// A connection inside a transaction. One that cannot begin is broken, as after a restart of the server;
     /// nothing was written by then, so a new one is tried.
     fn begin(&mut self) -> Result<Conn, StoreError> {
+        self.find_lost()?;
         if let Some(mut conn) = self.conn.take()
             && begin(&mut conn).is_ok()
         {
@@ -204,6 +255,7 @@ impl Writer {
         // Whatever it was, it is rolled back; and the only writer must live on.
         let ran = std::panic::catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|_| Err(StoreError::Corrupt("a write ended in a panic".into())));
+        let committing = ran.is_ok();
         let outcome = ran.and_then(|()| conn.batch_execute("COMMIT").map_err(StoreError::from));
         match outcome {
             Ok(()) => {
@@ -214,14 +266,23 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                self.seq = seq_before;
                 if conn.batch_execute("ROLLBACK").is_ok() {
-                    self.conn = Some(conn);
+                    (self.seq, self.conn) = (seq_before, Some(conn));
+                } else if committing {
+                    // The places stay taken: the jobs that have them may be on disk.
+                    self.in_doubt = Some(seq_before);
+                } else {
+                    self.seq = seq_before;
                 }
                 Err(error)
             }
         }
     }
+}
+
+fn last_seq(conn: &mut Conn) -> Result<i64, StoreError> {
+    let last = diesel::dsl::max(schema::jobs::lane_seq);
+    Ok(schema::jobs::table.select(last).first::<Option<i64>>(conn)?.unwrap_or(0))
 }
 
 fn begin(conn: &mut Conn) -> Result<(), StoreError> {

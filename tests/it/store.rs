@@ -1,17 +1,24 @@
 //! The database: groups that stand for themselves, a queue that has an end, a disk that is full, a server that
 //! is restarted, and who may open it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use wabridge::app::App;
 use wabridge::config::DatabaseUrl;
 use wabridge::queue::job::{Class, Job, Kind, to_line};
 use wabridge::queue::lanes::Claimed;
 use wabridge::queue::worker::{Running, Settled};
-use wabridge::store::db::Conn;
+use wabridge::store::db::{Conn, DbUrl};
 use wabridge::store::jobs::Settlement;
+use wabridge::store::migrate::migrate;
 use wabridge::store::{Db, StoreError, jobs};
 
+use crate::support::database::TestDatabase;
 use crate::support::{Options, TestApp, anna};
 
 fn is_sqlite(app: &TestApp) -> bool {
@@ -224,6 +231,91 @@ async fn a_restarted_postgres_loses_nothing() {
     expected.extend((0..5).flat_map(|round| (0..10).map(move |number| format!("{round}.{number}"))));
     assert_eq!(app.texts(&chat), expected);
     app.stop().await;
+}
+
+/// The server commits, and the connection breaks before its answer is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_broken_commit_has_written_is_run_at_once_and_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = TestDatabase::create(folder.path()).await;
+    let DatabaseUrl::Postgres(url) = database.url() else { return };
+    let mut url: url::Url = url.expose().parse().unwrap();
+    migrate(&DbUrl::Postgres(url.to_string())).unwrap();
+    let cutter = CommitCutter::before(&url).await;
+    url.set_ip_host("127.0.0.1".parse().unwrap()).unwrap();
+    url.set_port(Some(cutter.port)).unwrap();
+    let (told, mut known) = tokio::sync::mpsc::unbounded_channel();
+    let on_commit = move |offers: Vec<jobs::Offer>, _| {
+        offers.into_iter().for_each(|offer| told.send(offer).unwrap());
+    };
+    let (db, writer) = Db::start(DbUrl::Postgres(url.to_string()), Arc::new(on_commit)).unwrap();
+    let write = async |text: &'static str| {
+        let job = to_line(
+            Kind::Note,
+            &"p".into(),
+            &"c".into(),
+            None,
+            &Job::Note { chat_id: "c".into(), text: text.into() },
+        );
+        db.write(move |tx| jobs::enqueue(tx, &job, chrono::Utc::now())).await
+    };
+    write("one").await.unwrap();
+    cutter.cut.store(true, Ordering::SeqCst);
+    assert!(write("two").await.is_err_and(|error| error.is_outage()));
+    // Nobody asks for anything: it is found all the same.
+    let mut seqs = Vec::new();
+    for _ in 0..2 {
+        let offer =
+            tokio::time::timeout(crate::support::DEADLINE, known.recv()).await.expect("a job").unwrap();
+        seqs.push(offer.seq);
+    }
+    write("three").await.unwrap();
+    seqs.push(known.recv().await.unwrap().seq);
+    assert!(seqs.is_sorted_by(|a, b| a < b), "each has a place of its own: {seqs:?}");
+    drop(db);
+    tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
+}
+
+/// Stands between a client and PostgreSQL and, once told, lets a commit through and breaks off before its answer.
+struct CommitCutter {
+    port: u16,
+    cut: Arc<AtomicBool>,
+}
+
+impl CommitCutter {
+    async fn before(server: &url::Url) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, cut) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
+        let (server, armed) = ((server.host_str().unwrap().to_owned(), server.port().unwrap()), cut.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = tokio::net::TcpStream::connect(server.clone()).await.unwrap();
+                tokio::spawn(pass(client, server, armed.clone()));
+            }
+        });
+        Self { port, cut }
+    }
+}
+
+async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool>) {
+    let (mut asked, mut answered) = ([0; 16_384], [0; 16_384]);
+    loop {
+        tokio::select! {
+            Ok(length @ 1..) = client.read(&mut asked) => {
+                server.write_all(&asked[..length]).await.unwrap();
+                let commits = asked[..length].windows(6).any(|word| word == b"COMMIT");
+                if commits && cut.swap(false, Ordering::SeqCst) {
+                    // Its answer is there: it is done.
+                    let _ = server.read(&mut answered).await;
+                    return;
+                }
+            }
+            Ok(length @ 1..) = server.read(&mut answered) => {
+                client.write_all(&answered[..length]).await.unwrap();
+            }
+            else => return,
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
