@@ -191,6 +191,8 @@ table! {
         read_at -> Nullable<Timestamp>,
         failed_at -> Nullable<Timestamp>,
         repeats -> Integer,
+        changes -> Nullable<Text>,
+        line_parts -> Integer,
     }
 }
 

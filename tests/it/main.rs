@@ -13,6 +13,7 @@ mod bad_days;
 mod call_cards;
 mod calling;
 mod calls;
+mod changes;
 mod cli;
 mod courier;
 mod crash;
