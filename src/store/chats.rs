@@ -201,8 +201,8 @@ pub fn window_closed(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
 
 /// A free text met a closed window: closed, unless the contact has written since `seen` was read.
 pub fn closed_as_seen(conn: &mut Conn, seen: &ChatRow) -> Result<(), StoreError> {
-    let read = seen.last_inbound_at.unwrap_or(NaiveDateTime::MIN);
-    window_was_closed(conn, &seen.id, read.and_utc())
+    let read = seen.last_inbound_at.map_or(DateTime::UNIX_EPOCH, |at| at.and_utc());
+    window_was_closed(conn, &seen.id, read)
 }
 
 /// Meta reports that a free text of `sent_at` failed with 131047: closed, unless the contact wrote after it.
