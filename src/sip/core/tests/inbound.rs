@@ -489,3 +489,72 @@ fn a_phone_whose_password_is_not_known_yet_takes_no_call() {
     assert_eq!((pair.meta().status(), pair.meta().status()), (100, 480));
     assert!(pair.ended().text.unwrap().contains("SIP password"));
 }
+
+#[test]
+fn each_target_of_a_trunk_may_challenge_us() {
+    let mut pair = Pair::with(|config| {
+        config.trunks = vec![trunk(&["sip:10.0.0.1", "sip:10.0.0.2"])];
+        config.trunks[0].login = Some(login("bridge"));
+    });
+    let (_, invite) = pair.call_in();
+    let challenge = |nonce: &str| {
+        format!("WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"{nonce}\",qop=\"auth\"\r\n")
+    };
+    pair.pbx_sends(&invite.reply(401, "x", &challenge("of-a"), ""));
+    assert_eq!(pair.pbx().method(), "ACK");
+    let proven = pair.pbx();
+    pair.pbx_sends(&proven.reply(503, "x", "", ""));
+    assert_eq!(pair.pbx().method(), "ACK");
+    let second = pair.pbx();
+    assert_eq!(second.uri(), "sip:100@10.0.0.2:5060");
+    pair.pbx_sends(&second.reply(401, "x", &challenge("of-b"), ""));
+    assert_eq!(pair.pbx().method(), "ACK");
+    let proven = pair.pbx();
+    assert_eq!(proven.digest("Authorization", "nonce"), "of-b");
+    pair.pbx_replies(&proven, 180, "", "");
+    assert_eq!(pair.meta().status(), 180);
+}
+
+#[test]
+fn a_target_that_falls_silent_after_its_challenge_is_followed_by_the_next() {
+    let mut pair = Pair::with(|config| {
+        config.trunks = vec![trunk(&["sip:10.0.0.1", "sip:10.0.0.2"])];
+        config.trunks[0].login = Some(login("bridge"));
+    });
+    let (_, invite) = pair.call_in();
+    pair.seconds(2);
+    let challenge = "WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"n\",qop=\"auth\"\r\n";
+    pair.pbx_sends(&invite.reply(401, "x", challenge, ""));
+    pair.seconds(2);
+    assert!(pair.at_pbx.iter().all(|msg| msg.uri() == "sip:100@10.0.0.1:5060"));
+    pair.seconds(1);
+    assert_eq!(pair.at_pbx.pop_back().unwrap().uri(), "sip:100@10.0.0.2:5060");
+}
+
+#[test]
+fn calls_that_are_shed_have_records_and_a_flood_has_only_so_many() {
+    let mut pair = Pair::with(|config| {
+        config.require_digest = false;
+        config.max_calls_per_minute = 1;
+    });
+    let conn = pair.meta_connects();
+    for _ in 0..200 {
+        let call = MetaCall::new(&mut pair, conn);
+        pair.over(conn, &call.invite(""));
+    }
+    let shed = pair.events.iter().filter(|event| {
+        matches!(&event.moment, CallMoment::Ended(end) if end.cause == EndCause::Overload && end.status == Some(486))
+    });
+    assert_eq!(shed.count(), 60);
+    assert_eq!(pair.at_meta.iter().filter(|msg| msg.status() == 486).count(), 199, "each is answered");
+}
+
+#[test]
+fn only_what_is_not_here_is_told_as_unsupported() {
+    let mut pair = Pair::new();
+    let conn = pair.meta_connects();
+    let call = MetaCall::new(&mut pair, conn);
+    pair.over(conn, &call.invite("Require: timer, 100rel, Privacy\r\n"));
+    let refused = pair.meta();
+    assert_eq!((refused.status(), refused.get("Unsupported")), (420, "100rel, Privacy"));
+}
