@@ -25,8 +25,8 @@ impl Endpoint {
             return None;
         }
         let Ok(offer) = incoming.sdp() else {
-            let why = "what the INVITE offers is no SDP";
-            self.record_refused(incoming, new, refused_by_us(EndCause::Media, 415, why));
+            // No record: nobody calls so but our own doctor, who asks whether a password is believed.
+            self.count_stranger(incoming, "an INVITE with something else than an offer");
             self.answer_unsupported(tx, incoming);
             return None;
         };
