@@ -146,6 +146,8 @@ impl Bench {
             .env("WABRIDGE_BITRIX__OAUTH_SERVERS", format!("[\"{}\"]", portal.oauth_url()))
             .env("WABRIDGE_OUTBOUND__ALLOW_PRIVATE_NETWORKS", "true")
             .env("WABRIDGE_LOG__LEVEL", "error")
+            // As the systemd unit and the image set it.
+            .env("MALLOC_ARENA_MAX", "2")
             .current_dir(data.path());
         let child = command.arg("serve").stdout(Stdio::null()).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);

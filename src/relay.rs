@@ -12,8 +12,10 @@
 //! | `shorthand`, `uploads` | what becomes an approved template: found, filled, its file brought here and uploaded once |
 //! | [`held`], `late` | what becomes of an operator's text while the window is closed; and if only Meta knew that |
 //! | [`fetch`] | fetches contacts' files from Meta |
+//! | `changes` | what contacts' edits and revocations make of a message, whichever came first |
 
 mod arrival;
+mod changes;
 pub mod courier;
 mod effects;
 pub mod fetch;
@@ -24,6 +26,7 @@ pub mod inbound;
 pub mod known_chats;
 mod late;
 pub mod limits;
+mod loaded;
 pub mod outbound;
 pub mod pace;
 mod pairs;

@@ -254,8 +254,7 @@ impl Calls {
         };
         let until = self.scheduler.pause(queue, pause, now);
         tracing::warn!(call.id = call_id, error = text, until = %until, "the portal cannot be used; cards of calls wait");
-        let created = job.row.created_at.and_utc();
-        let failure = self.policy.decide(verdict, doubtful, text, created, now);
+        let failure = self.policy.decide(verdict, doubtful, text, job.row.troubled_since(now), now);
         Settled::plain(job, failure.settlement)
     }
 }

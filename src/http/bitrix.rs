@@ -3,8 +3,10 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::admin::Say;
+use super::observe::Refusals;
 use super::pages::{self, Frame};
 use super::{Problem, State, settings};
 use crate::bitrix::event::{EventBody, PortalEvent};
@@ -40,18 +42,18 @@ async fn answer(state: &State, request: &HttpRequest, body: &[u8], reinstall: bo
         Err(problem) => return problem.error_response(),
     };
     if has(&value, "event") {
-        return match event(state, &value).await {
+        return match event(state, request, &value).await {
             Ok(()) => HttpResponse::Ok().finish(),
             Err(problem) => problem.error_response(),
         };
     }
     match PortalPage::decode(request.query_string(), body) {
-        Ok(page) => open(state, page, reinstall).await,
+        Ok(page) => open(state, request, page, reinstall).await,
         Err(error) => Problem::new(StatusCode::BAD_REQUEST, error.to_string()).error_response(),
     }
 }
 
-async fn event(state: &State, value: &Value) -> Result<(), Problem> {
+async fn event(state: &State, request: &HttpRequest, value: &Value) -> Result<(), Problem> {
     let event = PortalEvent::decode(value)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     state.metrics.portal_event(label(&event.body));
@@ -60,7 +62,9 @@ async fn event(state: &State, value: &Value) -> Result<(), Problem> {
             let claim = Claim::of_event(&event)
                 .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "the event brings no token"))?;
             state.setup.install(claim).await.inspect_err(|error| {
-                tracing::warn!(error = %error, "an installation is not finished");
+                if is_told(request) {
+                    tracing::warn!(error = %error, "an installation is not finished");
+                }
             })?;
             Ok(())
         }
@@ -89,7 +93,7 @@ async fn known_portal(state: &State, event: &PortalEvent) -> Result<(), Problem>
 }
 
 /// The application's page: installs for an administrator, greets everybody else.
-async fn open(state: &State, page: PortalPage, reinstall: bool) -> HttpResponse {
+async fn open(state: &State, request: &HttpRequest, page: PortalPage, reinstall: bool) -> HttpResponse {
     let language = Language::from_code(&page.lang);
     let outcome = state.setup.open(Claim::of_page(&page), reinstall).await;
     if !reinstall
@@ -114,7 +118,9 @@ async fn open(state: &State, page: PortalPage, reinstall: bool) -> HttpResponse 
             }
         }
         Err(error) => {
-            tracing::warn!(error = %error, "the application's page was opened in vain");
+            if is_told(request) {
+                tracing::warn!(error = %error, "the application's page was opened in vain");
+            }
             let problem = Problem::from(error);
             // Nothing on this page can be clicked: the portal that opened it may show why it failed.
             let frame = Frame::claimed(&page.domain, page.https);
@@ -122,6 +128,12 @@ async fn open(state: &State, page: PortalPage, reinstall: bool) -> HttpResponse 
             pages::error(problem.status_code(), language, &frame, &say.said(problem.detail()))
         }
     }
+}
+
+/// Whether a claim that came to nothing is worth a line: a stranger can post as many as he likes.
+fn is_told(request: &HttpRequest) -> bool {
+    let refusals = request.app_data::<web::Data<Refusals>>();
+    refusals.is_none_or(|refusals| refusals.is_told(Instant::now()))
 }
 
 /// A form, or JSON where somebody posts that.

@@ -34,7 +34,7 @@ struct Lately {
 
 impl Refusals {
     /// Whether one more is worth a line; what was left out is told when the minute is over.
-    fn is_told(&self, now: Instant) -> bool {
+    pub(super) fn is_told(&self, now: Instant) -> bool {
         let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lately.since.is_none_or(|since| now - since >= MINUTE) {
             let left_out = lately.count.saturating_sub(REFUSED);

@@ -24,15 +24,16 @@ pub struct Failure {
 }
 
 impl Policy {
-    /// Decides on a job written at `created_at` whose call failed with `verdict`.
+    /// Decides on a job that is tried in vain since `since` and whose call failed with `verdict`.
     ///
-    /// An outage of the other side counts against no message; only its length ends them.
+    /// An outage of the other side counts against no message; only its length ends them. What was not tried, as for
+    /// want of a line, does not count.
     pub fn decide(
         &self,
         verdict: Verdict,
         doubtful: bool,
         error: String,
-        created_at: DateTime<Utc>,
+        since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Failure {
         let pause = match verdict {
@@ -41,7 +42,7 @@ impl Policy {
             Verdict::RetryAfter(wait) => Duration::from_std(wait).unwrap_or_default(),
             Verdict::Reauthorize => Duration::seconds(30),
         };
-        if now - created_at > self.outage {
+        if now - since > self.outage {
             let error = format!("given up after {} days of outage: {error}", self.outage.num_days());
             return Failure { settlement: Settlement::Dead { error }, pause: Some(pause) };
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::known_chats::{Known, KnownChats};
 use super::whose::{cache_key, clean_wamid, open_chat, system_change};
-use super::{Relay, held, permission, statuses};
+use super::{Relay, changes, held, permission, statuses};
 use crate::directory::{Phone, Snapshot};
 use crate::domain::stop_words::{self, MarketingWish};
 use crate::domain::{ChatId, DeliveryState, Direction, Language, Wamid};
@@ -71,10 +71,14 @@ pub(super) fn arrive(
         held::release(tx, &arrival.phone.key, &chat_id, now)?;
         note_wish(tx, arrival, &chat_id)?;
     }
-    let change = match arrival.kind.as_str() {
-        "edit" if changes_known(tx, arrival, &chat_id)? => Some(Kind::Update),
-        "revoke" if changes_known(tx, arrival, &chat_id)? => Some(Kind::Delete),
-        _ => None,
+    let change = match changes::named(&arrival.kind, &arrival.raw) {
+        Some((kind, named)) => {
+            let named = clean_wamid(&named);
+            let is_known = has_any(tx, arrival, &chat_id, kind, &named)?;
+            ledger::set_changes(tx.conn, &message_id, named.as_str())?;
+            is_known.then_some(kind)
+        }
+        None => None,
     };
     if let Some(language) = arrival.standby {
         // Once a day is enough.
@@ -214,14 +218,21 @@ fn note_wish(tx: &mut Tx<'_>, arrival: &Arrival, chat_id: &str) -> Result<(), St
 }
 
 /// Whether an edit or revocation is of a message that the line has: what it has not can be neither changed nor
-/// deleted there, though the portal would answer that it was; then the line gets a message.
-fn changes_known(tx: &mut Tx<'_>, arrival: &Arrival, chat_id: &str) -> Result<bool, StoreError> {
-    let original = match WireMessage::parse(&arrival.raw).map(|wire| wire.content) {
-        Ok(Content::Edit { original, .. } | Content::Revoke { original }) => original,
-        _ => return Ok(false),
-    };
-    let original = ledger::by_wamid(tx.conn, arrival.phone.key.as_str(), original.as_str())?;
-    Ok(original.is_some_and(|original| original.chat_id == chat_id))
+/// deleted there, though the portal would answer that it was; then the line gets a message. An edit that came alone
+/// can be deleted with what it changes.
+fn has_any(
+    tx: &mut Tx<'_>,
+    arrival: &Arrival,
+    chat_id: &str,
+    change: Kind,
+    named: &Wamid,
+) -> Result<bool, StoreError> {
+    let phone = arrival.phone.key.as_str();
+    if let Some(original) = ledger::by_wamid(tx.conn, phone, named.as_str())? {
+        return Ok(original.chat_id == chat_id);
+    }
+    let edits = ledger::changes_of(tx.conn, phone, &[named.to_string()])?;
+    Ok(change == Kind::Delete && edits.iter().any(|(_, edit)| edit.kind == "edit" && edit.chat_id == chat_id))
 }
 
 fn fetch_job(phone: &Phone, chat_id: &str, message_id: &str) -> NewJob {

@@ -5,8 +5,11 @@
 //! an answer that never came, the chat's history tells whether a message is there before it is sent again.
 //! A call that is refused as a whole is made again in halves, until what it is refused for stands alone.
 //!
-//! `doubt` looks into histories, `settle` writes down what became of a message.
+//! `call` makes one call, `changes` is about edits and deletions, `doubt` looks into histories, `settle` writes down
+//! what became of a message.
 
+mod call;
+mod changes;
 mod doubt;
 mod settle;
 
@@ -16,22 +19,19 @@ pub use self::doubt::Doubts;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::to_portal::{Loaded, Prepared, load, user_of};
+use self::changes::Change;
+use super::loaded::{Loaded, load};
+use super::to_portal::Prepared;
 use super::{Relay, effects, outbound};
-use crate::bitrix::error::CallError;
-use crate::bitrix::imconnector::{
-    DeleteMessages, Delivery, LineChange, LineMessage, LineRemoval, SendDelivery, SendMessages, SendReply,
-    UpdateMessages,
-};
+use crate::bitrix::imconnector::{Delivery, LineMessage, LineRemoval};
 use crate::bitrix::users::AppInfoGet;
 use crate::directory::{Binding, Portal};
 use crate::domain::{ChatId, ImMessageId, PhoneKey, Verdict, Wamid};
-use crate::queue::job::{Class, Job, Kind};
+use crate::queue::job::{Class, Job};
 use crate::queue::lanes::Take;
 use crate::queue::worker::{Runner, Running, Settled, Started};
 use crate::store::jobs::{JobRow, Settlement};
 use crate::store::{StoreError, Tx, blobs, events};
-use crate::translate::to_line::Action;
 
 /// What one call carries: 50 messages of as many chats, one of them with a file (the portal pulls it inside
 /// the call).
@@ -79,22 +79,6 @@ impl Line {
     }
 }
 
-impl Line {
-    /// Whether the message that a job changes went into this line: elsewhere the portal would answer that it
-    /// was changed, and change nothing.
-    fn has_original(&self, loaded: &Loaded) -> bool {
-        let Some(original) = &loaded.original else { return false };
-        let moved = match (&original.im_chat_id, &loaded.chat.portal_chat_id) {
-            (Some(then), Some(now)) => then != now,
-            _ => false,
-        };
-        original.relayed_at.is_some()
-            && original.portal_id.as_deref() == Some(self.portal.id.as_str())
-            && self.knows(loaded)
-            && !moved
-    }
-}
-
 /// A job with what the portal is told.
 struct Parcel {
     loaded: Loaded,
@@ -127,9 +111,9 @@ enum Content {
     /// An operator's message that Meta has accepted.
     Accepted(Delivery),
     /// A contact's edit.
-    Change(LineChange),
+    Change(Change),
     /// A contact's revocation.
-    Removal(LineRemoval),
+    Removal(Vec<LineRemoval>),
 }
 
 impl Content {
@@ -195,6 +179,10 @@ impl Relay {
                 settled.push(Settled::plain(loaded.running, Settlement::Done));
                 continue;
             }
+            if line.passes_over(&loaded) {
+                settled.push(self.passed_over(&line, loaded));
+                continue;
+            }
             let parcel = self.parcel(&line, loaded);
             if !matches!(parcel.content, Content::Messages(_)) {
                 errands.push(parcel);
@@ -242,7 +230,6 @@ impl Relay {
 
     fn parcel(&self, line: &Line, loaded: Loaded) -> Parcel {
         let maybe_twice = loaded.running.row.maybe_twice;
-        let chat_id = ChatId::from(loaded.chat.name());
         if let Job::Acknowledge { im_chat_id, im_message_id, .. } = &loaded.job {
             let wamids = loaded.parts.iter().filter_map(|part| part.wamid.as_deref().map(Wamid::from));
             let content = Content::Accepted(Delivery {
@@ -250,29 +237,13 @@ impl Relay {
                 im_message_id: ImMessageId::from(im_message_id.as_str()),
                 wamids: wamids.collect(),
                 date: self.clock.now().timestamp(),
-                chat_id,
+                chat_id: ChatId::from(loaded.chat.name()),
             });
             return Parcel { loaded, content, maybe_twice };
         }
         let prepared = self.prepare(&loaded, &line.portal);
-        let has_original = line.has_original(&loaded);
-        let content = match (loaded.running.claimed.kind, &prepared.action) {
-            (Kind::Update, Action::Update { original }) if has_original => {
-                let text = prepared.messages.first().map(|first| first.message.text.clone());
-                Content::Change(LineChange {
-                    user: user_of(&loaded),
-                    message_id: original.to_string(),
-                    text: text.unwrap_or_default(),
-                    chat_id,
-                })
-            }
-            (Kind::Delete, Action::Delete { original }) if has_original => Content::Removal(LineRemoval {
-                user: user_of(&loaded),
-                message_id: original.to_string(),
-                chat_id,
-            }),
-            _ => Content::Messages(Box::new(prepared)),
-        };
+        let change = line.change(&loaded, &prepared);
+        let content = change.unwrap_or_else(|| Content::Messages(Box::new(prepared)));
         Parcel { loaded, content, maybe_twice }
     }
 
@@ -392,74 +363,6 @@ impl Relay {
                 Ok(())
             })
             .await
-    }
-
-    /// One call of one family, and what it says of each parcel.
-    async fn call(&self, line: &Line, parcels: &[Parcel]) -> Result<Vec<Told>, CallError> {
-        let (connector, portal) = (self.settings.connector.as_str(), &line.portal.id);
-        let line = &line.binding.line;
-        let (mut deliveries, mut changes, mut removals) = (Vec::new(), Vec::new(), Vec::new());
-        for parcel in parcels {
-            match &parcel.content {
-                Content::Accepted(delivery) => deliveries.push(delivery.clone()),
-                Content::Change(change) => changes.push(change.clone()),
-                Content::Removal(removal) => removals.push(removal.clone()),
-                Content::Messages(_) => {}
-            }
-        }
-        if !deliveries.is_empty() {
-            self.gateway.call(portal, &SendDelivery { connector, line, deliveries: &deliveries }).await?;
-            return Ok(parcels.iter().map(|_| Told::Taken(Taken::default())).collect());
-        }
-        if !changes.is_empty() {
-            let call = UpdateMessages { connector, line, messages: &changes };
-            let reply = self.gateway.call(portal, &call).await?;
-            let ids = changes.iter().map(|change| change.message_id.as_str());
-            return Ok(ids.enumerate().map(|(index, id)| told(&reply, index, &[id])).collect());
-        }
-        if !removals.is_empty() {
-            let call = DeleteMessages { connector, line, messages: &removals };
-            let reply = self.gateway.call(portal, &call).await?;
-            let ids = removals.iter().map(|removal| removal.message_id.as_str());
-            return Ok(ids.enumerate().map(|(index, id)| told(&reply, index, &[id])).collect());
-        }
-        let messages: Vec<LineMessage> =
-            parcels.iter().flat_map(|parcel| parcel.content.messages()).cloned().collect();
-        if messages.is_empty() {
-            return Ok(parcels.iter().map(|_| Told::Taken(Taken::default())).collect());
-        }
-        let reply = self.gateway.call(portal, &SendMessages { connector, line, messages: &messages }).await?;
-        let mut place = 0;
-        let tell = |parcel: &Parcel| {
-            let ids: Vec<&str> =
-                parcel.content.messages().iter().map(|message| message.message.id.as_str()).collect();
-            place += ids.len();
-            told(&reply, place - ids.len(), &ids)
-        };
-        Ok(parcels.iter().map(tell).collect())
-    }
-}
-
-/// What the reply says of the messages with these ids, from a place on.
-fn told(reply: &SendReply, place: usize, ids: &[&str]) -> Told {
-    let mut taken: Option<Taken> = None;
-    let mut error = None;
-    for (index, id) in ids.iter().enumerate() {
-        match reply.item(place + index, id) {
-            Some(item) if item.success => {
-                taken.get_or_insert_with(|| Taken {
-                    files: (index == 0).then_some(item.files),
-                    im_chat_id: item.portal_chat_id.clone(),
-                });
-            }
-            Some(item) if !item.errors.is_empty() => error = Some(item.errors.join("; ")),
-            Some(_) => error = Some("the portal did not take the message".to_owned()),
-            None => error = Some("the portal gave no verdict on the message".to_owned()),
-        }
-    }
-    match error {
-        Some(error) => Told::Refused { error, partly: taken.is_some() },
-        None => Told::Taken(taken.unwrap_or_default()),
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn refusal(
     error: WireError,
     now: DateTime<Utc>,
 ) -> Effects {
-    let (row_id, chat_id, phone) = (row.id.clone(), outgoing.chat.id.clone(), outgoing.phone.clone());
+    let (row_id, chat, phone) = (row.id.clone(), outgoing.chat.clone(), outgoing.phone.clone());
     let (snapshot, is_sms) = (outgoing.snapshot.clone(), outgoing.sms.is_some());
     let job_id = row.job_id.clone().unwrap_or_default();
     // One note is enough where the refusal of one part stands for the others.
@@ -82,7 +82,7 @@ pub(super) fn refusal(
         let text = error.title.as_deref().unwrap_or_default();
         ledger::failed(tx.conn, &row_id, error.code, text, now)?;
         if error.code == Some(WINDOW_CLOSED) {
-            chats::window_closed(tx.conn, &chat_id)?;
+            chats::closed_as_seen(tx.conn, &chat)?;
         }
         let Some(phone) = snapshot.phone(&phone) else { return Ok(()) };
         let language = statuses::language_of(&snapshot, phone);
@@ -97,7 +97,7 @@ pub(super) fn refusal(
             let (lines, more) = held::choices(&templates::of_waba(tx.conn, phone.waba_key.as_str())?);
             note.push_str(&notes::choices(&lines, more, language));
         }
-        let note = job::note(&phone.key, &ChatId::from(chat_id.as_str()), &row_id, note);
+        let note = job::note(&phone.key, &ChatId::from(chat.id.as_str()), &row_id, note);
         jobs::enqueue(tx, &note, now)?;
         Ok(())
     })
@@ -130,11 +130,13 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
     // A job that dies again after a replay is told again.
     let key = format!("dead:{job_id}:{}", settled.job.row.lane_seq);
     settled.with(move |tx| {
-        let (mut accepted_any, mut in_doubt) = (false, false);
+        let (mut accepted_any, mut in_doubt) = (false, None);
         for row in ledger::of_job(tx.conn, &job_id)? {
             accepted_any |= row.wamid.is_some();
             if row.wamid.is_none() && row.delivery() != DeliveryState::Failed {
-                in_doubt |= row.send_started;
+                if row.send_started {
+                    in_doubt = Some(in_doubt.unwrap_or(false) || row.repeats > 0);
+                }
                 ledger::failed(tx.conn, &row.id, None, ledger::GIVEN_UP, now)?;
             }
         }
@@ -150,10 +152,11 @@ pub(super) fn given_up(settled: Settled, outgoing: Outgoing, now: DateTime<Utc>)
             }
         }
         let attempts = u32::try_from(attempts).unwrap_or(0) + 1;
-        let mut text = notes::text(&Note::Dead { attempts }, language);
-        if in_doubt {
-            text = format!("{text}\n{}", notes::text(&Note::MaybeTwice, language));
-        }
+        let note = match in_doubt {
+            Some(repeated) => Note::InDoubt { repeated },
+            None => Note::Dead { attempts },
+        };
+        let text = notes::text(&note, language);
         let chat = ChatId::from(outgoing.chat.id.as_str());
         jobs::enqueue(tx, &job::note(&phone.key, &chat, &key, text), now)?;
         Ok(())

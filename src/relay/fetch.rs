@@ -98,8 +98,8 @@ impl Relay {
                         Settlement::Again { not_before: now + wait, error, counts: false, doubtful: false }
                     }
                     Failed::Cloud(verdict, error) => {
-                        let created = job.row.created_at.and_utc();
-                        let failure = self.settings.policy.decide(verdict, false, error, created, now);
+                        let since = job.row.troubled_since(now);
+                        let failure = self.settings.policy.decide(verdict, false, error, since, now);
                         if let Some(wait) = failure.pause {
                             self.scheduler.pause(queue, wait, now);
                         }
@@ -189,7 +189,9 @@ fn follow(
 ) -> Result<(), StoreError> {
     let chat = ChatId::from(message.chat_id.as_str());
     let relays = jobs::of_message(tx.conn, &message.id, Kind::File.as_str())?;
-    let Some(relay) = relays.iter().min_by_key(|job| job.lane_seq) else { return Ok(()) };
+    let Some(relay) = relays.iter().min_by_key(|job| job.lane_seq) else {
+        return late_after_all(tx, message, now);
+    };
     match relay.state.as_str() {
         "ready" => {
             jobs::wake(tx, &relay.id)?;
@@ -201,6 +203,19 @@ fn follow(
         // It is on its way right now: its end looks at the file again.
         _ => Ok(()),
     }
+}
+
+/// The job that brought the message into the line is swept long since: an outage outlasts it, and so does a fetch
+/// that was given up and is tried again.
+fn late_after_all(
+    tx: &mut Tx<'_>,
+    message: &MessageRow,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<(), StoreError> {
+    let Some(current) = ledger::get(tx.conn, &message.id)? else { return Ok(()) };
+    // That there is no file is no news twice; `message` is as it was before this try.
+    let is_news = current.media_state != message.media_state;
+    if current.relayed_at.is_some() && is_news { late_file(tx, message, now) } else { Ok(()) }
 }
 
 /// The file (or the news that there is none) follows a message that went without it, once each: a fetch

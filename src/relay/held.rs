@@ -207,12 +207,12 @@ impl Relay {
 
     /// Drops a plan of which nothing has gone: the next run finds the window closed.
     pub(super) fn planned_anew(&self, job: Running, outgoing: &Outgoing) -> Settled {
-        let chat = outgoing.chat.id.clone();
+        let chat = outgoing.chat.clone();
         let (not_before, error) = (self.clock.now(), "the service window is closed".to_owned());
         let job_id = job.row.id.clone();
         let again = Settlement::Again { not_before, error, counts: false, doubtful: false };
         Settled::plain(job, again).with(move |tx| {
-            chats::window_closed(tx.conn, &chat)?;
+            chats::closed_as_seen(tx.conn, &chat)?;
             ledger::drop_plan(tx.conn, &job_id)
         })
     }

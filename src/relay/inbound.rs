@@ -14,7 +14,7 @@ use super::known_chats::Known;
 use super::{Relay, fields, statuses};
 use crate::directory::{App, Phone, Snapshot};
 use crate::domain::{ChatId, PhoneNumberId, WabaKey};
-use crate::queue::job::{Job, Kind, lane_in, to_line};
+use crate::queue::job::{Job, Kind, to_line};
 use crate::store::events::{self, Origin};
 use crate::store::jobs;
 use crate::store::statuses as echoes;
@@ -269,10 +269,4 @@ pub(super) fn echo_came_back(
     let mut job = to_line(Kind::Acknowledge, &phone.key, chat_id, None, &acknowledge);
     job.dedupe_key = Some(format!("acknowledge:{portal_id}:{im_message_id}"));
     jobs::enqueue(tx, &job, now).map(drop)
-}
-
-/// The lane of a chat into its line; public for those who erase a person.
-pub fn lanes_of(chat_id: &str) -> [String; 2] {
-    let chat = ChatId::from(chat_id);
-    [lane_in(&chat), crate::queue::job::lane_out(&chat)]
 }

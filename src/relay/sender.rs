@@ -238,6 +238,13 @@ impl Relay {
                     accepted_any = true;
                     last = Some(acceptance(&outgoing, &row, *accepted, self.clock.now()));
                 }
+                // An earlier call may have had its effect: nobody may say that it was not sent, or send it anew.
+                Gone::Refused { code: Some(WINDOW_CLOSED), .. } if row.send_started => {
+                    let error = "the service window closed before the send was proven".to_owned();
+                    let mut settled = Settled::plain(job, Settlement::Dead { error });
+                    settled.maybe_twice = maybe_twice;
+                    return given_up(settled, outgoing, self.clock.now());
+                }
                 Gone::Refused { code: Some(WINDOW_CLOSED), .. }
                     if !accepted_any && self.decides_anew(&outgoing) =>
                 {

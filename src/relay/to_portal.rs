@@ -1,146 +1,25 @@
 //! Turns stored messages into what `imconnector.send.messages` takes.
 
-use super::Relay;
 use super::fetch::media_of;
+use super::loaded::Loaded;
 use super::parts::{self, Form, Part};
+use super::{Relay, changes};
 use crate::bitrix::imconnector::{LineChat, LineFile, LineMessage, OutMessage, UserObject};
 use crate::directory::Portal;
 use crate::domain::{ChatId, Direction, Language};
 use crate::media::name::portal_name;
-use crate::queue::job::{Job, Kind};
-use crate::queue::worker::Running;
-use crate::store::blobs::{self, BlobRow};
-use crate::store::chats::{self, ChatPerson, ChatRow};
-use crate::store::messages::{self as ledger, MessageRow};
-use crate::store::{Conn, StoreError};
+use crate::queue::job::Job;
+use crate::store::messages::MessageRow;
 use crate::translate::person::{PersonName, person_name};
 use crate::translate::to_line::{self, Action, EchoOf, Known, LineItem, MediaKind, Quoted};
 use crate::translate::{reconstruction, sms_notes, split};
 use crate::whatsapp::message::{Content, WireMessage};
-
-/// A job of the courier with everything that it needs from the database.
-#[derive(Clone, Debug)]
-pub(super) struct Loaded {
-    pub(super) running: Running,
-    pub(super) job: Job,
-    pub(super) chat: ChatRow,
-    pub(super) person: ChatPerson,
-    pub(super) message: Option<MessageRow>,
-    pub(super) quoted: Option<MessageRow>,
-    /// The message that an edit or revocation changes.
-    pub(super) original: Option<MessageRow>,
-    pub(super) blob: Option<BlobRow>,
-    /// The accepted parts of an operator's message, for an acknowledgement.
-    pub(super) parts: Vec<MessageRow>,
-}
-
-/// Reads what jobs of the courier need; jobs whose chat or message is gone come back as they are.
-pub(super) fn load(conn: &mut Conn, jobs: Vec<Running>) -> Result<(Vec<Loaded>, Vec<Running>), StoreError> {
-    let message_ids: Vec<String> = jobs.iter().filter_map(|job| job.row.message_id.clone()).collect();
-    let messages = ledger::get_many(conn, &message_ids)?;
-    let parsed: Vec<(Running, Option<Job>)> = jobs
-        .into_iter()
-        .map(|running| {
-            let job = Job::from_json(&running.row.payload).ok();
-            (running, job)
-        })
-        .collect();
-    let chat_ids: Vec<String> =
-        parsed.iter().filter_map(|(_, job)| job.as_ref().and_then(chat_of)).map(str::to_owned).collect();
-    let (chats, people) = (chats::get_many(conn, &chat_ids)?, chats::people(conn, &chat_ids)?);
-    let (mut loaded, mut gone) = (Vec::new(), Vec::new());
-    for (running, job) in parsed {
-        let chat_id = job.as_ref().and_then(chat_of).map(str::to_owned);
-        let chat = chats.iter().find(|chat| Some(&chat.id) == chat_id.as_ref());
-        let person = people.iter().find(|person| Some(&person.chat_id) == chat_id.as_ref());
-        let (Some(job), Some(chat), Some(person)) = (job, chat, person) else {
-            gone.push(running);
-            continue;
-        };
-        let message = messages.iter().find(|row| Some(&row.id) == running.row.message_id.as_ref()).cloned();
-        if message.is_none() && matches!(job, Job::Relay { .. } | Job::Show { .. }) {
-            gone.push(running);
-            continue;
-        }
-        let quoted = match &message {
-            Some(message) => quoted(conn, message)?,
-            None => None,
-        };
-        let changes = matches!(running.claimed.kind, Kind::Update | Kind::Delete);
-        let original = match &message {
-            Some(message) if changes => original(conn, message)?,
-            _ => None,
-        };
-        let blob = match message.as_ref().and_then(|message| message.blob_id.as_ref()) {
-            Some(id) => blobs::get(conn, id)?,
-            None => None,
-        };
-        let parts = match &job {
-            Job::Acknowledge { portal_id, im_message_id, .. } => {
-                ledger::of_operator(conn, portal_id, im_message_id)?
-            }
-            _ => Vec::new(),
-        };
-        loaded.push(Loaded {
-            running,
-            job,
-            chat: chat.clone(),
-            person: person.clone(),
-            message,
-            quoted,
-            original,
-            blob,
-            parts,
-        });
-    }
-    Ok((loaded, gone))
-}
-
-fn chat_of(job: &Job) -> Option<&str> {
-    match job {
-        Job::Relay { chat_id, .. }
-        | Job::Note { chat_id, .. }
-        | Job::Show { chat_id, .. }
-        | Job::Acknowledge { chat_id, .. } => Some(chat_id),
-        Job::Send { .. }
-        | Job::Fallback { .. }
-        | Job::Fetch { .. }
-        | Job::MarkRead { .. }
-        | Job::Card { .. }
-        | Job::Sms { .. }
-        | Job::SmsStatus { .. }
-        | Job::Comment { .. } => None,
-    }
-}
-
-fn quoted(conn: &mut Conn, message: &MessageRow) -> Result<Option<MessageRow>, StoreError> {
-    // Most messages answer nothing: a look at the text is cheaper than parsing each of them here.
-    if !["\"context\"", "\"reaction\"", "\"edit\""].iter().any(|key| message.payload.contains(key)) {
-        return Ok(None);
-    }
-    let Ok(wire) = WireMessage::parse(&message.payload) else { return Ok(None) };
-    match wire.refers_to() {
-        Some(wamid) => ledger::by_wamid(conn, &message.phone_id, wamid.as_str()),
-        None => Ok(None),
-    }
-}
-
-fn original(conn: &mut Conn, message: &MessageRow) -> Result<Option<MessageRow>, StoreError> {
-    match WireMessage::parse(&message.payload).map(|wire| wire.content) {
-        Ok(Content::Edit { original, .. } | Content::Revoke { original }) => {
-            ledger::by_wamid(conn, &message.phone_id, original.as_str())
-        }
-        _ => Ok(None),
-    }
-}
 
 /// What goes to the portal for one job.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     /// The messages, in order; more than one where a text is longer than the portal takes.
     pub(super) messages: Vec<LineMessage>,
-    /// Edit or deletion of a message that the portal has.
-    pub(super) action: Action,
     /// Readable text for the ledger, in WhatsApp's markup.
     pub(super) summary: Option<String>,
     /// Hash of the media link that must be stored before the call.
@@ -149,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) echoes: Vec<String>,
     /// The message went without its file.
     pub(super) without_file: bool,
+    /// As how many messages its text is shown.
+    pub(super) parts: usize,
 }
 
 impl Relay {
@@ -165,11 +46,11 @@ impl Relay {
                     vec![],
                     Some(0),
                 )],
-                action: Action::New,
                 summary: None,
                 link: None,
                 echoes: Vec::new(),
                 without_file: false,
+                parts: 1,
             },
             (Job::Show { .. }, Some(message)) => self.prepare_template(loaded, message, language),
             (Job::Relay { late_file, .. }, Some(message)) => {
@@ -177,11 +58,11 @@ impl Relay {
             }
             _ => Prepared {
                 messages: vec![],
-                action: Action::New,
                 summary: None,
                 link: None,
                 echoes: Vec::new(),
                 without_file: false,
+                parts: 1,
             },
         }
     }
@@ -223,11 +104,11 @@ impl Relay {
         });
         Prepared {
             messages: std::iter::once(first).chain(more).collect(),
-            action: Action::New,
             summary: None,
             link,
             echoes: Vec::new(),
             without_file: false,
+            parts: 1,
         }
     }
 
@@ -257,12 +138,13 @@ impl Relay {
                 }
             },
         );
-        let wamid = message.wamid.clone().unwrap_or_else(|| message.id.clone());
         let kind = item.media.as_ref().map(|media| media.kind);
         let (mut text, mut files, mut link) = (item.text.clone(), Vec::new(), None);
         let mut without_file = false;
+        // What it says is in the line already: with the message itself, or as its edit.
+        let is_said = late_file || loaded.newer_text().is_some();
         if let (Some(kind), Some(_)) = (kind, wire.as_ref().and_then(|wire| media_of(&wire.content))) {
-            let beside = if late_file { "" } else { item.text.as_str() };
+            let beside = if is_said { "" } else { item.text.as_str() };
             match self.file(loaded, kind, beside, language) {
                 FileForm::File { url, name, hash, blob } => {
                     text = beside.to_owned();
@@ -277,17 +159,7 @@ impl Relay {
             }
         }
         let author = self.author(&item, message, portal, loaded);
-        let id = match (late_file, message.media_state.as_deref()) {
-            (false, _) => wamid.clone(),
-            (true, Some("failed")) => format!("{wamid}#nofile"),
-            (true, _) => format!("{wamid}#file"),
-        };
-        let mut messages = vec![self.line_message(loaded, id, text, files, author)];
-        if !late_file {
-            messages.extend(item.more.iter().enumerate().map(|(index, more)| {
-                self.line_message(loaded, format!("{wamid}#{}", index + 2), more.clone(), vec![], author)
-            }));
-        }
+        let messages = self.numbered(loaded, message, text, files, &item, author);
         let echoes = match author {
             None | Some(0) => Vec::new(),
             Some(_) => messages.iter().map(|message| message.message.text.clone()).collect(),
@@ -296,7 +168,39 @@ impl Relay {
             Content::Text { body } => body.clone(),
             content => to_line::summary(content, language),
         });
-        Prepared { messages, action: item.action, summary, link, echoes, without_file }
+        let parts = 1 + item.more.len();
+        Prepared { messages, summary, link, echoes, without_file, parts }
+    }
+
+    /// The messages of one item: each under an id that is found again from the ledger, see [`changes::line_ids`].
+    fn numbered(
+        &self,
+        loaded: &Loaded,
+        message: &MessageRow,
+        text: String,
+        files: Vec<LineFile>,
+        item: &LineItem,
+        author: Option<i64>,
+    ) -> Vec<LineMessage> {
+        let own = message.wamid.as_deref().unwrap_or(&message.id);
+        if loaded.is_rest() && !loaded.is_rest_of_edit() {
+            let id = changes::file_id(own, message.media_state.as_deref() != Some("failed"));
+            return vec![self.line_message(loaded, id, text, files, author)];
+        }
+        let (wamid, already) = match loaded.original.as_ref().filter(|_| loaded.is_rest_of_edit()) {
+            Some(original) => {
+                let shown = usize::try_from(original.line_parts).unwrap_or(1);
+                (original.wamid.as_deref().unwrap_or(own), shown)
+            }
+            None => (own, 0),
+        };
+        let mut files = Some(files);
+        let parts = std::iter::once(text).chain(item.more.iter().cloned()).enumerate().skip(already);
+        let number = |(index, text)| {
+            let (id, files) = (changes::part_id(wamid, index + 1), files.take().unwrap_or_default());
+            self.line_message(loaded, id, text, files, author)
+        };
+        parts.map(number).collect()
     }
 
     /// Whose message it is at the portal: the client's own, a system note (0), or a portal user's, for what

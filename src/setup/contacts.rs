@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::behalf::Object;
 use super::{Setup, SetupError};
 use crate::domain::BlobId;
-use crate::queue::job::{lane_call, lane_in, lane_out};
 use crate::store::calls::{self, CallRow};
 use crate::store::contacts::{self, ContactRow};
 use crate::store::held::{self, HeldRow};
@@ -109,17 +108,7 @@ impl Setup {
         let (lanes, files) = self
             .db
             .write(move |tx| {
-                let chats = chats::of_contact(tx.conn, &key)?;
-                let (numbers, user_ids) = people::aliases(tx.conn, &key)?;
-                let calls = calls::of_person(tx.conn, &key, &numbers, &user_ids)?;
-                let lanes: Vec<String> = chats
-                    .iter()
-                    .flat_map(|chat| {
-                        let id = chat.id.as_str().into();
-                        [lane_in(&id), lane_out(&id)]
-                    })
-                    .chain(calls.iter().map(|call| lane_call(&call.id.as_str().into())))
-                    .collect();
+                let lanes = people::lanes(tx.conn, &key)?;
                 let files = people::erase(tx.conn, &key)?;
                 if files.is_some() {
                     // The name is what is to be forgotten.

@@ -199,6 +199,12 @@ pub fn window_closed(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A free text met a closed window: closed, unless the contact has written since `seen` was read.
+pub fn closed_as_seen(conn: &mut Conn, seen: &ChatRow) -> Result<(), StoreError> {
+    let read = seen.last_inbound_at.unwrap_or(NaiveDateTime::MIN);
+    window_was_closed(conn, &seen.id, read.and_utc())
+}
+
 /// Meta reports that a free text of `sent_at` failed with 131047: closed, unless the contact wrote after it.
 pub fn window_was_closed(conn: &mut Conn, id: &str, sent_at: DateTime<Utc>) -> Result<(), StoreError> {
     diesel::update(

@@ -173,8 +173,11 @@ impl DbUrl {
 
 /// Makes the file before SQLite would, so that nobody else can read it: the log beside it takes its permissions.
 /// What is wrong with the place is told when it is opened.
+///
+/// A file that is there must not be opened: with the end of any handle the process loses all its locks on it
+/// (POSIX), and the next program that looks into the database would take itself for the last one, and away the log.
 fn make_for_us_alone(path: &Path) {
-    let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// The database.

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Timestamp};
 
 pub use seek::{
     JobFilter, around_message, dead_ids, depth, has_to_let_pass, list, of_message, oldest_open, search,
@@ -90,6 +91,15 @@ pub struct JobRow {
     pub created_at: NaiveDateTime,
     /// When it ended.
     pub finished_at: Option<NaiveDateTime>,
+    /// Since when it is tried in vain.
+    pub troubled_since: Option<NaiveDateTime>,
+}
+
+impl JobRow {
+    /// Since when it is tried in vain, if it fails now.
+    pub fn troubled_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.troubled_since.map_or(now, |at| at.and_utc())
+    }
 }
 
 /// How a run ended.
@@ -240,11 +250,21 @@ pub fn finish(
                 jobs::maybe_twice.eq(maybe_twice),
                 jobs::attempts.eq(jobs::attempts + i32::from(*counts)),
                 jobs::not_before.eq(ts(*not_before)),
+                jobs::troubled_since.eq(diesel::dsl::case_when(
+                    jobs::troubled_since.is_null(),
+                    ts(now).into_sql::<Nullable<Timestamp>>(),
+                )
+                .otherwise(jobs::troubled_since)),
                 jobs::last_error.eq(error.replace('\0', "")),
             ))
             .execute(conn)?,
         Settlement::Released => diesel::update(target)
-            .set((jobs::state.eq("ready"), jobs::lease_id.eq(none), jobs::maybe_twice.eq(maybe_twice)))
+            .set((
+                jobs::state.eq("ready"),
+                jobs::lease_id.eq(none),
+                jobs::maybe_twice.eq(maybe_twice),
+                jobs::troubled_since.eq(None::<NaiveDateTime>),
+            ))
             .execute(conn)?,
         Settlement::Dead { error } => diesel::update(target)
             .set((
@@ -397,6 +417,7 @@ pub fn retry(tx: &mut Tx<'_>, id: &str) -> Result<bool, StoreError> {
             jobs::lane_seq.eq(seq),
             jobs::attempts.eq(0),
             jobs::not_before.eq(None::<NaiveDateTime>),
+            jobs::troubled_since.eq(None::<NaiveDateTime>),
             jobs::finished_at.eq(None::<NaiveDateTime>),
         ))
         .execute(tx.conn)?;

@@ -1,11 +1,13 @@
 //! The ledger: one row per WhatsApp message, in both directions.
 
+mod changes;
 mod sending;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+pub use changes::{changes_of, passed_over, set_changes, set_line_parts};
 pub use sending::{GIVEN_UP, accepted, failed, others_accepted, replan, revive, send_started, send_undone};
 
 use super::db::{Conn, StoreError, on_backend};
@@ -56,6 +58,8 @@ pub struct MessageRow {
     pub maybe_twice: bool,
     /// How often.
     pub repeats: i32,
+    /// As how many messages the line has it, if at all; their ids are numbered from the second on.
+    pub line_parts: i32,
     /// Meta's error.
     pub error_code: Option<i32>,
     /// The error in words.

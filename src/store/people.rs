@@ -8,6 +8,29 @@ use super::schema::{
 };
 use super::{blobs, call_permissions, calls, held, sms};
 
+/// Every lane in which something may wait that concerns a contact: of their chats, of their files, of what the CRM sent
+/// them, and of their calls.
+pub fn lanes(conn: &mut Conn, contact_id: &str) -> Result<Vec<String>, StoreError> {
+    let chat_ids = chats_of(conn, contact_id)?;
+    let requests: Vec<String> = sms_requests::table
+        .filter(sms_requests::chat_id.eq_any(&chat_ids))
+        .select(sms_requests::id)
+        .load(conn)?;
+    let files: Vec<String> = messages::table
+        .filter(messages::chat_id.eq_any(&chat_ids))
+        .filter(messages::media_state.is_not_null())
+        .select(messages::id)
+        .load(conn)?;
+    let (numbers, user_ids) = aliases(conn, contact_id)?;
+    let calls = calls::of_person(conn, contact_id, &numbers, &user_ids)?;
+    let of_chats =
+        chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}"), format!("ack:{id}")]);
+    let of_requests = requests.iter().flat_map(|id| [sms::lane(id), sms::comment_lane(id)]);
+    let of_files = files.iter().map(|id| format!("media:{id}"));
+    let of_calls = calls.iter().map(|call| format!("call:{}", call.id));
+    Ok(of_chats.chain(of_requests).chain(of_files).chain(of_calls).collect())
+}
+
 /// Removes a contact with aliases, chats, messages and their jobs. Returns the files that were theirs, whose
 /// rows and links are gone and whose bytes the caller removes; `None`: no such contact.
 pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, StoreError> {
@@ -15,8 +38,7 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
     if known == 0 {
         return Ok(None);
     }
-    let chat_ids: Vec<String> =
-        chats::table.filter(chats::contact_id.eq(contact_id)).select(chats::id).load(conn)?;
+    let chat_ids = chats_of(conn, contact_id)?;
     let theirs: Vec<(String, Option<String>)> = messages::table
         .filter(messages::chat_id.eq_any(&chat_ids))
         .select((messages::id, messages::blob_id))
@@ -24,14 +46,7 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
     let (message_ids, files): (Vec<String>, Vec<Option<String>>) = theirs.into_iter().unzip();
     let mut files: Vec<String> = files.into_iter().flatten().collect();
     files.extend(held::forget(conn, &chat_ids)?);
-    let requests: Vec<String> = sms_requests::table
-        .filter(sms_requests::chat_id.eq_any(&chat_ids))
-        .select(sms_requests::id)
-        .load(conn)?;
-    let lanes = chat_ids.iter().flat_map(|id| [format!("in:{id}"), format!("out:{id}")]);
-    let lanes: Vec<String> =
-        lanes.chain(requests.iter().flat_map(|id| [sms::lane(id), sms::comment_lane(id)])).collect();
-    for some in lanes.chunks(500) {
+    for some in lanes(conn, contact_id)?.chunks(500) {
         diesel::delete(jobs::table.filter(jobs::lane.eq_any(some))).execute(conn)?;
     }
     diesel::delete(sms_requests::table.filter(sms_requests::chat_id.eq_any(&chat_ids))).execute(conn)?;
@@ -55,15 +70,15 @@ pub fn erase(conn: &mut Conn, contact_id: &str) -> Result<Option<Vec<String>>, S
     Ok(Some(files))
 }
 
+fn chats_of(conn: &mut Conn, contact_id: &str) -> Result<Vec<String>, StoreError> {
+    Ok(chats::table.filter(chats::contact_id.eq(contact_id)).select(chats::id).load(conn)?)
+}
+
 /// Calls of a contact go with their cards and jobs, and with what Meta said of their permission.
 fn erase_calls(conn: &mut Conn, contact_id: &str) -> Result<(), StoreError> {
     let (numbers, user_ids) = aliases(conn, contact_id)?;
     let theirs = calls::of_person(conn, contact_id, &numbers, &user_ids)?;
     let ids: Vec<String> = theirs.into_iter().map(|call| call.id).collect();
-    let lanes: Vec<String> = ids.iter().map(|id| format!("call:{id}")).collect();
-    for some in lanes.chunks(500) {
-        diesel::delete(jobs::table.filter(jobs::lane.eq_any(some))).execute(conn)?;
-    }
     calls::delete(conn, &ids)?;
     call_permissions::forget_people(conn, &[numbers, user_ids].concat())
 }

@@ -191,6 +191,8 @@ table! {
         read_at -> Nullable<Timestamp>,
         failed_at -> Nullable<Timestamp>,
         repeats -> Integer,
+        changes -> Nullable<Text>,
+        line_parts -> Integer,
     }
 }
 
@@ -224,6 +226,7 @@ table! {
         last_error -> Nullable<Text>,
         created_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
+        troubled_since -> Nullable<Timestamp>,
     }
 }
 

@@ -85,8 +85,11 @@ pub enum Note {
         /// Tries so far.
         attempts: u32,
     },
-    /// A message may have reached the customer twice.
-    MaybeTwice,
+    /// A message was given up whose answer never came: the customer may have it.
+    InDoubt {
+        /// It was sent more than once.
+        repeated: bool,
+    },
     /// Nothing of an operator's message could be sent: it was empty after translation.
     NothingToSend,
     /// Messages wait because WhatsApp cannot be reached.
@@ -206,11 +209,18 @@ pub fn text(note: &Note, language: Language) -> String {
                  клиента отправить его снова; если это повторяется, сообщите администратору."
             ),
         }),
-        Note::MaybeTwice => say(
-            "The connection broke while this message was being sent: the customer may have got it twice.",
-            "Связь прервалась во время отправки этого сообщения: возможно, клиент получил его дважды.",
-        )
-        .to_owned(),
+        Note::InDoubt { repeated: false } => red(say(
+            "Not confirmed: the connection broke while this message was being sent. The customer may have got it \
+             or not; ask before you send it again.",
+            "Не подтверждено: связь прервалась во время отправки этого сообщения. Клиент мог получить его, а мог \
+             и не получить; спросите, прежде чем отправлять снова.",
+        )),
+        Note::InDoubt { repeated: true } => red(say(
+            "Not confirmed: the connection broke each time this message was being sent. The customer may have got \
+             it twice, or not at all; ask before you send it again.",
+            "Не подтверждено: связь прерывалась при каждой отправке этого сообщения. Клиент мог получить его \
+             дважды или не получить вовсе; спросите, прежде чем отправлять снова.",
+        )),
         Note::NothingToSend => red(say(
             "Not sent: nothing of this message can be shown in WhatsApp.",
             "Не отправлено: в этом сообщении нет ничего, что можно показать в WhatsApp.",

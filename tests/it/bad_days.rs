@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::json;
 use wabridge::bitrix::users::ProfileGet;
 use wabridge::clock::{Clock, ManualClock};
-use wabridge::sandbox::portal::FaultKind;
+use wabridge::sandbox::portal::{FaultKind, PlannedFault};
 use wabridge::store::jobs::JobRow;
 
 use crate::support::{Options, TestApp, anna, customer, name};
@@ -253,6 +254,31 @@ async fn an_outage_of_meta_counts_against_no_message_and_order_holds() {
     assert!(jobs.iter().all(|job| job.attempts == 0));
     // Of the first nobody knows whether it had arrived when the line was cut; the others were never sent.
     assert!(jobs.iter().skip(1).all(|job| !job.maybe_twice), "{jobs:#?}");
+    app.stop().await;
+}
+
+/// What is old because it had no line has not been tried for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_for_its_line_for_days_outlives_a_hiccup() {
+    let hand = ManualClock::starting_at(Clock::System.now());
+    let (app, chat) = with_anna(Options { clock: Some(hand), ..Options::default() }).await;
+    let line = format!("/phones/{}/line", app.phone_id());
+    assert_eq!(app.api.call("DELETE", &line, None).await.0, 204);
+    app.customer_writes(&anna(), "nobody is there");
+    app.waiting(1).await;
+    app.advance(TimeDelta::days(8));
+    let method = Some("imconnector.send.messages".to_owned());
+    app.portal.change_faults(|faults| {
+        faults.planned = vec![PlannedFault { kind: FaultKind::QueryLimit, method, times: 2 }];
+    });
+    app.api.put(&line, json!({"portal_id": app.portal_id().into_string()})).await;
+    app.wait_for("the message after the hiccups", async |app| {
+        app.advance(TimeDelta::seconds(10));
+        app.texts(&chat).contains(&"nobody is there".to_owned()).then_some(())
+    })
+    .await;
+    app.settled().await;
+    assert!(app.jobs("dead").await.is_empty() && app.notes(&chat).is_empty());
     app.stop().await;
 }
 

@@ -393,6 +393,38 @@ async fn a_wrong_application_token_is_refused_each_time_and_logged_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn installations_that_nothing_proves_do_not_fill_the_log() {
+    let world = World::start("").await;
+    let bridge = world.home.serve().await;
+    world.link().await;
+    let server = format!("{}/rest/", world.portal.oauth_url());
+    let form = [
+        ("event", "ONAPPINSTALL"),
+        ("auth[access_token]", "forged"),
+        ("auth[refresh_token]", "forged"),
+        ("auth[server_endpoint]", server.as_str()),
+        ("auth[member_id]", world.portal.member_id()),
+        ("auth[application_token]", "forged"),
+    ];
+    let page = [("DOMAIN", "127.0.0.1"), ("AUTH_ID", "forged"), ("member_id", world.portal.member_id())];
+    let http = crate::support::http_client();
+    for number in 0..300 {
+        let request = http.post(format!("{}/api/bitrix/", world.home.base_url()));
+        let request = if number % 2 == 0 { request.form(&form) } else { request.form(&page) };
+        let status = request.send().await.unwrap().status().as_u16();
+        assert!((400..500).contains(&status), "{status}");
+    }
+    bridge.stop().await;
+    let log = std::fs::read_to_string(world.home.folder.path().join("serve.log")).unwrap();
+    let told = ["an installation is not finished", "opened in vain", "/api/bitrix/"]
+        .map(|words| log.matches(words).count());
+    assert!(told[0] > 0 && told[1] > 0, "{log}");
+    // Thirty of each of the two threads that answer; and a minute may have ended.
+    assert!(told.iter().sum::<usize>() <= 4 * 30, "{told:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_bridge_brings_its_messages_back_elsewhere() {
     let world = World::start("").await;
     let home = &world.home;

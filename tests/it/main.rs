@@ -14,6 +14,7 @@ mod call_cards;
 mod call_losses;
 mod calling;
 mod calls;
+mod changes;
 mod cli;
 mod courier;
 mod crash;

@@ -144,6 +144,38 @@ async fn a_file_that_was_given_up_follows_when_its_fetch_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_follows_although_the_job_of_its_message_was_swept() {
+    let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
+        Box::new(|config| config.relay.max_attempts = 1);
+    let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
+    let anna = anna();
+    let chat = app.opened(&anna).await;
+    app.cloud.change_faults(|faults| faults.media_unknown = true);
+    let wamid = app.cloud.customer_sends_media(PHONE_ID, &anna, media("image", "image/jpeg", jpeg(3000)));
+    app.line_has(&chat, 2).await;
+    app.settled().await;
+    let told = app.conversation(&chat).len();
+    let retry = async || {
+        // As `retention.jobs_done_days` does it.
+        app.sql("DELETE FROM jobs WHERE state = 'done'".to_owned()).await;
+        let (status, answer) = app.api.call("POST", "/jobs/retry?state=dead", None).await;
+        assert_eq!((status, &answer["retried"]), (200, &serde_json::json!(1)));
+    };
+    retry().await;
+    app.until("its second death", async || app.jobs("dead").await.len() == 1).await;
+    app.settled().await;
+    assert_eq!(app.conversation(&chat).len(), told, "that there is no file is told once");
+    app.cloud.change_faults(|faults| faults.media_unknown = false);
+    retry().await;
+    let entries = app.line_has(&chat, told + 1).await;
+    app.settled().await;
+    assert_eq!(entries[told].files[0].size, 3000);
+    assert_eq!(app.conversation(&chat).len(), told + 1);
+    assert_eq!(app.message(&wamid).await.media_state.as_deref(), Some("stored"));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_over_the_limit_is_told_at_once() {
     let config: Box<dyn FnOnce(&mut wabridge::config::Config) + Send> =
         Box::new(|config| config.media.max_bytes = 1000);

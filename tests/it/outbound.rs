@@ -627,7 +627,7 @@ async fn a_dead_send_that_is_replayed_goes_out() {
     let app = TestApp::with(Options { config: Some(config), ..Options::default() }).await;
     let anna = anna();
     let chat = app.opened(&anna).await;
-    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Throughput]);
+    app.cloud.change_faults(|faults| faults.send_next = vec![SendFault::Throughput; 2]);
     let id = app.operator(&chat, "one", vec![]);
     app.note(&chat, "Not sent").await;
     app.settled().await;

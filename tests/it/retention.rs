@@ -4,12 +4,14 @@ use chrono::{Duration, Utc};
 use diesel::connection::SimpleConnection;
 use wabridge::config::Config;
 use wabridge::domain::{DeliveryState, Direction};
+use wabridge::sandbox::cloud::SimMedia;
+use wabridge::sandbox::portal::FaultKind;
 use wabridge::store::jobs::{self, NewJob};
 use wabridge::store::messages::{self, NewMessage};
 use wabridge::store::retention::{Kind, STEP, step};
 use wabridge::store::{Page, people};
 
-use crate::support::{PHONE_ID, TestApp, anna, customer, name};
+use crate::support::{PHONE_ID, TestApp, anna, customer, jpeg, name};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_messages_go_in_steps_and_younger_ones_stay() {
@@ -133,5 +135,34 @@ async fn an_erased_person_is_gone_and_the_others_stay() {
     app.customer_writes(&anna(), "again");
     app.shown(3).await;
     assert_eq!(app.cloud.received_count(PHONE_ID, "16505551234"), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_person_leaves_no_job_of_any_lane() {
+    let app = TestApp::start().await;
+    let chat = app.opened(&anna()).await;
+    // The tick of an operator's answer waits for the portal, and a file for Meta.
+    app.portal.plan_fault(FaultKind::OperationLimit, Some("imconnector.send.status.delivery"), 1000);
+    app.cloud.change_faults(|faults| faults.media_fail_next = 1000);
+    app.operator(&chat, "Good morning", vec![]);
+    app.customer_has(&anna(), 1).await;
+    let picture = SimMedia {
+        kind: "image".into(),
+        bytes: jpeg(3000).into(),
+        mime: "image/jpeg".into(),
+        ..SimMedia::default()
+    };
+    app.cloud.customer_sends_media(PHONE_ID, &anna(), picture);
+    let waits = async |kind| app.jobs_of(kind).await.iter().any(|job| job.last_error.is_some());
+    app.until("the tick that waits", async || waits("acknowledge").await).await;
+    app.until("the file that waits", async || waits("fetch").await).await;
+    let contacts = app.api.get("/contacts").await;
+    let id = contacts["items"][0]["id"].as_str().unwrap();
+    assert_eq!(app.api.call("DELETE", &format!("/contacts/{id}"), None).await.0, 204);
+    app.settled().await;
+    let page = Page { limit: 100, cursor: None };
+    let left = app.relay.db.read(move |conn| jobs::list(conn, None, &page)).await.unwrap();
+    assert!(left.is_empty(), "{left:#?}");
     app.stop().await;
 }

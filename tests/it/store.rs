@@ -233,6 +233,28 @@ async fn a_restarted_postgres_loses_nothing() {
     app.stop().await;
 }
 
+/// Else the next program that looks into it takes itself for the last one, and removes the log under us.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_database_stays_locked_while_connections_come_and_go() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let app = TestApp::start().await;
+    let DatabaseUrl::Sqlite(path) = &app.config.database.url else { return app.stop().await };
+    // Readers are opened when they are needed, beside the writer.
+    let reads = (0..4).map(|_| app.relay.db.read(|conn| count(conn, "SELECT count(*) AS n FROM jobs")));
+    assert!(futures_util::future::join_all(reads).await.into_iter().all(|read| read.is_ok()));
+    let held = || {
+        let inode = format!(":{} ", std::fs::metadata(path).unwrap().ino());
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let own = format!(" {} ", std::process::id());
+        locks.lines().any(|lock| lock.contains(&inode) && lock.contains(&own))
+    };
+    assert!(held());
+    drop(DbUrl::Sqlite(path.clone()).open().unwrap());
+    assert!(held());
+    app.stop().await;
+}
+
 /// The server commits, and the connection breaks before its answer is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_broken_commit_has_written_is_run_at_once_and_in_its_place() {

@@ -1,9 +1,12 @@
 //! The service window: known before sending, told in the line.
 
+use chrono::TimeDelta;
+use wabridge::clock::{Clock, ManualClock};
+use wabridge::config::Config;
 use wabridge::sandbox::cloud::SendFault;
 use wabridge::store::chats;
 
-use crate::support::{PHONE_ID, TestApp, anna, file, jpeg, key_of};
+use crate::support::{Options, PHONE_ID, TestApp, anna, file, jpeg, key_of};
 
 /// As if the contact's last message were so many hours old.
 async fn set_window(app: &TestApp, chat: &str, ago_hours: i64) {
@@ -62,6 +65,43 @@ async fn an_unknown_window_is_tried_and_131047_closes_it() {
     let sent = app.cloud.thread(PHONE_ID, &key_of(&anna));
     assert_eq!(sent.iter().filter(|message| !message.from_customer).count(), 2);
     app.stop().await;
+}
+
+/// Whether the customer has it is not known: to send it anew or to call it undelivered would both be guesses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_in_doubt_whose_window_closes_is_neither_sent_anew_nor_called_undelivered() {
+    for setting in ["tell", "hold"] {
+        let options = Options {
+            clock: Some(ManualClock::starting_at(Clock::System.now())),
+            config: Some(Box::new(|config: &mut Config| {
+                config.relay.doubt = std::time::Duration::from_secs(60);
+            })),
+            phone: Some(Box::new(|row| row.closed_window = setting.to_owned())),
+            leaves_jobs: true,
+            ..Options::default()
+        };
+        let app = TestApp::with(options).await;
+        let anna = anna();
+        let chat = app.opened(&anna).await;
+        app.cloud.change_faults(|faults| {
+            (faults.send_next, faults.statuses_withheld) = (vec![SendFault::LostAnswer], true);
+        });
+        app.operator(&chat, "the price is 100", vec![]);
+        app.wait_for("doubt", async |app| {
+            app.send_jobs().await.iter().any(|job| job.doubtful && job.state == "ready").then_some(())
+        })
+        .await;
+        set_window(&app, &chat, 25).await;
+        app.advance(TimeDelta::minutes(2));
+        app.note(&chat, "may have got it or not").await;
+        app.customer_writes(&anna, "here I am");
+        app.operator(&chat, "later", vec![]);
+        let received = app.customer_has(&anna, 2).await;
+        assert_eq!(received[1].body["text"]["body"], "later", "{setting}");
+        assert_eq!(app.notes(&chat).len(), 1, "{:?}", app.notes(&chat));
+        assert_eq!(app.jobs("dead").await.len(), 1);
+        app.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,18 +1,19 @@
 //! What became of a message at the portal, and what follows from it.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use super::{Content, Line, Parcel, Taken, Told, UNBOUND_PAUSE};
 use crate::bitrix::error::CallError;
-use crate::domain::{ChatId, Language, Verdict};
+use crate::domain::{ChatId, Language, PhoneKey, Verdict};
 use crate::queue::job::{Job, Kind, note, to_line};
 use crate::queue::worker::Settled;
 use crate::relay::Relay;
 use crate::relay::fetch::{chain, late_file};
-use crate::relay::to_portal::{Loaded, user_of};
+use crate::relay::loaded::Loaded;
+use crate::relay::to_portal::user_of;
 use crate::store::jobs::{self, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
-use crate::store::{blobs, chats};
+use crate::store::{StoreError, Tx, blobs, chats};
 use crate::translate::notes::{self, Note};
 use crate::translate::to_line;
 use crate::whatsapp::message::{Content as WireContent, WireMessage};
@@ -42,12 +43,23 @@ impl Relay {
         let Content::Messages(prepared) = content else {
             let body = message.as_ref().and_then(|message| edited_text(message, line.portal.language));
             let original = loaded.original.map(|original| original.id);
+            let (phone, chat) = (line.phone.clone(), ChatId::from(loaded.chat.id.as_str()));
+            let change = match content {
+                Content::Change(change) => Some((change.parts(), change.has_rest)),
+                _ => None,
+            };
             return Settled::plain(loaded.running, Settlement::Done).with(move |tx| {
                 let Some(message) = &message else { return Ok(()) };
                 // Whoever quotes the edited message quotes what it says now.
                 if let (Some(original), Some(body)) = (&original, &body) {
                     tx.catch_up()?;
                     ledger::set_body(tx.conn, original, body)?;
+                }
+                if let (Some(original), Some((parts, has_rest))) = (&original, change) {
+                    ledger::set_line_parts(tx.conn, original, parts)?;
+                    if has_rest {
+                        rest_follows(tx, &phone, &chat, &message.id, now)?;
+                    }
                 }
                 tx.relayed_later(&message.id, &portal_id, None, body.as_deref(), now)
             });
@@ -64,6 +76,7 @@ impl Relay {
         let (chat_id, is_template) = (loaded.chat.id.clone(), matches!(loaded.job, Job::Show { .. }));
         let link = prepared.link.filter(|_| !dropped);
         let (summary, without_file) = (prepared.summary, prepared.without_file);
+        let parts = parts_shown(&loaded, prepared.parts);
         if let Some(message) = &message {
             let took = (now - message.created_at.and_utc()).to_std().unwrap_or_default();
             self.metrics.relayed("inbound", took);
@@ -79,6 +92,9 @@ impl Relay {
             // The text is written once: mostly it stands there as it came.
             let body = summary.as_deref().filter(|summary| *summary != message.body);
             tx.relayed_later(&message.id, &portal_id, im_chat_id.as_deref(), body, now)?;
+            if let Some((id, parts)) = &parts {
+                ledger::set_line_parts(tx.conn, id, *parts)?;
+            }
             if without_file {
                 late_file(tx, message, now)?;
             }
@@ -131,7 +147,8 @@ impl Relay {
             "the portal fails at a message and answers otherwise; the message waits alone"
         );
         let created = loaded.running.row.created_at.and_utc();
-        let failure = self.settings.policy.decide(error.verdict(), true, text, created, now);
+        let since = loaded.running.row.troubled_since(now);
+        let failure = self.settings.policy.decide(error.verdict(), true, text, since, now);
         let mut settlement = failure.settlement;
         if let Settlement::Again { not_before, .. } = &mut settlement {
             let age = now - created;
@@ -169,9 +186,8 @@ impl Relay {
                 return self.refused(line, parcel, text.clone(), in_doubt);
             }
             let Parcel { loaded, maybe_twice, .. } = parcel;
-            let created = loaded.running.row.created_at.and_utc();
-            let policy = self.settings.policy;
-            let failure = policy.decide(verdict, in_doubt, text.clone(), created, now);
+            let (since, policy) = (loaded.running.row.troubled_since(now), self.settings.policy);
+            let failure = policy.decide(verdict, in_doubt, text.clone(), since, now);
             self.ended(line, loaded, maybe_twice, failure.settlement, None)
         };
         parcels.into_iter().map(settle).collect()
@@ -208,6 +224,29 @@ impl Relay {
         settled.maybe_twice = maybe_twice;
         settled
     }
+}
+
+/// The message that the line now has as more than one, or as another number than before.
+fn parts_shown(loaded: &Loaded, parts: usize) -> Option<(String, i32)> {
+    let row = match loaded.is_rest_of_edit() {
+        true => loaded.original.as_ref(),
+        false => loaded.message.as_ref().filter(|_| parts > 1 && !loaded.is_rest()),
+    };
+    row.map(|row| (row.id.clone(), i32::try_from(parts).unwrap_or(1)))
+}
+
+/// An edit is longer than what it changes: what has no place there follows.
+fn rest_follows(
+    tx: &mut Tx<'_>,
+    phone: &PhoneKey,
+    chat: &ChatId,
+    edit_id: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let job = Job::Relay { chat_id: chat.to_string(), late_file: true, as_link: false };
+    let mut job = to_line(Kind::Message, phone, chat, Some(edit_id.to_owned()), &job);
+    job.dedupe_key = Some(format!("rest:{edit_id}"));
+    jobs::enqueue(tx, &job, now).map(drop)
 }
 
 /// What an edited message says now.

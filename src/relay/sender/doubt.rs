@@ -36,9 +36,9 @@ impl Relay {
             let error = "the answer to the send never came; waiting for a status that bears its mark";
             return Some(self.in_doubt(row.repeats, error.to_owned(), self.clock.now()));
         }
-        let (now, created) = (self.clock.now(), job.row.created_at.and_utc());
-        let error = "no status has proven the send".to_owned();
-        let too_old = self.settings.policy.decide(Verdict::Retry, true, error, created, now).settlement;
+        let now = self.clock.now();
+        let (error, since) = ("no status has proven the send".to_owned(), job.row.troubled_since(now));
+        let too_old = self.settings.policy.decide(Verdict::Retry, true, error, since, now).settlement;
         if matches!(too_old, Settlement::Dead { .. }) {
             return Some(too_old);
         }

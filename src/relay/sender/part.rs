@@ -16,6 +16,7 @@ use crate::relay::gate::{Booking, Gate};
 use crate::relay::parts::{Form, Part};
 use crate::relay::{Relay, statuses};
 use crate::store::Tx;
+use crate::store::chats;
 use crate::store::jobs::{self, NewJob, Settlement};
 use crate::store::messages::{self as ledger, MessageRow};
 use crate::translate::notes::{self, Note};
@@ -54,8 +55,7 @@ impl Relay {
         if part.begins_as_shorthand() {
             return refused_here(row, "a text that begins as a template's short line is never sent");
         }
-        // It may have waited for long since it was planned.
-        if !part.is_template() && !outgoing.chat.window().allows_free_text(now) {
+        if !part.is_template() && !self.window_is_open(outgoing, now).await {
             return window_closed();
         }
         // The first part has the place that its job took.
@@ -169,10 +169,13 @@ impl Relay {
             }
             return Gone::Stopped(self.after_silence(row, error).await);
         }
-        // The call surely had no effect: the mark goes, so that a later try is no repeat.
-        let id = row.id.clone();
-        self.write_surely(Box::new(move |tx: &mut Tx<'_>| ledger::send_undone(tx.conn, &id))).await;
         let code = error.code();
+        // The call surely had no effect: the mark goes, so that a later try is no repeat. There is none after a
+        // closed window; then the mark tells of an earlier call.
+        if code != Some(WINDOW_CLOSED) || !row.send_started {
+            let id = row.id.clone();
+            self.write_surely(Box::new(move |tx: &mut Tx<'_>| ledger::send_undone(tx.conn, &id))).await;
+        }
         if code == Some(PAIR_RATE) {
             let wait = crate::queue::policy::own_delay(job.row.attempts.clamp(1, 4));
             let (not_before, error) = (now + wait, chain(error));
@@ -192,6 +195,17 @@ impl Relay {
         }
     }
 
+    /// The part may have waited for long since it was planned; and what closed its window may be what we have not
+    /// read yet, since the customer may have written after its chat was loaded.
+    async fn window_is_open(&self, outgoing: &Outgoing, now: DateTime<Utc>) -> bool {
+        if outgoing.chat.window().allows_free_text(now) {
+            return true;
+        }
+        let chat = outgoing.chat.id.clone();
+        let current = self.db.read(move |conn| chats::get(conn, &chat)).await;
+        current.is_ok_and(|chat| chat.is_some_and(|chat| chat.window().allows_free_text(now)))
+    }
+
     pub(super) fn cloud_trouble(
         &self,
         queue: &str,
@@ -201,8 +215,8 @@ impl Relay {
         error: String,
     ) -> Gone {
         let now = self.clock.now();
-        let created = job.row.created_at.and_utc();
-        let failure = self.settings.policy.decide(verdict, doubtful, error.clone(), created, now);
+        let since = job.row.troubled_since(now);
+        let failure = self.settings.policy.decide(verdict, doubtful, error.clone(), since, now);
         if let Some(wait) = failure.pause {
             let until = self.scheduler.pause(queue, wait, now);
             tracing::warn!(queue, error, until = %until, "WhatsApp cannot be used for a phone; its messages wait");

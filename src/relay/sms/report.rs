@@ -236,7 +236,7 @@ impl Relay {
             return Settled::plain(job, settlement);
         }
         // A state may be told twice without harm, so nothing is in doubt.
-        let failure = self.settings.policy.decide(verdict, false, text, job.row.created_at.and_utc(), now);
+        let failure = self.settings.policy.decide(verdict, false, text, job.row.troubled_since(now), now);
         if let Some(wait) = failure.pause {
             let until = self.scheduler.pause(queue, wait, now);
             tracing::warn!(queue, until = %until, error = chain(error), "a portal cannot be told of its messages; they wait");
