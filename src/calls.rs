@@ -18,18 +18,20 @@ pub mod permission;
 pub mod routes;
 pub mod words;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
-use crate::domain::PhoneKey;
-use crate::domain::call::{CallEvent, RouteTable};
+use crate::domain::call::{CallEvent, CallMoment, RouteTable};
+use crate::domain::{CallId, PhoneKey};
 use crate::gateway::Gateway;
 use crate::queue::policy::Policy;
 use crate::queue::{Scheduler, Worker};
@@ -44,6 +46,9 @@ const QUESTIONS: usize = 1024;
 const BATCH: usize = 256;
 /// After a stop, how long the last words of the edge are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Between two signs of life of the calls that run.
+const PULSE: Duration = Duration::from_secs(5);
 
 /// What the SIP edge holds: where it reads the routes, and where it tells and asks. Clones are the same line.
 #[derive(Clone)]
@@ -145,12 +150,21 @@ impl Calls {
     ) {
         let keep = async {
             self.close_lost().await;
+            let mut running = HashSet::new();
+            let mut pulse = tokio::time::interval(PULSE);
+            pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let mut batch = Vec::new();
-                if events.recv_many(&mut batch, BATCH).await == 0 {
-                    return;
+                tokio::select! {
+                    told = events.recv_many(&mut batch, BATCH) => {
+                        if told == 0 {
+                            return;
+                        }
+                        follow_running(&mut running, &batch);
+                        self.record(batch).await;
+                    }
+                    _ = pulse.tick(), if !running.is_empty() => self.are_alive().await,
                 }
-                self.record(batch).await;
             }
         };
         let over = async {
@@ -193,6 +207,17 @@ impl Calls {
                 () = stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
             }
+        }
+    }
+}
+
+/// Which calls run, from what is told of them.
+fn follow_running(running: &mut HashSet<CallId>, batch: &[(DateTime<Utc>, CallEvent)]) {
+    for (_, event) in batch {
+        match event.moment {
+            CallMoment::Arrived(_) => drop(running.insert(event.call.clone())),
+            CallMoment::Ended(_) => drop(running.remove(&event.call)),
+            _ => {}
         }
     }
 }

@@ -7,6 +7,7 @@ mod expiry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -50,6 +51,14 @@ pub enum TlsError {
         name: String,
         /// What rustls says.
         source: rustls::Error,
+    },
+    /// A new certificate that nobody would take any more.
+    #[error("the certificate {} has expired on {}", path.display(), end.date_naive())]
+    Expired {
+        /// The certificate.
+        path: PathBuf,
+        /// Its end.
+        end: DateTime<Utc>,
     },
     /// A root certificate that is none.
     #[error("the root certificate {} cannot be used", path.display())]

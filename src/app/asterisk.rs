@@ -51,8 +51,7 @@ fn pjsip(sip: &SipConfig, options: &AsteriskOptions) -> anyhow::Result<String> {
     let name = sip.hostname.as_ref().filter(|_| protocol == "tls");
     let port = sip.trunk_advertised.port();
     let bridge = name.map_or(sip.trunk_advertised.to_string(), |name| format!("{name}:{port}"));
-    // A semicolon that is not escaped begins a comment.
-    let transport = if protocol == "udp" { String::new() } else { format!("\\;transport={protocol}") };
+    let transport = if protocol == "udp" { String::new() } else { escape(&format!(";transport={protocol}")) };
     Ok(fill(
         PJSIP,
         &[
@@ -132,9 +131,9 @@ fn auth(trunk: &TrunkConfig) -> (String, String) {
         [("outbound_auth", "wabridge-out", &trunk.inbound_login), ("auth", "wabridge-in", &trunk.login)];
     for (option, section, login) in both {
         if let Some(Login { username, password }) = login {
+            let (username, password) = (escape(username), escape(password.expose()));
             sections.push_str(&format!(
-                "\n[{section}]\ntype=auth\nauth_type=userpass\nusername={username}\npassword={}\n",
-                password.expose()
+                "\n[{section}]\ntype=auth\nauth_type=userpass\nusername={username}\npassword={password}\n"
             ));
             options.push_str(&format!("{option}={section}\n"));
         }
@@ -142,6 +141,32 @@ fn auth(trunk: &TrunkConfig) -> (String, String) {
     (sections, options)
 }
 
+/// A semicolon that is not escaped begins a comment.
+fn escape(value: &str) -> String {
+    value.replace(';', "\\;")
+}
+
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Secret;
+
+    #[test]
+    fn a_semicolon_in_a_password_is_no_comment() {
+        let login = Login { username: "wa;b".to_owned(), password: Secret::new("pa;ss;--") };
+        let trunk = TrunkConfig {
+            name: "asterisk".to_owned(),
+            uris: Vec::new(),
+            login: Some(login),
+            inbound_login: None,
+            tls_ca_file: None,
+            options_interval: None,
+        };
+        let (sections, _) = auth(&trunk);
+        assert!(sections.contains("username=wa\\;b\npassword=pa\\;ss\\;--\n"), "{sections}");
+    }
 }

@@ -51,8 +51,8 @@ pub async fn watch(watched: Watched, stop: CancellationToken) {
 impl Watched {
     /// `true` = there is a new one.
     async fn reload(&self) -> bool {
-        let (looked, listener) = (self.certificate.clone(), self.listener);
-        match tokio::task::spawn_blocking(move || looked.reload_if_changed()).await {
+        let (looked, listener, now) = (self.certificate.clone(), self.listener, self.clock.now());
+        match tokio::task::spawn_blocking(move || looked.reload_if_changed(now)).await {
             Ok(Ok(true)) => {
                 tracing::info!(listener, "the certificate was renewed");
                 true

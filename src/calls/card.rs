@@ -204,7 +204,7 @@ impl Calls {
         let finish = Finish {
             call_id: &card.crm_call_id,
             user_id: &card.user_id,
-            duration: call.seconds().unwrap_or(0),
+            duration: call.talk_seconds(),
             status_code,
             failed_reason: reason.as_deref(),
         };

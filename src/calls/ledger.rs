@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::json;
 
 use super::Calls;
@@ -38,7 +38,7 @@ impl Calls {
         }
     }
 
-    /// Closes what the last run left open.
+    /// Closes what the last run left open, at the last sign of life of each: how long nobody was here is no talk.
     pub(super) async fn close_lost(&self) {
         let open = loop {
             match self.db.read(calls::open).await {
@@ -52,7 +52,8 @@ impl Calls {
         }
         tracing::warn!(calls = open.len(), "calls of the last run are closed as lost");
         let now = self.clock.now();
-        let lost = |row: CallRow| {
+        let lost = |(row, seen): (CallRow, Option<NaiveDateTime>)| {
+            let at = last_sign(&row, seen).min(now);
             let end = CallEnd {
                 by: EndedBy::Bridge,
                 cause: EndCause::Lost,
@@ -61,9 +62,17 @@ impl Calls {
                 text: Some("the bridge was stopped or broken off while the call ran".to_owned()),
                 meta_seconds: None,
             };
-            (now, CallEvent { call: CallId::from(row.id), moment: CallMoment::Ended(end) })
+            (at, CallEvent { call: CallId::from(row.id), moment: CallMoment::Ended(end) })
         };
         self.record(open.into_iter().map(lost).collect()).await;
+    }
+
+    /// Keeps a sign of life of the calls that run.
+    pub(super) async fn are_alive(&self) {
+        let now = self.clock.now();
+        if let Err(error) = self.db.write(move |tx| calls::are_alive(tx.conn, now)).await {
+            tracing::warn!(error = %error, "the sign of life of running calls cannot be written");
+        }
     }
 
     async fn write(&self, batch: Vec<Told>) -> Result<(), StoreError> {
@@ -110,6 +119,12 @@ fn write_one(
     }
     effects::follow(tx, around, &mut row, &event.moment)?;
     calls::update(tx.conn, &row).map(drop)
+}
+
+/// When a call that was broken off was last known to run: by Meta's word, else by ours.
+fn last_sign(row: &CallRow, seen: Option<NaiveDateTime>) -> DateTime<Utc> {
+    let ours = [seen, row.answered_at, row.ringing_at].into_iter().flatten().fold(row.created_at, Ord::max);
+    row.meta_ended_at.unwrap_or(ours).and_utc()
 }
 
 /// The record of a call that has just arrived.

@@ -83,9 +83,8 @@ impl Edge {
         let config = options.config.clone();
         let hostname = config.hostname.clone().ok_or(SipError::Missing("sip.hostname"))?;
         let files = config.tls.clone().ok_or(SipError::Missing("sip.certificate"))?;
-        let certificate =
-            ReloadingCert::load(&files.certificate, &files.private_key).map_err(certificate_fault)?;
-        certificate.check_name(&hostname).map_err(certificate_fault)?;
+        let certificate = ReloadingCert::load_for(&files.certificate, &files.private_key, &hostname)
+            .map_err(certificate_fault)?;
         // No protocol is named: a client that asks for one is served all the same.
         let tls = tls::server_config(certificate.clone(), &[]).map_err(certificate_fault)?;
         let sources = Arc::new(Sources::load(config.source_check, config.sources_file.as_deref())?);

@@ -95,7 +95,17 @@ impl CallRow {
         let ended = self.ended_at?;
         Some(self.answered_at.map_or(0, |answered| (ended - answered).num_seconds().max(0)))
     }
+
+    /// Seconds of talk, as the CRM is told: ours, but of a call whose end nobody here saw Meta's.
+    pub fn talk_seconds(&self) -> i64 {
+        let was_lost = self.answered_at.is_some() && self.end_cause.as_deref() == Some("lost");
+        let of_meta = self.meta_seconds.filter(|_| was_lost).map(i64::from);
+        of_meta.or(self.seconds()).unwrap_or(0)
+    }
 }
+
+/// States of a call that is not over.
+const OPEN: [&str; 3] = ["trying", "ringing", "answered"];
 
 /// Which calls of a list are wanted.
 #[derive(Clone, Debug, Default)]
@@ -154,13 +164,20 @@ pub fn by_sip_call_id(conn: &mut Conn, phone_id: &str, id: &str) -> Result<Optio
         .optional()?)
 }
 
-/// Calls that are not over.
-pub fn open(conn: &mut Conn) -> Result<Vec<CallRow>, StoreError> {
+/// Calls that are not over, each with when the bridge was last seen alive while it ran.
+pub fn open(conn: &mut Conn) -> Result<Vec<(CallRow, Option<NaiveDateTime>)>, StoreError> {
     Ok(calls::table
-        .filter(calls::state.eq_any(["trying", "ringing", "answered"]))
+        .filter(calls::state.eq_any(OPEN))
         .order(calls::id)
-        .select(CallRow::as_select())
+        .select((CallRow::as_select(), calls::seen_at))
         .load(conn)?)
+}
+
+/// The bridge is alive, and so are the calls that are not over.
+pub fn are_alive(conn: &mut Conn, now: DateTime<Utc>) -> Result<usize, StoreError> {
+    Ok(diesel::update(calls::table.filter(calls::state.eq_any(OPEN)))
+        .set(calls::seen_at.eq(ts(now)))
+        .execute(conn)?)
 }
 
 /// Calls, newest first.

@@ -449,6 +449,7 @@ table! {
         meta_errors -> Nullable<Text>,
         report -> Text,
         timeline -> Text,
+        seen_at -> Nullable<Timestamp>,
     }
 }
 

@@ -20,6 +20,8 @@ use super::{TlsError, expiry, provider, read_chain};
 pub struct ReloadingCert {
     certificate: PathBuf,
     private_key: PathBuf,
+    /// The name that others call us by, where it is checked.
+    name: Option<String>,
     state: Mutex<State>,
 }
 
@@ -36,39 +38,54 @@ type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 impl ReloadingCert {
     /// Reads certificate chain and private key, both PEM.
     pub fn load(certificate: &Path, private_key: &Path) -> Result<Arc<Self>, TlsError> {
+        Self::begin(certificate, private_key, None)
+    }
+
+    /// Reads a pair that must be for this name, now and after each change.
+    pub fn load_for(certificate: &Path, private_key: &Path, name: &str) -> Result<Arc<Self>, TlsError> {
+        Self::begin(certificate, private_key, Some(name))
+    }
+
+    fn begin(certificate: &Path, private_key: &Path, name: Option<&str>) -> Result<Arc<Self>, TlsError> {
         let seen = stamp(certificate, private_key);
         let current = read(certificate, private_key)?;
+        if let Some(name) = name {
+            check_name(certificate, &current, name)?;
+        }
         Ok(Arc::new(Self {
             certificate: certificate.to_owned(),
             private_key: private_key.to_owned(),
+            name: name.map(str::to_owned),
             state: Mutex::new(State { current, seen }),
         }))
     }
 
     /// Looks at the files and reads them if they have changed: `true` = the new pair is in use. An error
-    /// is told once for each state of the files; the old pair stays in use. Reads files: keep it off
-    /// async threads.
-    pub fn reload_if_changed(&self) -> Result<bool, TlsError> {
-        let now = stamp(&self.certificate, &self.private_key);
+    /// is told once for each state of the files; the old pair stays in use, also in place of one that is of
+    /// another name or expired at `now`. Reads files: keep it off async threads.
+    pub fn reload_if_changed(&self, now: DateTime<Utc>) -> Result<bool, TlsError> {
+        let found = stamp(&self.certificate, &self.private_key);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.seen == now {
+        if state.seen == found {
             return Ok(false);
         }
-        state.seen = now;
-        state.current = read(&self.certificate, &self.private_key)?;
+        state.seen = found;
+        let new = read(&self.certificate, &self.private_key)?;
+        if let Some(name) = &self.name {
+            check_name(&self.certificate, &new, name)?;
+        }
+        match new.cert.first().and_then(|leaf| expiry::not_after(leaf)) {
+            Some(end) if end <= now => {
+                return Err(TlsError::Expired { path: self.certificate.clone(), end });
+            }
+            _ => state.current = new,
+        }
         Ok(true)
     }
 
     /// Whether the certificate in use is for this name, as those who call us check it.
     pub fn check_name(&self, name: &str) -> Result<(), TlsError> {
-        let wrong = |source| TlsError::Name { path: self.certificate.clone(), name: name.to_owned(), source };
-        let current = self.current();
-        let empty = || TlsError::Empty { path: self.certificate.clone() };
-        let certificate =
-            ParsedCertificate::try_from(current.cert.first().ok_or_else(empty)?).map_err(wrong)?;
-        let server = ServerName::try_from(name)
-            .map_err(|_| wrong(rustls::Error::General("this is no host name".to_owned())))?;
-        verify_server_name(&certificate, &server).map_err(wrong)
+        check_name(&self.certificate, &self.current(), name)
     }
 
     /// When the certificate in use expires; `None` if that cannot be read.
@@ -85,6 +102,15 @@ impl ResolvesServerCert for ReloadingCert {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current())
     }
+}
+
+fn check_name(path: &Path, pair: &CertifiedKey, name: &str) -> Result<(), TlsError> {
+    let wrong = |source| TlsError::Name { path: path.to_owned(), name: name.to_owned(), source };
+    let empty = || TlsError::Empty { path: path.to_owned() };
+    let certificate = ParsedCertificate::try_from(pair.cert.first().ok_or_else(empty)?).map_err(wrong)?;
+    let server = ServerName::try_from(name)
+        .map_err(|_| wrong(rustls::Error::General("this is no host name".to_owned())))?;
+    verify_server_name(&certificate, &server).map_err(wrong)
 }
 
 fn read(certificate: &Path, private_key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {

@@ -30,7 +30,11 @@ impl Files {
 
     /// Writes a new self-signed pair that expires with this year.
     fn write(&self, year: i32) {
-        let mut params = rcgen::CertificateParams::new([NAME.to_owned()]).unwrap();
+        self.write_for(NAME, year);
+    }
+
+    fn write_for(&self, name: &str, year: i32) {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 12, 31);
         let key = rcgen::KeyPair::generate().unwrap();
         std::fs::write(self.certificate(), params.self_signed(&key).unwrap().pem()).unwrap();
@@ -40,6 +44,10 @@ impl Files {
     fn load(&self) -> Result<Arc<ReloadingCert>, TlsError> {
         ReloadingCert::load(&self.certificate(), &self.key())
     }
+}
+
+fn reload(certificate: &ReloadingCert) -> Result<bool, TlsError> {
+    certificate.reload_if_changed(crate::clock::Clock::System.now())
 }
 
 /// Shakes hands over memory; answers the protocol that both chose.
@@ -94,11 +102,11 @@ fn a_renewed_certificate_is_taken_without_a_restart() {
     let files = Files::new();
     let certificate = files.load().unwrap();
     let server = server_config(Arc::clone(&certificate), &[]).unwrap();
-    assert!(!certificate.reload_if_changed().unwrap());
+    assert!(!reload(&certificate).unwrap());
     assert_eq!(certificate.expires().unwrap().to_rfc3339(), "2100-12-31T00:00:00+00:00");
 
     files.write(2040);
-    assert!(certificate.reload_if_changed().unwrap());
+    assert!(reload(&certificate).unwrap());
     assert_eq!(certificate.expires().unwrap().to_rfc3339(), "2040-12-31T00:00:00+00:00");
     assert!(handshake(client_config(Some(&files.certificate())).unwrap(), server).is_ok());
 }
@@ -112,14 +120,30 @@ fn a_bad_new_pair_leaves_the_old_one_in_use_and_is_told_once() {
     let server = server_config(Arc::clone(&certificate), &[]).unwrap();
 
     std::fs::write(files.key(), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    assert!(matches!(certificate.reload_if_changed(), Err(TlsError::Pair { .. })));
-    assert!(!certificate.reload_if_changed().unwrap());
+    assert!(matches!(reload(&certificate), Err(TlsError::Pair { .. })));
+    assert!(!reload(&certificate).unwrap());
     std::fs::remove_file(files.certificate()).unwrap();
-    assert!(matches!(certificate.reload_if_changed(), Err(TlsError::Pem { .. })));
+    assert!(matches!(reload(&certificate), Err(TlsError::Pem { .. })));
     assert!(handshake(client_config(Some(&root)).unwrap(), server).is_ok());
 
     files.write(2040);
-    assert!(certificate.reload_if_changed().unwrap());
+    assert!(reload(&certificate).unwrap());
+}
+
+#[test]
+fn a_new_pair_of_another_name_or_an_expired_one_does_not_replace_a_good_one() {
+    let files = Files::new();
+    let certificate = ReloadingCert::load_for(&files.certificate(), &files.key(), NAME).unwrap();
+    files.write_for("other.example.com", 2050);
+    let error = reload(&certificate).unwrap_err();
+    assert!(matches!(&error, TlsError::Name { name, .. } if name == NAME), "{error}");
+    files.write(2020);
+    let error = reload(&certificate).unwrap_err().to_string();
+    assert!(error.contains("cert.pem") && error.contains("2020-12-31"), "{error}");
+    assert!(!reload(&certificate).unwrap(), "it is told once");
+    assert_eq!(certificate.expires().unwrap().to_rfc3339(), "2100-12-31T00:00:00+00:00");
+    files.write(2040);
+    assert!(reload(&certificate).unwrap());
 }
 
 #[test]

@@ -126,38 +126,6 @@ async fn a_record_closes_once_and_the_first_end_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_left_open_by_a_crash_are_closed_as_lost() {
-    let mut app = TestApp::with_calls().await;
-    let mut calls: Vec<_> = (0..3).map(|_| app.customer_calls(&anna())).collect();
-    app.goes_on(&mut calls[1], vec![forwarded(), CallMoment::Ringing]);
-    app.goes_on(&mut calls[2], vec![forwarded(), answered(None)]);
-    app.call_is(&calls[2], "answered").await;
-    app.crash().await;
-    for call in &calls {
-        let row = app.call_is(call, "ended").await;
-        assert_eq!((row.end_cause.as_deref(), row.ended_by.as_deref()), (Some("lost"), Some("bridge")));
-    }
-    let card = app.card("finished", |card| card.end.is_some()).await;
-    assert!(card.end.is_some());
-    app.settled().await;
-    assert!(app.portal.cards().iter().all(|card| card.end.is_some()), "{:#?}", app.portal.cards());
-    app.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_words_of_the_edge_are_written_at_a_stop() {
-    let mut app = TestApp::with_calls().await;
-    let mut call = app.customer_calls(&anna());
-    app.goes_on(&mut call, vec![forwarded(), answered(None)]);
-    app.call_is(&call, "answered").await;
-    app.goes_on(&mut call, vec![end(EndedBy::Bridge, EndCause::Stopped)]);
-    app.restart().await;
-    let row = app.call_is(&call, "ended").await;
-    assert_eq!(row.end_cause.as_deref(), Some("stopped"));
-    app.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_incoming_call_opens_the_service_window() {
     let app = TestApp::with_calls().await;
     let anna = anna();
@@ -257,19 +225,46 @@ async fn metas_word_joins_the_record_in_either_order_and_once() {
 async fn an_outgoing_call_is_joined_when_metas_id_becomes_known() {
     let app = TestApp::with_calls().await;
     let bob = bob();
-    let mut call = app.agent_calls(&bob);
-    app.goes_on(&mut call, vec![forwarded(), answered(None)]);
-    app.call_is(&call, "answered").await;
+    let (mut call, mut other) = (app.agent_calls(&bob), app.agent_calls(&bob));
+    for call in [&mut call, &mut other] {
+        app.goes_on(call, vec![forwarded(), answered(None)]);
+        app.call_is(call, "answered").await;
+    }
     app.cloud.call_created(PHONE_ID, &bob, &call.wacid, false);
     app.cloud.call_terminated(PHONE_ID, &bob, &call.wacid, false, Some(3), &[]);
     app.webhooks_taken().await;
-    assert_eq!(call_views(&app, "").await.len(), 2, "nothing tells yet that both are one");
+    assert_eq!(call_views(&app, "").await.len(), 3, "nothing tells yet which of the two it is");
     let wacid = call.wacid.as_str().into();
     app.goes_on(&mut call, vec![CallMoment::Identified(wacid), hung_up(EndedBy::Contact)]);
     app.call_is(&call, "ended").await;
-    let all = call_views(&app, "").await;
-    assert_eq!(all.len(), 1);
-    assert_eq!((&all[0]["meta"]["status"], &all[0]["direction"]), (&json!("COMPLETED"), &json!("outbound")));
+    assert_eq!(call_views(&app, "").await.len(), 2);
+    let shown = app.api.get(&format!("/calls/{}", call.id)).await;
+    assert_eq!((&shown["meta"]["status"], &shown["direction"]), (&json!("COMPLETED"), &json!("outbound")));
+    app.goes_on(&mut other, vec![hung_up(EndedBy::Contact)]);
+    app.call_is(&other, "ended").await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outgoing_call_whose_id_meta_never_told_us_is_joined_by_person_and_time() {
+    let app = TestApp::with_calls().await;
+    let (anna, bob) = (anna(), bob());
+    let mut others = [app.agent_calls(&anna), app.customer_calls(&bob)];
+    let mut call = app.agent_calls(&bob);
+    app.goes_on(&mut call, vec![forwarded(), answered(None), hung_up(EndedBy::Trunk)]);
+    app.call_is(&call, "ended").await;
+    app.cloud.call_terminated(PHONE_ID, &bob, &call.wacid, false, Some(1), &[]);
+    app.webhooks_taken().await;
+    let shown = app.eventually("Meta's word is joined", async || {
+        let shown = app.api.get(&format!("/calls/{}", call.id)).await;
+        (shown["wacid"] == call.wacid.as_str()).then_some(shown)
+    });
+    assert_eq!(shown.await["meta_duration"], 1);
+    assert_eq!(call_views(&app, "").await.len(), 3, "one call, one record");
+    for call in &mut others {
+        app.goes_on(call, vec![hung_up(EndedBy::Contact)]);
+        app.call_is(call, "ended").await;
+    }
     app.stop().await;
 }
 

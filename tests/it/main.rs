@@ -11,6 +11,7 @@ mod api;
 mod architecture;
 mod bad_days;
 mod call_cards;
+mod call_losses;
 mod calling;
 mod calls;
 mod changes;

@@ -135,7 +135,8 @@ async fn a_renewed_certificate_is_shown_to_new_connections_while_a_call_runs() {
     let (mut call, _) = meta.call(&pbx, "renewal").await;
     edge.certificates.sign("bridge", &["sip.example.com", "127.0.0.1"], 2099);
     let certificate = edge.certificate.clone();
-    assert!(tokio::task::spawn_blocking(move || certificate.reload_if_changed()).await.unwrap().unwrap());
+    let now = wabridge::clock::Clock::System.now();
+    assert!(tokio::task::spawn_blocking(move || certificate.reload_if_changed(now)).await.unwrap().unwrap());
 
     let renewed = Connection::open(&edge).await;
     assert_ne!(renewed.shown, meta.shown);
@@ -398,6 +399,10 @@ async fn the_bridge_takes_a_renewed_certificate_while_a_connection_stays_open() 
     let bridge = home.serve().await;
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     let mut before = Connection::dial(address, &certificates, &[]).await.unwrap();
+    certificates.sign("bridge", &["other.example.com"], 2099);
+    home.logs("is not for sip.example.com").await;
+    let meanwhile = Connection::dial(address, &certificates, &[]).await.unwrap();
+    assert_eq!(meanwhile.shown, before.shown, "a certificate of another name is not taken");
     certificates.sign("bridge", &["sip.example.com"], 2099);
     home.logs("the certificate was renewed").await;
     let after = Connection::dial(address, &certificates, &[]).await.unwrap();

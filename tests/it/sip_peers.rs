@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use wabridge::config::SourceCheck;
-use wabridge::domain::call::EndedBy;
+use wabridge::domain::call::{EndCause, EndedBy};
 use wabridge::sip::{EdgeOptions, Limits};
 
 use crate::support::DEADLINE;
@@ -269,7 +269,11 @@ async fn floods_of_invites_are_shed_by_486_and_503_while_running_calls_live() {
     }
     meta.send(&running.bye()).await;
     meta.status(200).await;
-    assert_eq!(edge.ends(1).await[0].by, EndedBy::Contact);
+    // What was shed has records, so many a minute, and the call that ran its own.
+    let ends = edge.ends(121).await;
+    let shed = ends.iter().filter(|end| end.cause == EndCause::Overload).count();
+    assert!((120..300).contains(&shed), "{shed}");
+    edge.ended_by(EndedBy::Contact).await;
     // And there is room again.
     let mut next = MetaCall::new("next");
     let (_, answer) = tokio::join!(pbx.answer_call(), async {

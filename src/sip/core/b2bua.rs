@@ -66,8 +66,9 @@ pub struct Call {
     is_ended: bool,
     caller: Leg,
     callee: Option<Leg>,
-    /// The caller's INVITE, and where its answers go.
+    /// The caller's INVITE, its number, and where its answers go.
     invite: TxId,
+    invite_seq: u32,
     reply_to: super::io::To,
     seed: Seed,
     /// Session timer that the caller's 200 grants; toward trunks only.

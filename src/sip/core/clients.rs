@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::address::Address;
 use super::io::{ConnId, Packet, Target, To, Transport};
 use super::message::{CSeq, Response, Writer};
+use super::reason;
 use super::request::Source;
 use super::timers::TimerId;
 use super::transaction::{Client, ClientState, Step};
@@ -104,7 +105,9 @@ struct ClientTx {
     end: Option<TimerId>,
     /// The tag of the 2xx that was taken, and its ACK, for when that 2xx comes again.
     ack: Option<(String, To, Packet)>,
-    cancel_when_heard: Option<String>,
+    /// Q.850 cause of the CANCEL, once nobody waits for the answer any more.
+    parting: Option<u8>,
+    is_cancelled: bool,
     /// Whether the request went out again because its connection broke.
     was_resent: bool,
     /// The connection whose end it survived by that.
@@ -160,7 +163,8 @@ impl Clients {
             repeat: None,
             end: None,
             ack: None,
-            cancel_when_heard: None,
+            parting: None,
+            is_cancelled: false,
             was_resent: false,
             is_safe_from: None,
         };
@@ -198,19 +202,21 @@ impl Clients {
         }
     }
 
-    /// Nobody waits for this INVITE any more: CANCEL as soon as that is allowed (§9.1).
-    pub fn abandon(&mut self, wire: &mut Wire, tx: TxId, reason: &str) {
+    /// Nobody waits for this INVITE any more: CANCEL as soon as that is allowed (§9.1). Until then it is repeated
+    /// over UDP as before: its first answers may have been lost while it rings.
+    pub fn abandon(&mut self, wire: &mut Wire, tx: TxId, cause: u8) {
         let Some(client) = self.list.get_mut(&tx) else { return };
         client.out.owner = Owner::Stray;
-        match client.machine.state {
-            ClientState::Calling => {
-                // It may not be cancelled yet, but it need not be asked for again either.
-                wire.timers.disarm(client.repeat.take());
-                client.cancel_when_heard = Some(reason.to_owned());
-            }
-            ClientState::Proceeding => self.cancel(wire, tx, reason),
-            ClientState::Completed | ClientState::Accepted => {}
+        client.parting = Some(cause);
+        if client.machine.state == ClientState::Proceeding {
+            self.cancel(wire, tx);
         }
+    }
+
+    /// The headers of an INVITE that nobody waits for any more, and why.
+    pub fn abandoned(&self, tx: TxId) -> Option<(&Heads, u8)> {
+        // The second branch of a fork was never asked to stop.
+        self.list.get(&tx).map(|client| (&client.out.heads, client.parting.unwrap_or(16)))
     }
 
     /// A connection to a target failed, or its UDP address is unreachable: what was not heard of there fails.
@@ -266,7 +272,17 @@ impl Clients {
     pub fn on_end(&mut self, wire: &mut Wire, tx: TxId, events: &mut Vec<TxEvent>) {
         if let Some(client) = self.list.get_mut(&tx) {
             client.end = None;
-            client.machine.on_end(&mut self.steps);
+            match client.out.fallback.take().filter(|_| client.is_waiting()) {
+                // The connection is open, and nobody is behind it: the other way is tried.
+                Some(target) => {
+                    client.out.to = To::Target(target);
+                    wire.send(client.out.to.clone(), client.out.packet.clone());
+                    let (is_invite, is_reliable) =
+                        (client.out.method == "INVITE", client.out.transport.is_reliable());
+                    client.machine = Client::start(is_invite, is_reliable, &wire.values, &mut self.steps);
+                }
+                None => client.machine.on_end(&mut self.steps),
+            }
         }
         self.run(wire, tx, None, events);
     }
@@ -334,24 +350,23 @@ impl Clients {
                 None => {}
             }
         }
-        if response.status < 200
-            && let Some(reason) = client.cancel_when_heard.take()
-        {
-            self.cancel(wire, tx, &reason);
+        if response.status < 200 && client.parting.is_some() && !client.is_cancelled {
+            self.cancel(wire, tx);
         }
         if owner != Owner::Nobody {
             events.push(TxEvent::Response { owner, tx, response, source: source.clone() });
         }
     }
 
-    fn cancel(&mut self, wire: &mut Wire, tx: TxId, reason: &str) {
+    fn cancel(&mut self, wire: &mut Wire, tx: TxId) {
         let Some(client) = self.list.get_mut(&tx) else { return };
+        client.is_cancelled = true;
         // §9.1: a server of RFC 2543 would not answer the INVITE any more.
         wire.timers.disarm(client.end.take());
         client.end = Some(wire.arm(wire.values.patience(), Due::ClientEnd(tx)));
         let heads = client.out.heads.clone();
         let mut writer = heads.writer("CANCEL");
-        writer.header("Reason", reason);
+        writer.header("Reason", &reason::header(client.parting.unwrap_or(16)));
         let out = Outgoing {
             method: "CANCEL",
             to: client.out.to.clone(),

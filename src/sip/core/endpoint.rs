@@ -175,7 +175,7 @@ impl Endpoint {
                 Due::ServerRepeat(tx) => self.servers.on_repeat(&mut self.wire, tx),
                 Due::ServerEnd(tx) => self.servers.on_end(&mut self.wire, tx),
                 Due::LinkIdle(conn) => self.maybe_idle(conn),
-                Due::LinkSlow(conn) => self.close_link(conn, "a message took too long"),
+                Due::LinkSlow(conn) => self.is_slow(conn),
                 Due::Ping(trunk, target) => self.ping(trunk, target),
                 Due::Call(key, CallDue::Ring) => self.ring_limit(key),
                 Due::Call(key, CallDue::Target) => self.target_is_silent(key),
@@ -237,7 +237,12 @@ impl Endpoint {
         while let Some(frame) = self.links.get_mut(conn).and_then(|state| state.framer.next_frame()) {
             match frame {
                 Frame::Ping => self.wire.send(super::io::To::Conn(conn), (*b"\r\n").into()),
-                Frame::Message(bytes) => self.message(&source, &bytes),
+                Frame::Message(bytes) => {
+                    // The deadline was that message's; what follows has one of its own.
+                    let slow = self.links.get_mut(conn).and_then(|state| state.slow.take());
+                    self.wire.timers.disarm(slow);
+                    self.message(&source, &bytes);
+                }
                 Frame::Fault { fault, head } => {
                     self.answer_fault(&source, fault, head.as_deref());
                     self.close_link(conn, "the framing is lost");
@@ -276,8 +281,7 @@ impl Endpoint {
         let (active, is_proven, link) = (state.active, state.is_proven, state.link.clone());
         let limit = self.silence_of(&link, is_proven);
         let left = limit.saturating_sub(now - active);
-        let has_dialog = self.calls.values().any(|call| call.legs().any(|leg| leg.conn == Some(conn)));
-        if left.is_zero() && !has_dialog {
+        if left.is_zero() && !self.has_dialog(conn) {
             return self.close_link(conn, "");
         }
         let wait = if left.is_zero() { limit } else { left };
@@ -285,6 +289,21 @@ impl Endpoint {
         if let Some(state) = self.links.get_mut(conn) {
             state.idle = Some(idle);
         }
+    }
+
+    /// A message has been under way for too long. What a call uses is not closed for that.
+    fn is_slow(&mut self, conn: ConnId) {
+        if !self.has_dialog(conn) {
+            return self.close_link(conn, "a message took too long");
+        }
+        let slow = self.wire.arm(self.wire.values.message_deadline, Due::LinkSlow(conn));
+        if let Some(state) = self.links.get_mut(conn) {
+            state.slow = Some(slow);
+        }
+    }
+
+    fn has_dialog(&self, conn: ConnId) -> bool {
+        self.calls.values().any(|call| call.legs().any(|leg| leg.conn == Some(conn)))
     }
 
     /// How long a connection may be silent. One of nobody's takes a place of few.

@@ -49,15 +49,17 @@ impl Endpoint {
                 return;
             }
         };
-        // Such a sender may still speak within its dialogs, and acknowledge.
+        // Such a sender may still speak within its dialogs, acknowledge, and take back what was let in.
         let is_shed = self.is_silenced(source) || self.is_flooded(source);
-        if !is_ack && is_shed && self.dialog_of(&incoming).is_none() {
+        let is_cancel =
+            incoming.method() == Some(Method::Cancel) && self.servers.cancelled(&incoming).is_some();
+        if is_shed && !is_ack && !is_cancel && self.dialog_of(&incoming).is_none() {
             return;
         }
         match self.servers.receive(&mut self.wire, &incoming) {
             Receipt::Absorbed => {}
             Receipt::Ack => self.ack_in_dialog(&incoming),
-            Receipt::Merged(tx) => self.answer(tx, &incoming, 482),
+            Receipt::Merged(tx) => self.fail(tx, &incoming, 482, &[], "an INVITE that is here already"),
             Receipt::New(tx) => self.new_request(tx, &incoming),
         }
     }
@@ -67,9 +69,9 @@ impl Endpoint {
         if method == Some(Method::Cancel) {
             return self.cancel(tx, incoming);
         }
-        if let Some(required) = incoming.header("Require").filter(|_| !is_only_timer(incoming)) {
-            let unsupported = [("Unsupported", required.to_owned())];
-            return self.answer_with(tx, incoming, 420, &unsupported);
+        let unknown = unsupported(incoming);
+        if !unknown.is_empty() {
+            return self.fail(tx, incoming, 420, &[("Unsupported", unknown)], "an extension is required");
         }
         if incoming.to.tag().is_some() {
             return self.request_in_dialog(tx, incoming);
@@ -81,13 +83,15 @@ impl Endpoint {
                 self.refuse_scanner(tx, incoming, "an OPTIONS from nowhere");
             }
             Some(Method::Options) => self.answer_options(tx, incoming),
-            Some(Method::Invite) if incoming.max_forwards == 0 => self.answer(tx, incoming, 483),
+            Some(Method::Invite) if incoming.max_forwards == 0 => {
+                self.fail(tx, incoming, 483, &[], "an INVITE without hops left");
+            }
             Some(Method::Invite) => match incoming.source.origin {
                 Origin::Trunk(_) => self.invite_from_trunk(tx, incoming),
                 _ => self.invite_from_meta(tx, incoming),
             },
             Some(Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Notify) => {
-                self.answer(tx, incoming, 481);
+                self.fail(tx, incoming, 481, &[], "a request of no dialog");
             }
             _ => {
                 self.count_refusal(incoming, "a method that is of no use here");
@@ -99,7 +103,7 @@ impl Endpoint {
     /// §9.2: 200 to the CANCEL, and 487 to the INVITE if it has no final answer.
     fn cancel(&mut self, tx: TxId, incoming: &Incoming) {
         let Some((call, is_open)) = self.servers.cancelled(incoming) else {
-            return self.answer(tx, incoming, 481);
+            return self.fail(tx, incoming, 481, &[], "a CANCEL of nothing");
         };
         self.answer(tx, incoming, 200);
         if let (Some(key), true) = (call, is_open) {
@@ -119,10 +123,10 @@ impl Endpoint {
 
     /// Answers with a status.
     pub(super) fn answer(&mut self, tx: TxId, incoming: &Incoming, status: u16) {
-        self.servers.answer_plain(&mut self.wire, tx, &incoming.seed, status, incoming.to.tag().is_some());
+        self.answer_with(tx, incoming, status, &[]);
     }
 
-    /// Answers with a status and headers.
+    /// Answers with a status and headers. Of what a stranger is refused nothing is kept.
     pub(super) fn answer_with(
         &mut self,
         tx: TxId,
@@ -130,12 +134,29 @@ impl Endpoint {
         status: u16,
         headers: &[(&'static str, String)],
     ) {
-        let tag = incoming.to.tag().is_none().then(|| self.wire.token());
+        let tag = (status != 100 && incoming.to.tag().is_none()).then(|| self.wire.token());
         let mut writer = incoming.seed.answer(status, tag.as_deref());
         for (name, value) in headers {
             writer.header(name, value);
         }
-        self.servers.answer(&mut self.wire, tx, status, writer.finish());
+        if status < 300 || self.is_known(&incoming.source) {
+            return self.servers.answer(&mut self.wire, tx, status, writer.finish());
+        }
+        self.servers.ignore(&mut self.wire, tx);
+        self.wire.send(incoming.reply_to.clone(), writer.finish());
+    }
+
+    /// Refuses what leads nowhere. To who is not known it counts, and may be answered by silence.
+    pub(super) fn fail(
+        &mut self,
+        tx: TxId,
+        incoming: &Incoming,
+        status: u16,
+        headers: &[(&'static str, String)],
+        why: &'static str,
+    ) {
+        self.count_stranger(incoming, why);
+        self.answer_or_ignore(tx, incoming, |endpoint| endpoint.answer_with(tx, incoming, status, headers));
     }
 
     pub(super) fn answer_options(&mut self, tx: TxId, incoming: &Incoming) {
@@ -176,9 +197,17 @@ impl Endpoint {
         self.refusals.count(self.wire.now, peer.ip())
     }
 
-    /// Answers, if this sender still gets answers.
+    /// Counts a failure of somebody who is not known.
+    pub(super) fn count_stranger(&mut self, incoming: &Incoming, why: &'static str) {
+        if !self.is_known(&incoming.source) {
+            self.count_refusal(incoming, why);
+        }
+    }
+
+    /// Refuses, if this sender still gets answers; a stranger may get none by setting.
     pub(super) fn answer_or_ignore(&mut self, tx: TxId, incoming: &Incoming, answer: impl FnOnce(&mut Self)) {
-        if self.is_silenced(&incoming.source) {
+        let is_hidden = self.config.scanners == ScannerAnswer::Silence && !self.is_known(&incoming.source);
+        if is_hidden || self.is_silenced(&incoming.source) {
             self.servers.ignore(&mut self.wire, tx);
         } else {
             answer(self);
@@ -205,14 +234,20 @@ impl Endpoint {
     /// Whether a sender has used up its answers. Never so for Meta, whose addresses carry the calls of all
     /// phones, and for a trunk.
     fn is_silenced(&self, source: &Source) -> bool {
-        !source.origin.is_known() && self.refusals.is_silenced(self.wire.now, source.peer.ip())
+        !self.is_known(source) && self.refusals.is_silenced(self.wire.now, source.peer.ip())
+    }
+
+    /// Whether calls are expected from there: by its address, or since its connection has brought one that was
+    /// proven.
+    fn is_known(&self, source: &Source) -> bool {
+        source.origin.is_known() || source.conn.is_some_and(|conn| self.links.is_proven(conn))
     }
 
     /// Whether so many requests are unanswered or unacknowledged that new ones are dropped unread. Strangers have
     /// half of the room, so that they cannot keep Meta and the trunks out.
     fn is_flooded(&self, source: &Source) -> bool {
         let most = self.config.max_calls.saturating_mul(4).saturating_add(10_000);
-        self.servers.len() > if source.origin.is_known() { most } else { most / 2 }
+        self.servers.len() > if self.is_known(source) { most } else { most / 2 }
     }
 
     /// Whether one more call may begin, of this phone and at all.
@@ -260,7 +295,7 @@ impl Endpoint {
 
     /// Nobody is answered from nowhere without being counted.
     fn may_answer(&mut self, source: &Source) -> bool {
-        source.origin.is_known() || self.refusals.count(self.wire.now, source.peer.ip()) <= MOST_REFUSALS
+        self.is_known(source) || self.refusals.count(self.wire.now, source.peer.ip()) <= MOST_REFUSALS
     }
 }
 
@@ -268,7 +303,9 @@ fn allow(incoming: &Incoming) -> &'static str {
     if matches!(incoming.source.origin, Origin::Trunk(_)) { ALLOW } else { ALLOW_META }
 }
 
-/// `timer` is what we can do: whoever refreshes is answered.
-fn is_only_timer(incoming: &Incoming) -> bool {
-    incoming.request.headers.tokens("Require").all(|token| token.eq_ignore_ascii_case("timer"))
+/// What is required and not here. `timer` is what we can do: whoever refreshes is answered.
+fn unsupported(incoming: &Incoming) -> String {
+    let required = incoming.request.headers.tokens("Require");
+    let unknown: Vec<&str> = required.filter(|token| !token.eq_ignore_ascii_case("timer")).collect();
+    unknown.join(", ")
 }

@@ -65,6 +65,11 @@ impl Links {
         self.list.get(&conn).map(|state| &state.link)
     }
 
+    /// Whether it brought a call that was proven.
+    pub fn is_proven(&self, conn: ConnId) -> bool {
+        self.list.get(&conn).is_some_and(|state| state.is_proven)
+    }
+
     /// Where what comes over it comes from.
     pub fn source(&self, conn: ConnId) -> Option<Source> {
         let link = self.get(conn)?;

@@ -13,6 +13,11 @@ pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
 /// Toward Meta.
 pub const ALLOW_META: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
 
+/// Longest branch, host, Call-ID and tag, in bytes: they name what is kept.
+const LONGEST: usize = 256;
+/// Longest Request-URI.
+const LONGEST_URI: usize = 4096;
+
 /// Where a message came from.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -204,11 +209,20 @@ impl Parts {
             }
         }
         let via = headers.get("Via").and_then(Via::parse).ok_or("the Via is wrong")?;
+        let via = Some(via).filter(|via| via.branch.len() <= LONGEST && via.host.len() <= LONGEST);
+        let via = via.ok_or("the Via is too long")?;
         let address = |name| headers.get(name).and_then(Address::parse);
         let from = address("From").ok_or("the From is missing or wrong")?;
         let to = address("To").ok_or("the To is missing or wrong")?;
         let call_id = headers.get("Call-ID").filter(|id| !id.is_empty() && !id.contains([' ', '\t']));
         let call_id = call_id.ok_or("the Call-ID is missing or wrong")?.to_owned();
+        let tags = [from.tag(), to.tag()];
+        if call_id.len() > LONGEST || tags.into_iter().flatten().any(|tag| tag.len() > LONGEST) {
+            return Err("the Call-ID or a tag is too long");
+        }
+        if request.uri.len() > LONGEST_URI {
+            return Err("the Request-URI is too long");
+        }
         let cseq = headers.get("CSeq").and_then(CSeq::parse).ok_or("the CSeq is missing or wrong")?;
         if cseq.verb != request.verb {
             return Err("the CSeq is of another method");

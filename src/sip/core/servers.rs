@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::io::{Packet, To};
-use super::request::{Incoming, Seed};
+use super::request::Incoming;
 use super::timers::TimerId;
 use super::transaction::{Server, ServerState, Step};
 use super::wire::{Due, Wire};
@@ -97,12 +97,6 @@ impl Servers {
         server.last = Some(packet);
         server.machine.on_answer(status, &wire.values, &mut self.steps);
         self.run(wire, tx);
-    }
-
-    /// Answers with nothing but a status.
-    pub fn answer_plain(&mut self, wire: &mut Wire, tx: TxId, seed: &Seed, status: u16, has_tag: bool) {
-        let tag = (status != 100 && !has_tag).then(|| wire.token());
-        self.answer(wire, tx, status, seed.answer(status, tag.as_deref()).finish());
     }
 
     /// Forgets a request that gets no answer.

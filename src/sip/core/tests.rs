@@ -9,5 +9,6 @@ mod outbound;
 mod pair;
 mod soak;
 mod strangers;
+mod targets;
 mod torture;
 mod trunks;

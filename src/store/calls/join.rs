@@ -1,13 +1,20 @@
 //! Joins what Meta tells of a call by webhook to its record, in whichever order both come.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{CallRow, by_sip_call_id, by_wacid, delete, insert, timeline, update};
 use crate::clock::new_id;
 use crate::domain::Direction;
 use crate::store::db::{Conn, StoreError};
+use crate::store::schema::calls;
 use crate::store::ts;
+
+/// How far Meta's clock and ours are apart at most where one call is taken for another's other half.
+const CLOSE: TimeDelta = TimeDelta::seconds(10);
+/// No call is longer (the limit of `sip.max_call_seconds`).
+const LONGEST_CALL: TimeDelta = TimeDelta::hours(24);
 
 /// What Meta told of a call.
 #[derive(Clone, Debug)]
@@ -57,12 +64,17 @@ pub fn reported(conn: &mut Conn, phone_id: &str, report: &MetaReport) -> Result<
     // Where somebody forged the id, the record that was proven to be of the person is the one.
     known.sort_by_key(|row| (row.state == "reported", row.chat_id.is_none()));
     let found = match known.into_iter().next() {
-        Some(row) => Some(row),
-        None => by_sip_call_id(conn, phone_id, &format!("outgoing:{}", report.wacid))?,
+        Some(row) if row.state != "reported" => Some(row),
+        apart => by_sip_call_id(conn, phone_id, &format!("outgoing:{}", report.wacid))?
+            .map_or_else(|| without_wacid(conn, phone_id, report), |row| Ok(Some(row)))?
+            .or(apart),
     };
     match found {
         Some(mut row) => {
             fill(&mut row, report);
+            if row.state != "reported" {
+                adopt(conn, &mut row)?;
+            }
             update(conn, &row).map(drop)
         }
         None => {
@@ -100,6 +112,44 @@ pub fn adopt(conn: &mut Conn, row: &mut CallRow) -> Result<(), StoreError> {
         delete(conn, &[other.id])?;
     }
     Ok(())
+}
+
+/// The call to a person whose id Meta has not told us, if exactly one fits in time. Asterisk may have hung up
+/// before any message of Meta's bore the id.
+fn without_wacid(
+    conn: &mut Conn,
+    phone_id: &str,
+    report: &MetaReport,
+) -> Result<Option<CallRow>, StoreError> {
+    if report.direction != Some(Direction::Outbound) {
+        return Ok(None);
+    }
+    let nobody = String::new();
+    let (digits, user_id) =
+        (report.digits.as_ref().unwrap_or(&nobody), report.user_id.as_ref().unwrap_or(&nobody));
+    let rows: Vec<CallRow> = calls::table
+        .filter(calls::phone_id.eq(phone_id))
+        .filter(calls::direction.eq(Direction::Outbound.as_str()))
+        .filter(calls::state.ne("reported"))
+        .filter(calls::wacid.is_null())
+        .filter(calls::peer_digits.eq(digits).or(calls::peer_user_id.eq(user_id)))
+        .filter(calls::created_at.between(ts(report.at - LONGEST_CALL), ts(report.at + CLOSE)))
+        .select(CallRow::as_select())
+        .load(conn)?;
+    let mut fitting = rows.into_iter().filter(|row| is_at_its_time(row, report));
+    Ok(fitting.next().filter(|_| fitting.next().is_none()))
+}
+
+/// Whether one of Meta's times is one of ours.
+fn is_at_its_time(row: &CallRow, report: &MetaReport) -> bool {
+    let is_close = |ours: Option<NaiveDateTime>, metas: Option<DateTime<Utc>>| {
+        ours.zip(metas).is_some_and(|(ours, metas)| (ours.and_utc() - metas).abs() <= CLOSE)
+    };
+    if report.event == "terminate" {
+        return is_close(row.answered_at, report.started_at)
+            || is_close(row.ended_at, report.ended_at.or(Some(report.at)));
+    }
+    is_close(Some(row.created_at), Some(report.at))
 }
 
 fn fill(row: &mut CallRow, report: &MetaReport) {

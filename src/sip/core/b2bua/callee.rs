@@ -1,7 +1,7 @@
 //! How the other side is called: targets one after the other, their answers, challenges.
 
 use super::super::clients::{Outgoing, Owner, TxId};
-use super::super::credentials::{Account, Challenge};
+use super::super::credentials::{Account, Challenge, Tries};
 use super::super::endpoint::Endpoint;
 use super::super::io::{Notice, To};
 use super::super::leg::{Edge, Leg, LegState, Unacked};
@@ -79,10 +79,8 @@ impl Endpoint {
         self.dialogs.insert(leg.key(), (key, Party::Callee));
         call.callee = Some(leg);
         call.attempt.target = Some(target.clone());
-        if edge != Edge::Meta {
-            let wait = self.wire.values.target_deadline;
-            call.attempt.deadline = Some(self.wire.arm(wait, Due::Call(key, CallDue::Target)));
-        }
+        // Another server, with nonces of its own.
+        call.attempt.tries = Tries::default();
         self.wire.event(&call.id, CallMoment::Forwarded { target: target.to_string() });
         self.send_invite(key);
     }
@@ -100,7 +98,7 @@ impl Endpoint {
             Direction::Inbound => inbound::plan(&self.config, call, &target, call.trunk),
             Direction::Outbound => outbound::plan(&self.config, call),
         };
-        let account = account_of(&self.config, call.trunk, edge, &call.route);
+        let account = account_of(&self.config, edge, Some(&*call.route));
         let credentials = account.and_then(|(name, username, password)| {
             let account = Account { key: &name, username: &username, password: password.expose() };
             let cnonce = self.wire.token();
@@ -126,8 +124,13 @@ impl Endpoint {
             owner: Owner::Call(key),
         };
         let tx = self.clients.start(&mut self.wire, out);
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.attempt.tx = Some(tx);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.attempt.tx = Some(tx);
+        self.wire.timers.disarm(call.attempt.deadline.take());
+        // For each INVITE anew: a target may fall silent after its challenge.
+        if edge != Edge::Meta {
+            let wait = self.wire.values.target_deadline;
+            call.attempt.deadline = Some(self.wire.arm(wait, Due::Call(key, CallDue::Target)));
         }
     }
 
@@ -170,7 +173,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.attempt.deadline = None;
         if let Some(tx) = call.attempt.tx.take() {
-            self.clients.abandon(&mut self.wire, tx, &reason::header(102));
+            self.clients.abandon(&mut self.wire, tx, 102);
         }
         self.target_failed(key, "it did not answer in time");
     }
@@ -255,9 +258,9 @@ impl Endpoint {
         let packet = writer.finish_with(Some(&answer));
         leg.state = LegState::Confirmed;
         leg.sent_sdp = Some(answer);
-        let seq = leg.remote_seq.unwrap_or_default();
-        leg.unacked =
-            Some(unacked(&mut self.wire, key, Party::Caller, packet.clone(), call.reply_to.clone(), seq));
+        // Its ACK has the number of the INVITE, whatever the caller has asked for since (an UPDATE).
+        let (to, seq) = (call.reply_to.clone(), call.invite_seq);
+        leg.unacked = Some(unacked(&mut self.wire, key, Party::Caller, packet.clone(), to, seq));
         self.servers.answer(&mut self.wire, call.invite, 200, packet);
         call.stage = Stage::Answered;
         self.wire.timers.disarm(call.limit.take());
@@ -270,7 +273,7 @@ impl Endpoint {
         call.attempt.tx = None;
         let Some(leg) = call.callee.as_ref() else { return };
         let challenge = Challenge::of(response.status, &response.headers);
-        let account = account_of(&self.config, call.trunk, leg.edge, &call.route);
+        let account = account_of(&self.config, leg.edge, Some(&*call.route));
         let may_try =
             account.is_some_and(|(name, _, _)| self.wallet.take(&name, challenge, &mut call.attempt.tries));
         if may_try {
@@ -311,6 +314,8 @@ impl Endpoint {
                 if is_sporadic && !std::mem::replace(&mut call.attempt.has_retried, true) {
                     let note = "Meta refused with \"SDP Validation Error\": tried once more";
                     self.wire.event(&call.id, CallMoment::Noted(note.to_owned()));
+                    // What was challenged and refused is done with: its nonce may be used up.
+                    call.attempt.tries = Tries::default();
                     return self.send_invite(key);
                 }
                 let (told, cause, meaning) = verdicts::of_meta(status, &said);
@@ -367,19 +372,22 @@ pub(super) fn ended_by(edge: Edge) -> EndedBy {
     }
 }
 
-/// Name of the account, user name and password that answer a side's challenge.
+/// Name of an account, user name and password.
+pub type Login = (String, String, Secret);
+
+/// What answers a side's challenge.
 pub(super) fn account_of(
     config: &super::EndpointConfig,
-    trunk: usize,
     edge: Edge,
-    route: &crate::domain::call::CallRoute,
-) -> Option<(String, String, Secret)> {
+    route: Option<&crate::domain::call::CallRoute>,
+) -> Option<Login> {
     match edge {
         Edge::Meta => {
+            let route = route?;
             let password = route.sip_password.clone()?;
             Some((format!("phone {}", route.digits), route.digits.clone(), password))
         }
-        Edge::Trunk(_) => {
+        Edge::Trunk(trunk) => {
             let trunk = config.trunks.get(trunk)?;
             let login = trunk.login.clone()?;
             Some((format!("trunk {}", trunk.name), login.username, login.password))

@@ -1,15 +1,15 @@
 //! How a call ends: `Ended` told exactly once, a final answer or BYE for each leg, nothing left behind.
 
-use super::super::clients::{Heads, Outgoing, Owner};
+use super::super::address::Address;
 use super::super::endpoint::Endpoint;
 use super::super::leg::{Edge, LegState};
-use super::super::message::{CSeq, Response};
+use super::super::message::Response;
 use super::super::reason;
 use super::super::request::{Incoming, Source};
-use super::callee::ended_by;
+use super::callee::{account_of, ended_by};
 use super::inbound::refused_by_us;
 use super::outbound::warning;
-use super::{Party, Stage, via};
+use super::{Farewell, Party, Stage, via};
 use crate::domain::call::{CallEnd, CallMoment, EndCause, EndedBy};
 
 /// What a caller is told who was not answered yet.
@@ -49,7 +49,7 @@ impl Endpoint {
             self.wire.timers.disarm(timer);
         }
         if let Some(tx) = call.attempt.tx.take() {
-            self.clients.abandon(&mut self.wire, tx, &reason::header(cause));
+            self.clients.abandon(&mut self.wire, tx, cause);
         }
         if call.caller.state == LegState::Open {
             call.caller.state = LegState::Over;
@@ -198,13 +198,11 @@ impl Endpoint {
             return;
         }
         let headers = &response.headers;
-        let seq = headers.get("CSeq").and_then(CSeq::parse).map(|cseq| cseq.number);
-        let target = super::super::leg::contact(headers);
-        let (Some(seq), Some(target), Some(from), Some(to_header)) =
-            (seq, target, headers.get("From"), headers.get("To"))
-        else {
-            return;
-        };
+        let Some((heads, cause)) = self.clients.abandoned(tx) else { return };
+        // Without a Contact whoever was called is where it was called.
+        let (seq, target) =
+            (heads.seq, super::super::leg::contact(headers).unwrap_or_else(|| heads.uri.clone()));
+        let (Some(from), Some(to_header)) = (headers.get("From"), headers.get("To")) else { return };
         let edge = match source.origin {
             super::super::io::Origin::Trunk(index) => Edge::Trunk(index.unwrap_or_default()),
             _ => Edge::Meta,
@@ -234,12 +232,13 @@ impl Endpoint {
         let ack = leg.heads(ack_via, seq).writer("ACK").finish();
         self.wire.send(to.clone(), ack.clone());
         self.clients.acked(tx, leg.remote_tag.as_deref().unwrap_or_default(), to.clone(), ack);
+        let number = Address::parse(from).and_then(|from| from.parsed().ok()?.name());
+        let route = number.and_then(|number| self.routes.of_number(&number));
         let bye_via = via(&self.config, &mut self.wire, edge, leg.transport);
-        let heads: Heads = leg.next_heads(bye_via);
-        let packet = heads.writer("BYE").finish();
-        let transport = leg.transport;
-        let out = Outgoing { method: "BYE", to, fallback, transport, heads, packet, owner: Owner::Nobody };
-        self.clients.start(&mut self.wire, out);
+        let (transport, heads) = (leg.transport, leg.next_heads(bye_via));
+        let login = account_of(&self.config, edge, route.as_deref());
+        let nameless = None;
+        self.part(Farewell { edge, transport, to, fallback, heads, cause, login, nameless }, None);
     }
 }
 

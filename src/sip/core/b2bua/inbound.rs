@@ -51,7 +51,7 @@ impl Endpoint {
         if origin == Origin::Stranger {
             self.wire.notice(Notice::Stranger { peer: incoming.source.peer });
         }
-        let Some(offer) = self.offer_of(tx, incoming) else { return };
+        let Some(offer) = self.offer_of(tx, incoming, &new) else { return };
         new.offer = offer;
         if trunk.is_none() {
             let end = refused_by_us(EndCause::TrunkUnreachable, 480, "the phone's trunk is not configured");
@@ -62,7 +62,8 @@ impl Endpoint {
             return self.turn_away(tx, incoming, &new, 480, end);
         }
         if !self.has_room(&new.route, Direction::Inbound) {
-            return self.answer(tx, incoming, 486);
+            let end = refused_by_us(EndCause::Overload, 486, "there are too many calls");
+            return self.turn_away(tx, incoming, &new, 486, end);
         }
         let user = format!("+{}", new.route.digits);
         if let Some(key) = self.begin(tx, incoming, new, Edge::Meta, &user) {

@@ -21,7 +21,9 @@ impl Endpoint {
 
     /// A request with a To tag.
     pub(in crate::sip::core) fn request_in_dialog(&mut self, tx: TxId, incoming: &Incoming) {
-        let Some((key, party)) = self.dialog_of(incoming) else { return self.answer(tx, incoming, 481) };
+        let Some((key, party)) = self.dialog_of(incoming) else {
+            return self.fail(tx, incoming, 481, &[], "a request of no dialog");
+        };
         let Some(call) = self.calls.get_mut(&key) else { return self.answer(tx, incoming, 481) };
         let stage = call.stage;
         let Some(leg) = call.leg_mut(party) else { return self.answer(tx, incoming, 481) };

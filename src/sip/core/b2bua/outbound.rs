@@ -15,7 +15,7 @@ use super::super::uri::Uri;
 use super::super::wire::{CallDue, Due};
 use super::callee::Plan;
 use super::hangup::Refusal;
-use super::inbound::{escape_user, is_user_id};
+use super::inbound::{escape_user, is_user_id, refused_by_us};
 use super::{Call, NewCall, Stage, contact};
 use crate::domain::call::{
     CallEnd, CallMoment, CallPeer, CallPermission, CallProof, CallRoute, EndCause, EndedBy, Login,
@@ -40,35 +40,57 @@ impl Endpoint {
         if !self.is_trunk_proven(tx, incoming, trunk) {
             return;
         }
-        let route = match self.phone_of(incoming, trunk) {
-            Ok(route) => route,
-            Err(why) => return self.answer_with(tx, incoming, 403, &[warning(&self.config.hostname, why)]),
+        let Some(route) = self.phone_of(incoming) else {
+            let why = "no phone of ours in X-WA-Phone or From";
+            return self.answer_with(tx, incoming, 403, &[warning(&self.config.hostname, why)]);
         };
-        let Some(peer) = called(incoming) else {
-            let why = "the called user is no number and no WhatsApp user id";
-            return self.answer_with(tx, incoming, 484, &[warning(&self.config.hostname, why)]);
-        };
-        let Some(offer) = self.offer_of(tx, incoming) else { return };
-        let agent = agent(&incoming.request.headers);
         let is_challenged = self.config.trunks.get(trunk).is_some_and(|trunk| trunk.inbound_login.is_some());
-        let proof = if is_challenged { CallProof::Digest } else { CallProof::Address };
-        let new = NewCall {
+        let peer = called(incoming);
+        let has_peer = peer.is_some();
+        let mut new = NewCall {
             direction: Direction::Outbound,
             route,
             trunk,
-            peer,
+            peer: peer.unwrap_or_default(),
             wacid: None,
             payload: None,
-            agent,
-            offer,
-            proof,
+            agent: agent(&incoming.request.headers),
+            offer: String::new(),
+            proof: if is_challenged { CallProof::Digest } else { CallProof::Address },
         };
-        if self.is_draining || !self.has_room(&new.route, Direction::Outbound) {
-            return self.answer_with(tx, incoming, 503, &[("Retry-After", "10".to_owned())]);
+        let is_of_trunk = self.config.trunks.get(trunk).is_some_and(|trunk| trunk.name == new.route.trunk);
+        if !is_of_trunk {
+            let end = refused_by_us(EndCause::Refused, 403, "this phone belongs to another trunk");
+            return self.turn_back(tx, incoming, &new, end);
+        }
+        if !has_peer {
+            let why = "the called user is no number and no WhatsApp user id";
+            return self.turn_back(tx, incoming, &new, refused_by_us(EndCause::UnknownNumber, 484, why));
+        }
+        let Some(offer) = self.offer_of(tx, incoming, &new) else { return };
+        new.offer = offer;
+        if self.is_draining {
+            let end = refused_by_us(EndCause::Stopped, 503, "the bridge is being stopped");
+            return self.turn_back(tx, incoming, &new, end);
+        }
+        if !self.has_room(&new.route, Direction::Outbound) {
+            let end = refused_by_us(EndCause::Overload, 503, "there are too many calls");
+            return self.turn_back(tx, incoming, &new, end);
         }
         if let Some(key) = self.begin(tx, incoming, new, Edge::Trunk(trunk), "wabridge") {
             self.ask_permission(key);
         }
+    }
+
+    /// A call of a trunk that is recorded and not placed; the trunk is told why.
+    fn turn_back(&mut self, tx: TxId, incoming: &Incoming, new: &NewCall, end: CallEnd) {
+        let status = end.status.unwrap_or(503);
+        let mut headers = vec![warning(&self.config.hostname, end.text.as_deref().unwrap_or_default())];
+        if status == 503 {
+            headers.push(("Retry-After", "10".to_owned()));
+        }
+        self.record_refused(incoming, new, end);
+        self.answer_with(tx, incoming, status, &headers);
     }
 
     /// What `calls` found out about the permission.
@@ -158,18 +180,11 @@ impl Endpoint {
         }
     }
 
-    /// The phone that calls: `X-WA-Phone`, else the user of From. It must be one of that trunk.
-    fn phone_of(&self, incoming: &Incoming, trunk: usize) -> Result<Arc<CallRoute>, &'static str> {
+    /// The phone that calls: `X-WA-Phone`, else the user of From.
+    fn phone_of(&self, incoming: &Incoming) -> Option<Arc<CallRoute>> {
         let named = incoming.header("X-WA-Phone").map(str::to_owned);
         let named = named.or_else(|| incoming.from.parsed().ok().and_then(|uri| uri.name()));
-        let route = named.and_then(|number| self.routes.of_number(&number));
-        let route = route.ok_or("no phone of ours in X-WA-Phone or From")?;
-        let name = self.config.trunks.get(trunk).map(|trunk| trunk.name.as_str());
-        if name == Some(route.trunk.as_str()) {
-            Ok(route)
-        } else {
-            Err("this phone belongs to another trunk")
-        }
+        named.and_then(|number| self.routes.of_number(&number))
     }
 }
 

@@ -78,3 +78,41 @@ fn keep_alives_are_answered_and_half_a_message_is_not_waited_for_long() {
     pair.seconds(1);
     assert_eq!(pair.closed, [conn]);
 }
+
+#[test]
+fn a_busy_connection_is_not_closed_while_every_message_is_whole() {
+    let mut pair = Pair::new();
+    let conn = pair.meta_connects();
+    let options = |number: usize| {
+        format!(
+            "OPTIONS sip:a@bridge.example SIP/2.0\r\nVia: SIP/2.0/TLS a;branch=z9hG4bKo{number}\r\n\
+             From: <sip:a@b>;tag=1\r\nTo: <sip:a@bridge.example>\r\nCall-ID: o{number}\r\nCSeq: 1 OPTIONS\r\n\
+             Content-Length: 0\r\n\r\n"
+        )
+    };
+    // Each write holds the end of one and the beginning of the next.
+    pair.over(conn, &options(0)[..40]);
+    for number in 0..60 {
+        pair.seconds(1);
+        let text = format!("{}{}", &options(number)[40..], &options(number + 1)[..40]);
+        pair.over(conn, &text);
+        assert_eq!(pair.meta().status(), 200);
+    }
+    assert!(pair.closed.is_empty());
+    pair.seconds(10);
+    assert_eq!(pair.closed, [conn], "but one that was begun and not ended is not waited for");
+}
+
+#[test]
+fn half_a_message_closes_no_connection_that_a_call_uses() {
+    let mut pair = Pair::new();
+    let (call, ok, ..) = pair.talk();
+    pair.over(call.conn, "OPTIONS sip:a@b SIP/2.0\r\n");
+    pair.seconds(60);
+    assert!(pair.closed.is_empty());
+    let other = pair.meta_connects();
+    let text = call.bye(&mut pair, &ok, "");
+    pair.over(other, &text);
+    pair.seconds(10);
+    assert_eq!(pair.closed, [call.conn]);
+}

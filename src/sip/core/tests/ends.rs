@@ -297,14 +297,18 @@ fn a_re_invite_of_meta_is_answered_by_the_same_rule() {
     assert_eq!(pair.end.running_calls(), 1);
 }
 
+/// It may ring there, and only an answer of it lets us cancel (§9.1).
 #[test]
-fn a_target_that_was_given_up_is_not_asked_again() {
-    let mut pair = Pair::with(|config| config.trunks = vec![trunk(&["sip:10.0.0.1", "sip:10.0.0.2"])]);
-    pair.call_in();
-    pair.seconds(3);
-    pair.at_pbx.clear();
-    pair.seconds(2);
-    assert!(pair.at_pbx.iter().all(|msg| msg.uri() == "sip:100@10.0.0.2:5060"));
+fn an_invite_whose_first_answers_were_lost_is_repeated_until_it_can_be_cancelled() {
+    let mut pair = Pair::new();
+    let (call, invite) = pair.call_in();
+    pair.over(call.conn, &call.cancel());
+    assert!(pair.at_pbx.is_empty());
+    pair.wait(Duration::from_millis(500));
+    assert_eq!(pair.pbx().start, invite.start);
+    pair.pbx_replies(&invite, 180, "", "");
+    assert_eq!(pair.pbx().method(), "CANCEL");
+    pair.assert_clean();
 }
 
 #[test]

@@ -76,3 +76,42 @@ fn a_bye_that_nobody_answers_leaves_nothing() {
     assert_eq!(pair.end.counts().farewells, 1);
     pair.assert_clean();
 }
+
+#[test]
+fn a_bye_that_an_open_connection_swallows_goes_by_the_route() {
+    let mut pair = Pair::new();
+    let (call, _, invite, _) = pair.talk();
+    pair.pbx_request(&invite, "BYE", 7, "", "");
+    let bye = pair.meta();
+    assert_eq!(bye.to, To::Conn(call.conn));
+    pair.seconds(31);
+    pair.at_pbx.clear();
+    pair.quiet();
+    pair.seconds(1);
+    let again = pair.meta();
+    assert_eq!((again.start.as_str(), again.get("Via")), (bye.start.as_str(), bye.get("Via")));
+    assert_eq!(again.to, To::Target(Target::meta("wa.meta.vc:5061").unwrap()));
+    let conn = pair.meta_connects();
+    pair.over(conn, &again.reply(200, "", "", ""));
+    pair.quiet();
+    pair.assert_clean();
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_is_hung_up_with_a_reason_and_what_it_takes() {
+    let mut pair = with_password();
+    let (call, invite) = pair.call_in();
+    pair.pbx_replies(&invite, 180, "", "");
+    pair.over(call.conn, &call.cancel());
+    assert_eq!(pair.pbx().method(), "CANCEL");
+    // Without a Contact it is spoken to where it was called.
+    pair.pbx_sends(&invite.reply(200, "as5f", "", PBX_SDP));
+    let (ack, bye) = (pair.pbx(), pair.pbx());
+    assert_eq!((ack.method(), ack.uri()), ("ACK", invite.uri()));
+    assert_eq!((bye.method(), bye.uri(), bye.get("Reason")), ("BYE", invite.uri(), "Q.850;cause=16"));
+    pair.pbx_sends(&bye.reply(401, "", OF_TRUNK, ""));
+    let again = pair.pbx();
+    assert_eq!((again.method(), again.digest("Authorization", "username").as_str()), ("BYE", "bridge"));
+    pair.pbx_sends(&again.reply(200, "", "", ""));
+    pair.assert_clean();
+}

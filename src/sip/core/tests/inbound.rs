@@ -336,55 +336,6 @@ fn a_flood_is_shed_with_486_while_running_calls_live() {
 }
 
 #[test]
-fn the_next_target_is_tried_when_one_is_dead_silent_or_overloaded() {
-    let uris = ["sip:dead:5060;transport=tcp", "sip:10.0.0.1:5060", "sip:10.0.0.2:5060", "sip:10.0.0.3:5060"];
-    let mut pair = Pair::with(|config| config.trunks = vec![trunk(&uris)]);
-    pair.dead.insert("dead".into());
-    let (_, invite) = pair.call_in();
-    assert_eq!(invite.uri(), "sip:100@10.0.0.1:5060", "a refused connection fails at once");
-    pair.seconds(3);
-    let repeated = pair.at_pbx.iter().filter(|msg| msg.uri() == "sip:100@10.0.0.1:5060").count();
-    assert_eq!(repeated, 2, "a silent one is repeated to and given up after three seconds");
-    let second = pair.at_pbx.pop_back().unwrap();
-    assert_eq!(second.uri(), "sip:100@10.0.0.2:5060");
-    assert_ne!(second.get("Call-ID"), invite.get("Call-ID"));
-    pair.at_pbx.clear();
-    pair.pbx_sends(&second.reply(503, "x", "", ""));
-    assert_eq!(pair.pbx().method(), "ACK");
-    let third = pair.pbx();
-    assert_eq!(third.uri(), "sip:100@10.0.0.3:5060");
-    pair.quiet();
-    pair.pbx_replies(&third, 486, "", "");
-    assert_eq!(pair.meta().status(), 486);
-    assert_eq!(pair.ended().cause, EndCause::Declined);
-}
-
-#[test]
-fn when_no_target_answers_meta_gets_480() {
-    let mut pair = Pair::with(|config| config.trunks = vec![trunk(&["sip:a;transport=tcp", "sip:10.0.0.1"])]);
-    pair.dead.insert("a".into());
-    let (_, _) = pair.call_in();
-    pair.seconds(3);
-    assert_eq!(pair.meta().status(), 480);
-    let end = pair.ended();
-    assert_eq!((end.cause, end.by), (EndCause::TrunkUnreachable, EndedBy::Bridge));
-    pair.assert_clean();
-}
-
-#[test]
-fn an_answer_of_a_target_that_was_given_up_is_hung_up() {
-    let mut pair = Pair::with(|config| config.trunks = vec![trunk(&["sip:10.0.0.1", "sip:10.0.0.2"])]);
-    let (_, first) = pair.call_in();
-    pair.seconds(3);
-    pair.at_pbx.clear();
-    pair.pbx_replies(&first, 180, "", "");
-    assert_eq!(pair.pbx().method(), "CANCEL");
-    pair.pbx_replies(&first, 200, "", PBX_SDP);
-    assert_eq!((pair.pbx().method(), pair.pbx().method()), ("ACK", "BYE"));
-    assert!(pair.at_meta.is_empty());
-}
-
-#[test]
 fn refusals_of_the_trunk_reach_meta_as_the_policy_says() {
     for (status, extra, told, cause) in [
         (486, "", 486, EndCause::Declined),
@@ -488,4 +439,32 @@ fn a_phone_whose_password_is_not_known_yet_takes_no_call() {
     pair.over(conn, &call.invite(""));
     assert_eq!((pair.meta().status(), pair.meta().status()), (100, 480));
     assert!(pair.ended().text.unwrap().contains("SIP password"));
+}
+
+#[test]
+fn calls_that_are_shed_have_records_and_a_flood_has_only_so_many() {
+    let mut pair = Pair::with(|config| {
+        config.require_digest = false;
+        config.max_calls_per_minute = 1;
+    });
+    let conn = pair.meta_connects();
+    for _ in 0..200 {
+        let call = MetaCall::new(&mut pair, conn);
+        pair.over(conn, &call.invite(""));
+    }
+    let shed = pair.events.iter().filter(|event| {
+        matches!(&event.moment, CallMoment::Ended(end) if end.cause == EndCause::Overload && end.status == Some(486))
+    });
+    assert_eq!(shed.count(), 60);
+    assert_eq!(pair.at_meta.iter().filter(|msg| msg.status() == 486).count(), 199, "each is answered");
+}
+
+#[test]
+fn only_what_is_not_here_is_told_as_unsupported() {
+    let mut pair = Pair::new();
+    let conn = pair.meta_connects();
+    let call = MetaCall::new(&mut pair, conn);
+    pair.over(conn, &call.invite("Require: timer, 100rel, Privacy\r\n"));
+    let refused = pair.meta();
+    assert_eq!((refused.status(), refused.get("Unsupported")), (420, "100rel, Privacy"));
 }

@@ -369,6 +369,7 @@ fn calls_of_a_trunk_are_capped_a_minute() {
     let last = pair.at_pbx.pop_back().unwrap();
     assert_eq!((last.status(), last.has("Retry-After")), (503, true));
     assert_eq!(pair.at_meta.len(), 2);
+    assert_eq!(pair.ended().cause, EndCause::Overload, "it has a record all the same");
 }
 
 #[test]
@@ -404,4 +405,78 @@ fn a_caller_who_gives_up_cancels_at_meta_after_its_first_answer() {
     meta_replies(&mut pair, &at_meta, 487, "", "");
     assert_eq!(pair.meta().method(), "ACK");
     pair.assert_clean();
+}
+
+/// Asterisk tells of a change of its caller by UPDATE, which counts the CSeq of the dialog up.
+#[test]
+fn an_update_of_the_trunk_before_the_answer_does_not_hide_its_ack() {
+    let mut pair = Pair::new();
+    let (request, at_meta) = call_out(&mut pair);
+    meta_replies(&mut pair, &at_meta, 180, "", "");
+    let ringing = pair.pbx();
+    in_dialog(&mut pair, &request, &ringing, "UPDATE", 103);
+    assert_eq!(pair.pbx().status(), 200);
+    meta_replies(&mut pair, &at_meta, 200, "", META_SDP);
+    let ok = pair.pbx();
+    ack_from_pbx(&mut pair, &request, &ok);
+    pair.seconds(60);
+    assert!(pair.at_pbx.is_empty(), "our 200 was acknowledged: {:#?}", pair.at_pbx);
+    assert_eq!(pair.end.running_calls(), 1);
+}
+
+#[test]
+fn a_new_nonce_after_a_sporadic_sdp_validation_error_is_answered() {
+    let mut pair = Pair::new();
+    let (_, first) = call_out(&mut pair);
+    meta_replies(&mut pair, &first, 407, CHALLENGE, "");
+    assert_eq!(pair.meta().method(), "ACK");
+    let second = pair.meta();
+    let warning = "Warning: 399 wa.meta.vc \"SDP Validation Error\"\r\n";
+    meta_replies(&mut pair, &second, 403, warning, "");
+    assert_eq!(pair.meta().method(), "ACK");
+    let third = pair.meta();
+    meta_replies(&mut pair, &third, 407, &CHALLENGE.replace("419ac2415577f8e1", "another"), "");
+    assert_eq!(pair.meta().method(), "ACK");
+    let fourth = pair.meta();
+    assert_eq!(fourth.digest("Proxy-Authorization", "nonce"), "another");
+    meta_replies(&mut pair, &fourth, 180, "", "");
+    assert_eq!(pair.pbx().status(), 180);
+}
+
+#[test]
+fn meta_s_id_of_a_call_is_learned_from_its_answer_to_our_bye() {
+    let mut pair = Pair::new();
+    let (request, at_meta) = call_out(&mut pair);
+    meta_replies(&mut pair, &at_meta, 200, "", META_SDP);
+    let ok = pair.pbx();
+    ack_from_pbx(&mut pair, &request, &ok);
+    assert_eq!(pair.meta().method(), "ACK");
+    in_dialog(&mut pair, &request, &ok, "BYE", 103);
+    let bye = pair.meta();
+    meta_replies(&mut pair, &bye, 200, "x-wa-meta-wacid: wacid.late\r\n", "");
+    assert_eq!(pair.events.last().unwrap().moment, CallMoment::Identified("wacid.late".into()));
+    pair.ended();
+    pair.assert_clean();
+}
+
+#[test]
+fn a_call_of_the_trunk_that_is_not_placed_has_a_record_where_a_phone_is_known() {
+    let phone = format!("X-WA-Phone: +{PHONE}\r\n");
+    let customer = format!("sip:{CUSTOMER}@10.0.0.9");
+    for (uri, is_draining, trunk, status, cause) in [
+        ("sip:echo@10.0.0.9", false, "asterisk", 484, EndCause::UnknownNumber),
+        (&customer, false, "another", 403, EndCause::Refused),
+        (&customer, true, "asterisk", 503, EndCause::Stopped),
+    ] {
+        let mut pair = Pair::new();
+        let routes = vec![crate::domain::call::CallRoute { trunk: trunk.into(), ..route() }];
+        pair.input(Input::Routes(crate::domain::call::RouteTable { routes }));
+        if is_draining {
+            pair.input(Input::Drain);
+        }
+        invite(&mut pair, uri, &phone);
+        assert_eq!((pair.pbx().status(), pair.pbx().status()), (100, status));
+        let end = pair.ended();
+        assert_eq!((end.cause, end.status, end.by), (cause, Some(status), EndedBy::Bridge));
+    }
 }

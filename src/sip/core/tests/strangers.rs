@@ -2,6 +2,7 @@
 
 use super::meta::MetaCall;
 use super::pair::*;
+use crate::domain::call::ScannerAnswer;
 use crate::sip::core::*;
 
 impl Pair {
@@ -52,8 +53,8 @@ fn a_flood_from_many_addresses_leaves_room_for_meta() {
         let conn = pair.from(&format!("203.0.113.{number}:4000"));
         pair.flood(conn, 200);
     }
-    let held = pair.end.counts().servers;
-    assert!((5000..5100).contains(&held), "{held} of 12,000 are held");
+    assert_eq!(pair.count(407), 12_000);
+    assert_eq!(pair.end.counts().servers, 0, "of none anything is kept");
     pair.at_meta.clear();
     pair.call_in();
 }
@@ -84,4 +85,87 @@ fn a_silent_connection_from_elsewhere_is_closed_after_a_minute_unless_it_has_cal
     assert_eq!(pair.closed, [silent]);
     pair.seconds(900);
     assert_eq!(pair.closed, [silent, call.conn]);
+}
+
+#[test]
+fn every_failure_of_a_stranger_counts_and_nothing_is_kept_of_it() {
+    type Change = fn(&MetaCall) -> String;
+    let changes: [(u16, Change); 4] = [
+        (481, |call| call.request("BYE", &call.uri, "none", 1, &call.branch, "", "")),
+        (481, MetaCall::cancel),
+        (483, |call| call.invite("").replace("Max-Forwards: 69", "Max-Forwards: 0")),
+        (420, |call| call.invite("Require: 100rel\r\n")),
+    ];
+    for (status, change) in changes {
+        let mut pair = Pair::new();
+        let conn = pair.from("203.0.113.9:4000");
+        for _ in 0..300 {
+            let call = MetaCall::new(&mut pair, conn);
+            pair.over(conn, &change(&call));
+        }
+        assert_eq!((pair.count(status), pair.at_meta.len()), (20, 20));
+        assert_eq!(pair.end.counts().servers, 0);
+    }
+}
+
+#[test]
+fn names_of_transactions_and_dialogs_have_a_longest_length() {
+    let long = "x".repeat(30_000);
+    for (name, value) in
+        [("branch=z9hG4bK", "branch=z9hG4bK"), ("Call-ID: ", "Call-ID: "), (";tag=5", ";tag=5")]
+    {
+        let mut pair = Pair::new();
+        let conn = pair.meta_connects();
+        let call = MetaCall::new(&mut pair, conn);
+        pair.over(conn, &call.invite("").replacen(name, &format!("{value}{long}"), 1));
+        assert_eq!(pair.meta().status(), 400, "{name}");
+        assert_eq!(pair.end.counts().servers, 0);
+    }
+}
+
+#[test]
+fn silence_hides_us_from_whoever_is_not_meta() {
+    let mut pair = Pair::with(|config| config.scanners = ScannerAnswer::Silence);
+    let (stranger, meta) = (pair.from("203.0.113.9:4000"), pair.meta_connects());
+    let mut unknown = MetaCall::new(&mut pair, stranger);
+    unknown.uri = format!("sip:+4930123456@{HOST};transport=tls");
+    let register = |call: &MetaCall| call.request("REGISTER", &call.uri, "", 1, &call.branch, "", "");
+    for text in [unknown.invite(""), register(&unknown), unknown.cancel()] {
+        pair.over(stranger, &text);
+        pair.quiet();
+    }
+    let call = MetaCall::new(&mut pair, stranger);
+    pair.over(stranger, &call.invite(""));
+    let challenge = pair.at_meta.pop_back().unwrap();
+    pair.at_meta.clear();
+    let mut call = MetaCall::new(&mut pair, stranger);
+    call.branch = "z9hG4bKguess".into();
+    pair.over(stranger, &call.invite(&MetaCall::credentials(&challenge, "guess")));
+    assert_eq!(pair.meta().status(), 100);
+    pair.quiet();
+    assert_eq!(pair.end.counts().servers, 0);
+    let mut unknown = MetaCall::new(&mut pair, meta);
+    unknown.uri = format!("sip:+4930123456@{HOST};transport=tls");
+    pair.over(meta, &unknown.invite(""));
+    assert_eq!(pair.meta().status(), 404);
+    pair.over(meta, &register(&unknown));
+    assert_eq!(pair.meta().status(), 405);
+}
+
+#[test]
+fn who_is_silenced_may_still_take_back_a_call() {
+    let mut pair = Pair::new();
+    let (first, second) = (pair.from("203.0.113.9:4000"), pair.from("203.0.113.9:4001"));
+    let call = MetaCall::new(&mut pair, first);
+    let (call, invite) = pair.place(call);
+    pair.pbx_replies(&invite, 180, "", "");
+    assert_eq!(pair.meta().status(), 180);
+    for _ in 0..100 {
+        let nobody = MetaCall::new(&mut pair, second);
+        pair.over(second, &nobody.cancel());
+    }
+    pair.at_meta.clear();
+    pair.over(second, &call.cancel());
+    assert_eq!((pair.meta().status(), pair.meta().status()), (200, 487));
+    assert_eq!(pair.pbx().method(), "CANCEL");
 }

@@ -21,7 +21,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wabridge::config::{Config, SipConfig, TlsFiles, TrunkConfig};
 use wabridge::domain::Secret;
-use wabridge::domain::call::{CallEnd, CallEvent, CallMoment, CallPermission, CallRoute, RouteTable};
+use wabridge::domain::call::{
+    CallEnd, CallEvent, CallMoment, CallPermission, CallRoute, EndedBy, RouteTable,
+};
 use wabridge::sip::{Channels, Edge, EdgeOptions};
 use wabridge::telemetry::Metrics;
 use wabridge::tls::ReloadingCert;
@@ -184,6 +186,12 @@ impl TestEdge {
             (ends.len() >= count).then_some(ends)
         };
         self.told("calls that end", ends).await
+    }
+
+    /// Waits until a call was ended by this side.
+    pub async fn ended_by(&self, by: EndedBy) {
+        let is_end = |event: &CallEvent| matches!(&event.moment, CallMoment::Ended(end) if end.by == by);
+        self.told("an end", |events| events.iter().any(is_end).then_some(())).await;
     }
 
     /// Waits until a call was answered.
