@@ -133,7 +133,8 @@ async fn one_source(keying: &'static str) {
     }
     // The digit is of the same source and on its clock, which goes on where speech has stopped (RFC 4733).
     let digit = speech.iter().position(|packet| packet.kind == 126).expect("a digit");
-    assert_eq!(speech[digit - 1].timestamp.wrapping_add(960), speech[digit].timestamp);
+    let later = speech[digit].timestamp.wrapping_sub(speech[digit - 1].timestamp);
+    assert!((1..48_000).contains(&later), "{:?}", &speech[digit - 1..=digit]);
     scene.ends(call).await;
 }
 
