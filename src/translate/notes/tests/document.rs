@@ -49,7 +49,7 @@ sentence of a short line that is wrong. See [sms.md](sms.md).
 const OF_OPERATORS: &str = "
 ## Messages of operators
 
-A note in the line; nothing was sent, or nothing more.
+A note in the line; nothing was sent, or nothing more, or it is not known.
 
 | English | Russian |
 | --- | --- |
